@@ -1,0 +1,228 @@
+//! Permissions such as `tickets.Ticket:read`: their form, what they allow, and who may grant them.
+//!
+//! `tickets.*:read` is every model of an app, `*.*:*` every model but those of the app `system`,
+//! `system.*:*` those. Nothing else is a pattern, and nothing that is not of this form is a permission.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What a request does to a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    Create,
+    Read,
+    Update,
+    Delete,
+}
+
+impl Action {
+    pub const ALL: [Action; 4] = [Action::Create, Action::Read, Action::Update, Action::Delete];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Create => "create",
+            Action::Read => "read",
+            Action::Update => "update",
+            Action::Delete => "delete",
+        }
+    }
+}
+
+/// The app whose models are the server's own.
+pub const SYSTEM: &str = "system";
+
+/// The full name of a model: `<app>.<Name>`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Namespace {
+    pub app: String,
+    pub name: String,
+}
+
+impl Namespace {
+    /// The permission that `action` on this model takes.
+    pub fn permission(&self, action: Action) -> String {
+        format!("{self}:{}", action.name())
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.app, self.name)
+    }
+}
+
+impl FromStr for Namespace {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Namespace, &'static str> {
+        let form = "a namespace is <app>.<Name>, such as tickets.Ticket";
+        let (app, name) = text.split_once('.').ok_or(form)?;
+        if text.len() > 120 || !is_app(app) || !is_name(name) {
+            return Err(form);
+        }
+        Ok(Namespace { app: app.into(), name: name.into() })
+    }
+}
+
+fn is_app(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_uppercase()) && text.chars().all(|c| c.is_ascii_alphanumeric())
+}
+
+/// One permission: which models, which action. `None` stands for the `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permission {
+    models: Models,
+    action: Option<Action>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Models {
+    /// `*.*`: all but those of `system`.
+    Users,
+    /// `app.*`
+    App(String),
+    /// `app.Model`
+    One(Namespace),
+}
+
+impl Permission {
+    /// Whether it allows that action on that model.
+    pub fn allows(&self, namespace: &Namespace, action: Action) -> bool {
+        let model = match &self.models {
+            Models::Users => namespace.app != SYSTEM,
+            Models::App(app) => *app == namespace.app,
+            Models::One(one) => one == namespace,
+        };
+        model && self.action.is_none_or(|allowed| allowed == action)
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.models {
+            Models::Users => f.write_str("*.*")?,
+            Models::App(app) => write!(f, "{app}.*")?,
+            Models::One(namespace) => namespace.fmt(f)?,
+        }
+        write!(f, ":{}", self.action.map_or("*", Action::name))
+    }
+}
+
+impl FromStr for Permission {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Permission, String> {
+        let wrong = || {
+            format!(
+                "\"{}\" is not a permission; one is <app>.<Model>:<action>, such as tickets.Ticket:read, with * for every model of an app or every action",
+                text.escape_debug()
+            )
+        };
+        let (models, action) = text.split_once(':').ok_or_else(wrong)?;
+        let models = match models.split_once('.') {
+            Some(("*", "*")) => Models::Users,
+            Some((app, "*")) if is_app(app) && app.len() <= 100 => Models::App(app.into()),
+            _ => Models::One(models.parse().map_err(|_| wrong())?),
+        };
+        let action = match action {
+            "*" => None,
+            name => Some(Action::ALL.into_iter().find(|action| action.name() == name).ok_or_else(wrong)?),
+        };
+        Ok(Permission { models, action })
+    }
+}
+
+/// The permissions of one key. None at all grants nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Permissions(pub Vec<Permission>);
+
+impl Permissions {
+    pub fn allow(&self, namespace: &Namespace, action: Action) -> bool {
+        self.0.iter().any(|permission| permission.allows(namespace, action))
+    }
+}
+
+impl fmt::Display for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, permission) in self.0.iter().enumerate() {
+            write!(f, "{}{permission}", if index > 0 { "," } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Permissions {
+    type Err = String;
+
+    /// Reads permissions with commas between them. An empty text is no permission.
+    fn from_str(text: &str) -> Result<Permissions, String> {
+        if text.trim().is_empty() {
+            return Ok(Permissions::default());
+        }
+        text.split(',').map(|one| one.trim().parse()).collect::<Result<_, _>>().map(Permissions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(permission: &str, namespace: &str, action: Action) -> bool {
+        permission.parse::<Permissions>().unwrap().allow(&namespace.parse().unwrap(), action)
+    }
+
+    #[test]
+    fn a_permission_allows_what_it_says_and_no_more() {
+        assert!(allows("tickets.Ticket:read", "tickets.Ticket", Action::Read));
+        assert!(!allows("tickets.Ticket:read", "tickets.Ticket", Action::Update));
+        assert!(allows("tickets.Ticket:*", "tickets.Ticket", Action::Delete));
+        assert!(!allows("tickets.Ticket:*", "tickets.TicketSecret", Action::Read));
+        assert!(allows("tickets.*:read", "tickets.Tag", Action::Read));
+        assert!(!allows("tickets.*:read", "ticketsold.Tag", Action::Read));
+        assert!(allows("*.*:*", "a.B", Action::Create));
+        assert!(!allows("*.*:*", "system.ApiKey", Action::Read));
+        assert!(allows("system.*:*", "system.ApiKey", Action::Read));
+        assert!(!allows("system.*:*", "a.B", Action::Read));
+        assert!(allows("a.B:read, c.D:create", "c.D", Action::Create));
+        assert!(!allows("", "a.B", Action::Read));
+    }
+
+    #[test]
+    fn malformed_permissions_are_refused() {
+        for text in [
+            "*",
+            "*:*",
+            "*.*",
+            "tickets",
+            "tickets.Ticket",
+            "tickets.Ticket:",
+            ":read",
+            "tickets.ticket:read",
+            "Tickets.Ticket:read",
+            "*.Ticket:read",
+            "tickets.Ticket:READ",
+            "tickets.Ticket:read:",
+            "tickets.Ticket:rea*",
+            "tickets.Tick*:read",
+            "a.B:read,",
+            ",",
+            "a.B:read,,c.D:read",
+            "a.B.C:read",
+            "tickets.Ticket: read",
+            "a.B:r\u{e9}ad",
+        ] {
+            assert!(text.parse::<Permissions>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_permission_prints_as_it_was_written() {
+        let text = "tickets.Ticket:read,profile.Customer:*,app.*:delete,*.*:*,system.*:*";
+        assert_eq!(text.parse::<Permissions>().unwrap().to_string(), text);
+    }
+}

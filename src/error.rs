@@ -1,0 +1,412 @@
+//! Everything that can go wrong, stage by stage: code, HTTP status, sentence, pointer and the way out.
+//!
+//! A [`Problem`] carries the facts; its sentence is composed here, once. What a client may not know
+//! (the cause of a fault, the text of a statement) is kept beside the sentence, never inside it.
+
+use std::fmt;
+
+/// The codes of the published error table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    Jql,
+    Authentication,
+    Authorization,
+    NotFound,
+    Request,
+    Conflict,
+    Unavailable,
+    Server,
+}
+
+impl Code {
+    /// The code as a client sees it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Code::Jql => "JQL:JqlException",
+            Code::Authentication => "JQL:AuthenticationException",
+            Code::Authorization => "JQL:AuthorizationException",
+            Code::NotFound => "JQL:NotFoundException",
+            Code::Request => "JQL:RequestException",
+            Code::Conflict => "JQL:ConflictException",
+            Code::Unavailable => "JQL:UnavailableException",
+            Code::Server => "JQL:ServerException",
+        }
+    }
+}
+
+/// One thing that is wrong, and where in the request it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Error {
+    pub problem: Problem,
+    /// RFC 6901, into the request; `None` where the problem has no one place.
+    pub pointer: Option<String>,
+}
+
+impl Error {
+    pub fn at(pointer: impl fmt::Display, problem: Problem) -> Error {
+        Error { problem, pointer: Some(pointer.to_string()) }
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Error {
+        Error { problem, pointer: None }
+    }
+}
+
+/// All that is wrong with one request; never empty.
+pub type Errors = Vec<Error>;
+
+impl From<Error> for Errors {
+    fn from(error: Error) -> Errors {
+        vec![error]
+    }
+}
+
+impl From<Problem> for Errors {
+    fn from(problem: Problem) -> Errors {
+        vec![problem.into()]
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Problem {
+    // -- HTTP ---------------------------------------------------------------------------------
+    /// The path is none of ours.
+    NoSuchPath {
+        path: String,
+    },
+    /// The path is ours, the method is not.
+    MethodNotAllowed {
+        allow: &'static str,
+    },
+    /// The body is larger than `--max-body`.
+    BodyTooLarge {
+        limit: usize,
+    },
+    /// The body is not declared as JSON.
+    MediaType {
+        given: Option<String>,
+    },
+    /// The body did not arrive in time.
+    TooSlow,
+    /// The request breaks HTTP in a way that proxies and servers read differently.
+    BadHttp {
+        what: &'static str,
+    },
+    /// A browser page of another origin sent it.
+    ForeignOrigin,
+    /// A key stands in the URL, where proxies and histories keep it.
+    KeyInUrl,
+
+    // -- Request ------------------------------------------------------------------------------
+    /// The body is not JSON.
+    MalformedJson {
+        why: String,
+    },
+    /// One object has a key twice.
+    RepeatedKey {
+        key: String,
+    },
+    /// A value of the request's own frame (`__meta__` and what is in it) has the wrong form.
+    WrongForm {
+        what: String,
+        wanted: &'static str,
+        given: String,
+    },
+    /// A key that the place does not know.
+    UnknownKey {
+        place: String,
+        key: String,
+        nearest: Option<String>,
+    },
+    /// A key that the place cannot do without.
+    MissingKey {
+        place: String,
+        key: &'static str,
+    },
+    /// A key that means nothing for this intent.
+    UselessKey {
+        key: String,
+        intent: &'static str,
+    },
+    /// One of the bounds on a request's size is passed.
+    TooMany {
+        what: &'static str,
+        limit: u64,
+    },
+
+    // -- Authentication -----------------------------------------------------------------------
+    /// No key, or none that is known: one answer for both.
+    Unauthenticated,
+    KeyExpired {
+        at: String,
+    },
+    KeyRevoked,
+    KeyDisabled,
+    /// `authenticationClass` names one that is not served.
+    UnknownClass {
+        given: String,
+    },
+
+    // -- Plan ---------------------------------------------------------------------------------
+    /// The key lacks a permission.
+    Forbidden {
+        permission: String,
+    },
+    /// There is no such model, and the key might have seen it.
+    NoSuchModel {
+        namespace: String,
+        nearest: Option<String>,
+    },
+    NoSuchIntent {
+        given: String,
+        nearest: Option<String>,
+    },
+    NoSuchSchema {
+        given: String,
+    },
+    NoSuchField {
+        model: String,
+        field: String,
+        nearest: Option<String>,
+    },
+    NoSuchLookup {
+        field: String,
+        lookup: String,
+        accepted: Vec<&'static str>,
+    },
+    /// A path goes on after a field that leads nowhere.
+    NotARelation {
+        model: String,
+        field: String,
+    },
+    /// A nested object where the field is a plain one.
+    NotNested {
+        model: String,
+        field: String,
+    },
+    /// A value that the field's type cannot take.
+    BadValue {
+        field: String,
+        kind: String,
+        value: String,
+        why: String,
+    },
+    /// A value that is of the right type but breaks a rule of the field.
+    Refused {
+        field: String,
+        why: String,
+    },
+    /// A required field is not there.
+    Required {
+        model: String,
+        field: String,
+    },
+    /// A field that only the server sets.
+    ReadOnly {
+        field: String,
+        why: &'static str,
+    },
+    /// `uniqueObject` names something that may match several records.
+    NotUnique {
+        model: String,
+        accepted: Vec<String>,
+    },
+    /// An update that changes nothing.
+    NothingToChange,
+    /// A reference to a record that is not there.
+    NoSuchReference {
+        model: String,
+        id: String,
+    },
+    /// The answer would hold more records than one answer may.
+    AnswerTooLarge {
+        limit: usize,
+    },
+
+    // -- Database -----------------------------------------------------------------------------
+    NoSuchRecord {
+        model: String,
+        what: String,
+    },
+    /// Another record has these values already.
+    Taken {
+        model: String,
+        fields: Vec<String>,
+    },
+    /// Others refer to the record. `by` names only models that the key may read.
+    StillReferenced {
+        model: String,
+        by: Vec<String>,
+    },
+    /// The statement ran longer than `--query-timeout`.
+    Timeout {
+        seconds: u64,
+    },
+    /// Another process holds the file for longer than we wait.
+    Busy,
+    DiskFull,
+    /// The models changed between plan and write; the caller plans again.
+    Replan,
+    ShuttingDown,
+    /// More requests wait than may.
+    Overloaded,
+
+    // -- Server -------------------------------------------------------------------------------
+    /// A fault of ours. `cause` goes to the server's log and nowhere else.
+    Fault {
+        cause: String,
+    },
+}
+
+impl Problem {
+    pub fn code(&self) -> Code {
+        use Problem::*;
+        match self {
+            NoSuchPath { .. } | NoSuchModel { .. } | NoSuchRecord { .. } => Code::NotFound,
+            MethodNotAllowed { .. } | BodyTooLarge { .. } | MediaType { .. } | TooSlow => Code::Request,
+            ForeignOrigin | Forbidden { .. } => Code::Authorization,
+            Unauthenticated | KeyExpired { .. } | KeyRevoked | KeyDisabled | UnknownClass { .. } => {
+                Code::Authentication
+            }
+            Taken { .. } | StillReferenced { .. } => Code::Conflict,
+            Timeout { .. } | Busy | DiskFull | Replan | ShuttingDown | Overloaded => Code::Unavailable,
+            Fault { .. } => Code::Server,
+            _ => Code::Jql,
+        }
+    }
+
+    /// The HTTP status that the problem is answered with.
+    pub fn status(&self) -> u16 {
+        match self {
+            Problem::MethodNotAllowed { .. } => 405,
+            Problem::BodyTooLarge { .. } => 413,
+            Problem::MediaType { .. } => 415,
+            Problem::TooSlow => 408,
+            _ => match self.code() {
+                Code::Jql | Code::Request => 400,
+                Code::Authentication => 401,
+                Code::Authorization => 403,
+                Code::NotFound => 404,
+                Code::Conflict => 409,
+                Code::Unavailable => 503,
+                Code::Server => 500,
+            },
+        }
+    }
+
+    /// What the client can do instead, where there is something to say.
+    pub fn hint(&self) -> Option<String> {
+        use Problem::*;
+        match self {
+            UnknownKey { nearest: Some(name), .. }
+            | NoSuchModel { nearest: Some(name), .. }
+            | NoSuchIntent { nearest: Some(name), .. }
+            | NoSuchField { nearest: Some(name), .. } => Some(format!("did you mean \"{name}\"?")),
+            NoSuchLookup { accepted, .. } => Some(format!("it takes {}", accepted.join(", "))),
+            NotUnique { accepted, .. } => Some(format!("name one of: {}", accepted.join("; "))),
+            UnknownClass { .. } => Some("served: \"apiKey\"".into()),
+            NoSuchSchema { .. } => Some("served: \"model\"".into()),
+            MediaType { .. } => Some("send Content-Type: application/json".into()),
+            KeyInUrl => Some("send it as Authorization: Bearer <key>, and rotate it: URLs are kept in logs".into()),
+            NotNested { field, .. } => Some(format!("ask for it with \"{field}\": null")),
+            AnswerTooLarge { .. } => Some("lower the limits of the page and of its nested lists".into()),
+            Timeout { .. } => Some("narrow the filter, or index the fields it names".into()),
+            _ => None,
+        }
+    }
+
+    /// Seconds after which a retry makes sense.
+    pub fn retry_after(&self) -> Option<u32> {
+        (self.code() == Code::Unavailable).then_some(1)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use Problem::*;
+        match self {
+            NoSuchPath { path } => write!(f, "there is nothing at {path}"),
+            MethodNotAllowed { allow } => write!(f, "this path takes {allow}"),
+            BodyTooLarge { limit } => write!(f, "the body is larger than {limit} bytes"),
+            MediaType { given: Some(given) } => write!(f, "the body is {given}, not application/json"),
+            MediaType { given: None } => write!(f, "the body has no Content-Type"),
+            TooSlow => write!(f, "the body did not arrive in time"),
+            BadHttp { what } => write!(f, "bad HTTP: {what}"),
+            ForeignOrigin => write!(f, "requests from pages of another origin are refused"),
+            KeyInUrl => write!(f, "a key was sent in the URL"),
+
+            MalformedJson { why } => write!(f, "the body is not JSON: {why}"),
+            RepeatedKey { key } => write!(f, "the key \"{key}\" stands twice in one object"),
+            WrongForm { what, wanted, given } => write!(f, "{what} must be {wanted}, not {given}"),
+            UnknownKey { place, key, .. } => write!(f, "{place} has no key \"{key}\""),
+            MissingKey { place, key } => write!(f, "{place} needs the key \"{key}\""),
+            UselessKey { key, intent } => write!(f, "\"{key}\" means nothing for the intent {intent}"),
+            TooMany { what, limit } => write!(f, "a request may hold at most {limit} {what}"),
+
+            Unauthenticated => write!(f, "Authentication failed"),
+            KeyExpired { at } => write!(f, "the key expired at {at}"),
+            KeyRevoked => write!(f, "the key was revoked"),
+            KeyDisabled => write!(f, "the key is disabled"),
+            UnknownClass { given } => write!(f, "the authentication class \"{given}\" is not served; \"apiKey\" is"),
+
+            Forbidden { permission } => write!(f, "the key lacks the permission {permission}"),
+            NoSuchModel { namespace, .. } => write!(f, "there is no model {namespace}"),
+            NoSuchIntent { given, .. } => write!(f, "there is no intent \"{given}\""),
+            NoSuchSchema { given } => write!(f, "there is no schema \"{given}\""),
+            NoSuchField { model, field, .. } => write!(f, "{model} has no field \"{field}\""),
+            NoSuchLookup { field, lookup, .. } => write!(f, "\"{field}\" has no lookup \"{lookup}\""),
+            NotARelation { model, field } => {
+                write!(f, "\"{field}\" of {model} is not a relation, so no path leads through it")
+            }
+            NotNested { model, field } => write!(f, "\"{field}\" of {model} is a plain field and holds no others"),
+            BadValue { field, kind, value, why } => {
+                write!(f, "\"{field}\" is {kind} and cannot be {value}{}{why}", if why.is_empty() { "" } else { ": " })
+            }
+            Refused { field, why } => write!(f, "\"{field}\" {why}"),
+            Required { model, field } => write!(f, "{model} needs the field \"{field}\""),
+            ReadOnly { field, why } => write!(f, "\"{field}\" cannot be written: {why}"),
+            NotUnique { model, .. } => write!(f, "\"uniqueObject\" does not name one record of {model}"),
+            NothingToChange => write!(f, "the update names no field to change"),
+            NoSuchReference { model, id } => write!(f, "there is no {model} with id {id}"),
+            AnswerTooLarge { limit } => write!(f, "the answer would hold more than {limit} records"),
+
+            NoSuchRecord { model, what } => write!(f, "there is no {model} with {what}"),
+            Taken { model, fields } => write!(f, "another {model} has this {} already", fields.join(" and ")),
+            StillReferenced { model, by } if by.is_empty() => {
+                write!(f, "the {model} is still referred to by other records")
+            }
+            StillReferenced { model, by } => write!(f, "the {model} is still referred to by {}", by.join(" and ")),
+            Timeout { seconds } => write!(f, "the query took longer than {seconds} s and was stopped"),
+            Busy => write!(f, "another process holds the database; try again"),
+            DiskFull => write!(f, "the disk is full; nothing was changed"),
+            Replan => write!(f, "the models are being changed; try again"),
+            ShuttingDown => write!(f, "the server is stopping; try again"),
+            Overloaded => write!(f, "too many requests wait; try again"),
+
+            Fault { .. } => write!(f, "an unexpected error happened; the server's log has it under the request id"),
+        }
+    }
+}
+
+/// The nearest of `known` to `given`, where one is near enough to be what was meant: a third of
+/// its letters may differ.
+pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    known
+        .into_iter()
+        .filter(|_| given.len() <= 100)
+        .map(|name| (strsim::damerau_levenshtein(given, name), name))
+        .filter(|(distance, name)| distance * 3 <= name.len().max(3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name.to_owned())
+}
+
+/// A JSON value as an error shows it: cut after 40 characters, so that an answer stays small.
+pub fn shown(value: &impl fmt::Display) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

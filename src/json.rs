@@ -1,0 +1,336 @@
+//! JSON as this server needs it: a tree that keeps the order of keys, the digits of numbers and
+//! repeated keys (so that they can be refused), and a pointer to any place in it.
+//!
+//! The reading and writing is `serde_json`'s. Its own `Value` is not used because it drops repeated keys.
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// A JSON value. Two are equal when they were written alike, `1.0` and `1.00` apart.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Json {
+    Null,
+    Boolean(bool),
+    /// A whole number within 64 bits.
+    Integer(i64),
+    /// Any other number, as it was written.
+    Number(String),
+    String(String),
+    List(Vec<Json>),
+    Object(Object),
+}
+
+/// The members of an object in the order in which they were written.
+pub type Object = Vec<(String, Json)>;
+
+impl Json {
+    /// Reads one JSON text and nothing after it.
+    ///
+    /// # Errors
+    /// Text that is not JSON, or nested deeper than 128 levels.
+    pub fn parse(bytes: &[u8]) -> Result<Json, serde_json::Error> {
+        let mut reader = serde_json::Deserializer::from_slice(bytes);
+        let value = Seed.deserialize(&mut reader)?;
+        reader.end()?;
+        Ok(value)
+    }
+
+    /// The member of that name, where this is an object that has it.
+    pub fn get(&self, name: &str) -> Option<&Json> {
+        match self {
+            Json::Object(members) => members.iter().find(|(key, _)| key == name).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// What an error message calls this value.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Json::Null => "null",
+            Json::Boolean(_) => "a boolean",
+            Json::Integer(_) | Json::Number(_) => "a number",
+            Json::String(_) => "a string",
+            Json::List(_) => "a list",
+            Json::Object(_) => "an object",
+        }
+    }
+
+    /// Appends this value as compact JSON.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Json::Null => out.extend_from_slice(b"null"),
+            Json::Boolean(true) => out.extend_from_slice(b"true"),
+            Json::Boolean(false) => out.extend_from_slice(b"false"),
+            Json::Integer(number) => write_integer(*number, out),
+            Json::Number(digits) => out.extend_from_slice(digits.as_bytes()),
+            Json::String(text) => write_string(text, out),
+            Json::List(items) => write_list(items.iter(), out, Json::write),
+            Json::Object(members) => {
+                out.push(b'{');
+                for (index, (name, value)) in members.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    write_string(name, out);
+                    out.push(b':');
+                    value.write(out);
+                }
+                out.push(b'}');
+            }
+        }
+    }
+
+    /// The pointers of all keys that stand twice in one object.
+    pub fn repeated_keys(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        self.find_repeated(&Pointer::ROOT, &mut found);
+        found
+    }
+
+    fn find_repeated(&self, here: &Pointer<'_>, found: &mut Vec<String>) {
+        match self {
+            Json::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    item.find_repeated(&here.index(index), found);
+                }
+            }
+            Json::Object(members) => {
+                let mut seen = std::collections::HashSet::with_capacity(members.len());
+                for (name, value) in members {
+                    if !seen.insert(name.as_str()) {
+                        found.push(here.key(name).to_string());
+                    }
+                    value.find_repeated(&here.key(name), found);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl From<&str> for Json {
+    fn from(text: &str) -> Json {
+        Json::String(text.to_owned())
+    }
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = Vec::new();
+        self.write(&mut out);
+        f.write_str(&String::from_utf8_lossy(&out))
+    }
+}
+
+/// Appends a JSON string.
+pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("a string always becomes JSON, and a Vec takes every byte");
+}
+
+/// Appends a JSON number.
+pub fn write_integer(number: i64, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, &number).expect("an integer always becomes JSON, and a Vec takes every byte");
+}
+
+/// Appends a JSON list, each item by `write`.
+pub fn write_list<T>(items: impl Iterator<Item = T>, out: &mut Vec<u8>, mut write: impl FnMut(T, &mut Vec<u8>)) {
+    out.push(b'[');
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(item, out);
+    }
+    out.push(b']');
+}
+
+/// A place in a JSON text, printed as RFC 6901 has it. It is built on the way down and costs
+/// nothing until an error prints it.
+#[derive(Clone, Copy)]
+pub struct Pointer<'a> {
+    parent: Option<&'a Pointer<'a>>,
+    token: Token<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Token<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+impl<'a> Pointer<'a> {
+    /// The whole text.
+    pub const ROOT: Pointer<'static> = Pointer { parent: None, token: Token::Key("") };
+
+    /// The member `key` of what this points to.
+    pub fn key(&'a self, key: &'a str) -> Pointer<'a> {
+        Pointer { parent: Some(self), token: Token::Key(key) }
+    }
+
+    /// The item `index` of what this points to.
+    pub fn index(&'a self, index: usize) -> Pointer<'a> {
+        Pointer { parent: Some(self), token: Token::Index(index) }
+    }
+}
+
+impl fmt::Display for Pointer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(parent) = self.parent else { return Ok(()) };
+        parent.fmt(f)?;
+        match self.token {
+            Token::Key(key) => write!(f, "/{}", key.replace('~', "~0").replace('/', "~1")),
+            Token::Index(index) => write!(f, "/{index}"),
+        }
+    }
+}
+
+/// Reads any value into a [`Json`].
+struct Seed;
+
+impl<'de> DeserializeSeed<'de> for Seed {
+    type Value = Json;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
+        deserializer.deserialize_any(Tree)
+    }
+}
+
+/// The key under which `serde_json` hands over a number with all its digits.
+const NUMBER: &str = "$serde_json::private::Number";
+
+struct Tree;
+
+impl<'de> Visitor<'de> for Tree {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Boolean(value))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Integer(value))
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(i64::try_from(value).map_or_else(|_| Json::Number(value.to_string()), Json::Integer))
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(Json::String(value.to_owned()))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element_seed(Seed)? {
+            items.push(item);
+        }
+        Ok(Json::List(items))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
+        let mut members = Vec::new();
+        while let Some(name) = access.next_key::<String>()? {
+            if name == NUMBER && members.is_empty() {
+                match access.next_value_seed(NumberOrValue)? {
+                    NumberOr::Number(digits) => return number(digits).map_err(A::Error::custom),
+                    NumberOr::Value(value) => members.push((name, value)),
+                }
+            } else {
+                members.push((name, access.next_value_seed(Seed)?));
+            }
+        }
+        Ok(Json::Object(members))
+    }
+}
+
+fn number(digits: String) -> Result<Json, &'static str> {
+    match digits.parse::<i64>() {
+        Ok(value) => Ok(Json::Integer(value)),
+        Err(_) if digits.len() > 1000 => Err("number of more than 1000 characters"),
+        Err(_) => Ok(Json::Number(digits)),
+    }
+}
+
+/// Tells a number from a member that a client named like the private key: `serde_json` gives the
+/// digits of a number as an owned string, a client's string as a borrowed one.
+struct NumberOrValue;
+
+enum NumberOr {
+    Number(String),
+    Value(Json),
+}
+
+impl<'de> DeserializeSeed<'de> for NumberOrValue {
+    type Value = NumberOr;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<NumberOr, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for NumberOrValue {
+    type Value = NumberOr;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_string<E>(self, digits: String) -> Result<NumberOr, E> {
+        Ok(NumberOr::Number(digits))
+    }
+    fn visit_unit<E: serde::de::Error>(self) -> Result<NumberOr, E> {
+        Tree.visit_unit().map(NumberOr::Value)
+    }
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<NumberOr, E> {
+        Tree.visit_bool(value).map(NumberOr::Value)
+    }
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<NumberOr, E> {
+        Tree.visit_i64(value).map(NumberOr::Value)
+    }
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<NumberOr, E> {
+        Tree.visit_u64(value).map(NumberOr::Value)
+    }
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<NumberOr, E> {
+        Tree.visit_str(value).map(NumberOr::Value)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<NumberOr, A::Error> {
+        Tree.visit_seq(access).map(NumberOr::Value)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<NumberOr, A::Error> {
+        Tree.visit_map(access).map(NumberOr::Value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip(text: &str) -> String {
+        Json::parse(text.as_bytes()).unwrap().to_string()
+    }
+
+    #[test]
+    fn order_and_digits_are_kept() {
+        let text = r#"{"z":1,"a":[12345678901234567.890,-9223372036854775808,1e400,"\u0001é"],"m":{}}"#;
+        assert_eq!(round_trip(text), text.replace("1e400", "1e+400"));
+        assert_eq!(Json::parse(b"9223372036854775807").unwrap(), Json::Integer(i64::MAX));
+        assert_eq!(Json::parse(b"9223372036854775808").unwrap(), Json::Number("9223372036854775808".into()));
+    }
+
+    #[test]
+    fn a_client_cannot_pass_a_string_as_a_number() {
+        let text = r#"{"$serde_json::private::Number":"12"}"#;
+        assert_eq!(round_trip(text), text);
+        let escaped = r#"{"$serde_json::private::Number":"1\u0032"}"#;
+        assert_eq!(round_trip(escaped), text);
+    }
+
+    #[test]
+    fn repeated_keys_are_found_with_their_place() {
+        let json = Json::parse(br#"{"a":[{"b/c":1,"b/c":2}],"a":3}"#).unwrap();
+        assert_eq!(json.repeated_keys(), ["/a/0/b~1c", "/a"]);
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        assert!(Json::parse("[".repeat(10_000).as_bytes()).is_err());
+    }
+}

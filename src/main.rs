@@ -1,0 +1,6 @@
+mod access;
+mod error;
+mod json;
+mod model;
+mod value;
+fn main() {}

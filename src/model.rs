@@ -1,0 +1,256 @@
+//! Models: what records look like, how they relate, and the catalogue of all of them.
+//!
+//! [`parse`] reads `models.json`, [`diff`] compares two versions of it, [`check`] holds a value against a field's rules. Nothing here knows SQL; the
+//! names of tables and columns are those of the models.
+
+pub mod check;
+pub mod diff;
+pub mod parse;
+
+use crate::access::Namespace;
+use crate::value::{Scalar, Type};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One model: the records of one table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    pub namespace: Namespace,
+    /// The type of `id`: an integer that is never reused, or a UUID.
+    pub id: Type,
+    pub fields: Vec<Arc<Field>>,
+    pub unique_together: Vec<Vec<String>>,
+    /// Lists of fields, `-` before a descending one.
+    pub indexes: Vec<Vec<String>>,
+    /// The order of records where a request names none.
+    pub ordering: Vec<String>,
+    /// The paths that `search` looks into; `None` stands for all text fields.
+    pub search: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    pub name: String,
+    pub kind: Kind,
+    pub null: bool,
+    pub default: Option<Scalar>,
+    pub unique: bool,
+    pub index: bool,
+    pub choices: Vec<Scalar>,
+    pub min: Option<Scalar>,
+    pub max: Option<Scalar>,
+    /// In characters.
+    pub min_length: Option<u64>,
+    pub max_length: Option<u64>,
+    pub pattern: Option<Pattern>,
+    pub clock: Option<Clock>,
+    pub help: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    Plain(Type),
+    /// The id of a record of another model.
+    Ref(Reference),
+    /// Any number of ids, kept in a table of their own.
+    Refs(Reference),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reference {
+    pub to: Namespace,
+    /// The type of the target's id.
+    pub id: Type,
+    pub on_delete: OnDelete,
+    /// The name under which the target's records find back.
+    pub related_name: String,
+}
+
+/// What becomes of a record when the one that it refers to is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDelete {
+    Restrict,
+    Cascade,
+    SetNull,
+}
+
+/// When the server sets a field by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// `auto_now_add`
+    OnCreate,
+    /// `auto_now`
+    OnWrite,
+}
+
+/// A regular expression that values must match somewhere, as Django's `RegexValidator` has it.
+#[derive(Clone, Debug)]
+pub struct Pattern(pub regex::Regex);
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+/// A column of a model's table: a plain field, the id in a reference, or `id` itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    pub name: String,
+    pub kind: Type,
+}
+
+impl Field {
+    /// The column that keeps this field; `refs` have none.
+    pub fn column(&self) -> Option<Column> {
+        match &self.kind {
+            Kind::Plain(kind) => Some(Column { name: self.name.clone(), kind: *kind }),
+            Kind::Ref(reference) => Some(Column { name: self.name.clone(), kind: reference.id }),
+            Kind::Refs(_) => None,
+        }
+    }
+
+    /// Whether a record can be made without naming it.
+    pub fn is_optional(&self) -> bool {
+        self.null || self.default.is_some() || self.clock.is_some() || matches!(self.kind, Kind::Refs(_))
+    }
+}
+
+impl Model {
+    /// The id as a column. `pk` is another name for it.
+    pub fn id_column(&self) -> Column {
+        Column { name: "id".into(), kind: self.id }
+    }
+
+    /// The field of that name. `<reference>_id` is Django's other name for a reference's own value.
+    pub fn field(&self, name: &str) -> Option<&Arc<Field>> {
+        let named = |name: &str| self.fields.iter().find(|field| field.name == name);
+        named(name).or_else(|| {
+            let field = named(name.strip_suffix("_id")?)?;
+            matches!(field.kind, Kind::Ref(_)).then_some(field)
+        })
+    }
+
+    /// The column of that name: `id`, `pk`, or a field that has one.
+    pub fn column(&self, name: &str) -> Option<Column> {
+        match name {
+            "id" | "pk" => Some(self.id_column()),
+            _ => self.field(name)?.column(),
+        }
+    }
+
+    /// All columns in the order of definition, `id` first.
+    pub fn columns(&self) -> Vec<Column> {
+        std::iter::once(self.id_column()).chain(self.fields.iter().filter_map(|field| field.column())).collect()
+    }
+
+    /// The table of a `refs` field.
+    pub fn link_table(&self, field: &str) -> String {
+        format!("{}.{field}", self.namespace)
+    }
+}
+
+/// A way from a record to others: a reference, a `refs` field, or the way back from either.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Relation {
+    pub name: String,
+    pub target: Namespace,
+    pub join: Join,
+}
+
+/// How the records of a relation are found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Join {
+    /// This record's `column` holds the other's id.
+    Reference { column: String },
+    /// The others' `column` holds this record's id.
+    Reverse { column: String, on_delete: OnDelete },
+    /// `table` holds pairs of ids, this record's in `near`, the other's in `far`.
+    Links { table: String, near: &'static str, far: &'static str, own: bool },
+}
+
+/// The columns of a link table: the record that has the `refs` field, and the one it points to.
+pub const SOURCE: &str = "source";
+pub const TARGET: &str = "target";
+
+impl Relation {
+    /// Whether it leads to any number of records rather than to one at most.
+    pub fn is_many(&self) -> bool {
+        !matches!(self.join, Join::Reference { .. })
+    }
+
+    /// Whether the ids it leads to are part of the record itself, so that they can be had without
+    /// leave to read the other model.
+    pub fn is_own(&self) -> bool {
+        matches!(self.join, Join::Reference { .. } | Join::Links { own: true, .. })
+    }
+}
+
+/// All models of a database at one version, and how they relate.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    /// The version of the definitions; 0 before any were applied.
+    pub version: i64,
+    models: BTreeMap<Namespace, Arc<Model>>,
+    relations: BTreeMap<Namespace, Vec<Arc<Relation>>>,
+}
+
+impl Catalogue {
+    pub fn new(version: i64, models: Vec<Model>) -> Catalogue {
+        let mut relations: BTreeMap<Namespace, Vec<Arc<Relation>>> = BTreeMap::new();
+        for model in &models {
+            for (from, relation) in model.fields.iter().flat_map(|field| relations_of(model, field)) {
+                relations.entry(from).or_default().push(Arc::new(relation));
+            }
+        }
+        let models = models.into_iter().map(|model| (model.namespace.clone(), Arc::new(model))).collect();
+        Catalogue { version, models, relations }
+    }
+
+    pub fn model(&self, namespace: &Namespace) -> Option<&Arc<Model>> {
+        self.models.get(namespace)
+    }
+
+    /// All models, by name.
+    pub fn models(&self) -> impl Iterator<Item = &Arc<Model>> {
+        self.models.values()
+    }
+
+    /// The relation of that name, forward or back.
+    pub fn relation(&self, model: &Model, name: &str) -> Option<&Arc<Relation>> {
+        self.relations(model).find(|relation| relation.name == name)
+    }
+
+    /// All relations of a model, forward and back.
+    pub fn relations(&self, model: &Model) -> impl Iterator<Item = &Arc<Relation>> {
+        self.relations.get(&model.namespace).into_iter().flatten()
+    }
+
+    /// The models whose references point to this one: model, field, what happens on deletion.
+    pub fn referrers(&self, model: &Model) -> impl Iterator<Item = (&Namespace, &str, OnDelete)> {
+        self.relations(model).filter_map(|relation| match &relation.join {
+            Join::Reverse { column, on_delete } => Some((&relation.target, column.as_str(), *on_delete)),
+            _ => None,
+        })
+    }
+}
+
+/// The relation that a field makes from its model, and the one back.
+fn relations_of(model: &Model, field: &Field) -> Vec<(Namespace, Relation)> {
+    let (reference, forward, back) = match &field.kind {
+        Kind::Plain(_) => return Vec::new(),
+        Kind::Ref(reference) => {
+            let column = field.name.clone();
+            let back = Join::Reverse { column: column.clone(), on_delete: reference.on_delete };
+            (reference, Join::Reference { column }, back)
+        }
+        Kind::Refs(reference) => {
+            let table = model.link_table(&field.name);
+            let back = Join::Links { table: table.clone(), near: TARGET, far: SOURCE, own: false };
+            (reference, Join::Links { table, near: SOURCE, far: TARGET, own: true }, back)
+        }
+    };
+    let forward = Relation { name: field.name.clone(), target: reference.to.clone(), join: forward };
+    let back = Relation { name: reference.related_name.clone(), target: model.namespace.clone(), join: back };
+    vec![(model.namespace.clone(), forward), (reference.to.clone(), back)]
+}

@@ -1,0 +1,599 @@
+//! Reading `models.json`: every mistake is reported, each with a pointer into the file.
+
+use super::{Catalogue, Clock, Field, Kind, Model, OnDelete, Pattern, Reference};
+use crate::access::{Namespace, SYSTEM};
+use crate::error::{Error, Errors, Problem, nearest, shown};
+use crate::json::{Json, Object, Pointer};
+use crate::value::{Scalar, Type, decimal};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// The options of a field, and of which types each makes sense.
+const OPTIONS: [(&str, Applies); 19] = [
+    ("type", Applies::All),
+    ("help", Applies::All),
+    ("null", Applies::Columns),
+    ("default", Applies::Plain),
+    ("unique", Applies::Columns),
+    ("index", Applies::Columns),
+    ("choices", Applies::Choosable),
+    ("min", Applies::Ordered),
+    ("max", Applies::Ordered),
+    ("min_length", Applies::Text),
+    ("max_length", Applies::Text),
+    ("pattern", Applies::Text),
+    ("max_digits", Applies::Decimal),
+    ("decimal_places", Applies::Decimal),
+    ("auto_now", Applies::Clocked),
+    ("auto_now_add", Applies::Clocked),
+    ("to", Applies::Relations),
+    ("related_name", Applies::Relations),
+    ("on_delete", Applies::References),
+];
+
+#[derive(Clone, Copy)]
+enum Applies {
+    All,
+    Columns,
+    Plain,
+    Choosable,
+    Ordered,
+    Text,
+    Decimal,
+    Clocked,
+    Relations,
+    References,
+}
+
+impl Applies {
+    fn to(self, kind: &str) -> bool {
+        let relation = matches!(kind, "ref" | "refs");
+        match self {
+            Applies::All => true,
+            Applies::Columns => kind != "refs",
+            Applies::Plain => !relation,
+            Applies::Choosable => !relation && kind != "json" && kind != "boolean",
+            Applies::Ordered => matches!(kind, "integer" | "float" | "decimal" | "date" | "datetime" | "time"),
+            Applies::Text => matches!(kind, "string" | "text"),
+            Applies::Decimal => kind == "decimal",
+            Applies::Clocked => matches!(kind, "date" | "datetime" | "time"),
+            Applies::Relations => relation,
+            Applies::References => kind == "ref",
+        }
+    }
+}
+
+const TYPES: [&str; 13] = [
+    "string", "text", "integer", "float", "decimal", "boolean", "date", "datetime", "time", "uuid", "json", "ref",
+    "refs",
+];
+
+const MODEL_KEYS: [&str; 6] = ["fields", "id", "unique_together", "indexes", "ordering", "search"];
+
+/// Reads a whole `models.json`.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn models(json: &Json) -> Result<Vec<Model>, Errors> {
+    let mut reader = Reader::default();
+    for pointer in json.repeated_keys() {
+        let key = pointer.rsplit('/').next().unwrap_or_default().to_owned();
+        reader.errors.push(Error::at(pointer, Problem::RepeatedKey { key }));
+    }
+    let Some(definitions) = reader.object(&Pointer::ROOT, "the file", json) else { return Err(reader.errors) };
+    reader.ids =
+        definitions.iter().filter_map(|(name, definition)| Some((name.parse().ok()?, id_type(definition)))).collect();
+    let models: Vec<Model> = definitions
+        .iter()
+        .filter_map(|(name, definition)| reader.model(name, &Pointer::ROOT.key(name), definition))
+        .collect();
+    if reader.errors.is_empty() {
+        reader.check_together(&models);
+    }
+    if reader.errors.is_empty() { Ok(models) } else { Err(reader.errors) }
+}
+
+/// The type of a model's id, as far as it can be told before the model is read.
+fn id_type(definition: &Json) -> Type {
+    match definition.get("id").and_then(|id| id.get("type")) {
+        Some(Json::String(name)) if name == "uuid" => Type::Uuid,
+        _ => Type::Integer,
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    errors: Errors,
+    /// The models that there are, with the types of their ids.
+    ids: HashMap<Namespace, Type>,
+}
+
+impl Reader {
+    fn wrong(&mut self, at: &Pointer<'_>, what: &str, wanted: &'static str, given: &Json) {
+        self.errors.push(Error::at(at, Problem::WrongForm { what: what.into(), wanted, given: shown(given) }));
+    }
+
+    fn refuse(&mut self, at: &Pointer<'_>, name: &str, why: impl Into<String>) {
+        self.errors.push(Error::at(at, Problem::Refused { field: name.into(), why: why.into() }));
+    }
+
+    fn object<'j>(&mut self, at: &Pointer<'_>, what: &str, json: &'j Json) -> Option<&'j Object> {
+        match json {
+            Json::Object(members) => Some(members),
+            other => {
+                self.wrong(at, what, "an object", other);
+                None
+            }
+        }
+    }
+
+    fn strings(&mut self, at: &Pointer<'_>, what: &str, json: &Json) -> Vec<String> {
+        let Json::List(items) = json else {
+            self.wrong(at, what, "a list of names", json);
+            return Vec::new();
+        };
+        let mut names = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            match item {
+                Json::String(name) => names.push(name.clone()),
+                other => self.wrong(&at.index(index), what, "a list of names", other),
+            }
+        }
+        names
+    }
+
+    fn lists(&mut self, at: &Pointer<'_>, what: &str, json: &Json) -> Vec<Vec<String>> {
+        let Json::List(items) = json else {
+            self.wrong(at, what, "a list of lists of names", json);
+            return Vec::new();
+        };
+        items.iter().enumerate().map(|(index, item)| self.strings(&at.index(index), what, item)).collect()
+    }
+
+    fn unknown_keys(&mut self, at: &Pointer<'_>, place: &str, members: &Object, known: &[&str]) {
+        for (key, _) in members.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
+            let nearest = nearest(key, known.iter().copied());
+            let problem = Problem::UnknownKey { place: place.into(), key: key.clone(), nearest };
+            self.errors.push(Error::at(at.key(key), problem));
+        }
+    }
+
+    fn model(&mut self, name: &str, at: &Pointer<'_>, json: &Json) -> Option<Model> {
+        let members = self.object(at, name, json)?;
+        let namespace = match name.parse::<Namespace>() {
+            Ok(namespace) if namespace.app == SYSTEM => {
+                self.refuse(at, name, "is of the app \"system\", which is the server's own");
+                return None;
+            }
+            Ok(namespace) => namespace,
+            Err(why) => {
+                self.refuse(at, name, format!("is not a namespace: {why}"));
+                return None;
+            }
+        };
+        self.unknown_keys(at, name, members, &MODEL_KEYS);
+        let part = |key: &str| members.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+        if let Some(id) = part("id") {
+            let known = id.get("type").is_some_and(|kind| *kind == "uuid".into() || *kind == "integer".into());
+            if !known || !matches!(id, Json::Object(members) if members.len() == 1) {
+                self.wrong(&at.key("id"), "id", "{\"type\": \"uuid\"} or {\"type\": \"integer\"}", id);
+            }
+        }
+        let Some(fields) = part("fields") else {
+            self.errors.push(Error::at(at, Problem::MissingKey { place: name.into(), key: "fields" }));
+            return None;
+        };
+        let place = at.key("fields");
+        let fields = self.object(&place, "fields", fields)?;
+        let fields = fields
+            .iter()
+            .filter_map(|(name, json)| self.field(&namespace, name, &place.key(name), json))
+            .map(Arc::new)
+            .collect();
+        let lists =
+            |reader: &mut Reader, key| part(key).map_or(Vec::new(), |json| reader.lists(&at.key(key), key, json));
+        Some(Model {
+            id: id_type(json),
+            fields,
+            unique_together: lists(self, "unique_together"),
+            indexes: lists(self, "indexes"),
+            ordering: part("ordering").map_or(Vec::new(), |json| self.strings(&at.key("ordering"), "ordering", json)),
+            search: part("search").map(|json| self.strings(&at.key("search"), "search", json)),
+            namespace,
+        })
+    }
+
+    fn field(&mut self, model: &Namespace, name: &str, at: &Pointer<'_>, json: &Json) -> Option<Field> {
+        let members = self.object(at, name, json)?;
+        if !is_field_name(name) {
+            self.refuse(
+                at,
+                name,
+                "is not a field's name: small letters, digits and single underscores, not id or pk, at most 60",
+            );
+        }
+        let kind_name = match members.iter().find(|(key, _)| key == "type") {
+            Some((_, Json::String(kind))) if TYPES.contains(&kind.as_str()) => kind.as_str(),
+            Some((_, Json::String(kind))) => {
+                let nearest = nearest(kind, TYPES).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+                self.refuse(&at.key("type"), name, format!("has the unknown type \"{kind}\"{nearest}"));
+                return None;
+            }
+            Some((_, other)) => {
+                self.wrong(&at.key("type"), "type", "the name of a type", other);
+                return None;
+            }
+            None => {
+                self.errors.push(Error::at(at, Problem::MissingKey { place: name.into(), key: "type" }));
+                return None;
+            }
+        };
+        self.unknown_keys(at, name, members, &OPTIONS.map(|(option, _)| option));
+        for (option, _) in OPTIONS.iter().filter(|(_, applies)| !applies.to(kind_name)) {
+            if members.iter().any(|(key, _)| key == option) {
+                self.refuse(&at.key(option), option, format!("means nothing for the type {kind_name}"));
+            }
+        }
+        let mut options = Options { reader: self, at, name, members };
+        let kind = options.kind(model, kind_name)?;
+        let clock = match (options.flag("auto_now"), options.flag("auto_now_add")) {
+            (true, true) => {
+                options.refuse("auto_now", "and auto_now_add exclude each other");
+                None
+            }
+            (true, false) => Some(Clock::OnWrite),
+            (false, true) => Some(Clock::OnCreate),
+            (false, false) => None,
+        };
+        let plain = if let Kind::Plain(plain) = kind { Some(plain) } else { None };
+        let field = Field {
+            name: name.into(),
+            null: options.flag("null"),
+            unique: options.flag("unique"),
+            index: options.flag("index"),
+            choices: plain.map_or(Vec::new(), |plain| options.choices(plain)),
+            min: plain.and_then(|plain| options.value("min", plain)),
+            max: plain.and_then(|plain| options.value("max", plain)),
+            min_length: options.count("min_length"),
+            max_length: options.count("max_length"),
+            pattern: options.pattern(),
+            default: plain.and_then(|plain| options.value("default", plain)),
+            clock,
+            help: options.text("help"),
+            kind,
+        };
+        if field.default == Some(Scalar::Null) && !field.null {
+            options.refuse("default", "is null, but the field is not \"null\": true");
+        }
+        if let (Some(default), Some(plain)) = (&field.default, plain)
+            && let Err(why) = crate::model::check::value(&field, plain, default)
+        {
+            options.refuse("default", &format!("breaks the field's own rule: it {why}"));
+        }
+        Some(field)
+    }
+
+    /// What can only be told with all models at hand.
+    fn check_together(&mut self, models: &[Model]) {
+        let mut tables: HashSet<String> = HashSet::new();
+        let catalogue = Catalogue::new(0, models.to_vec());
+        for model in models {
+            let name = model.namespace.to_string();
+            let at = Pointer::ROOT.key(&name);
+            if !tables.insert(name.to_lowercase()) {
+                self.refuse(
+                    &at,
+                    &name,
+                    "differs from another model in case only, and SQLite cannot tell their tables apart",
+                );
+            }
+            self.check_accessors(&at, &catalogue, model);
+            self.check_columns(&at, model);
+            for (index, term) in model.ordering.iter().enumerate() {
+                let path = term.strip_prefix('-').unwrap_or(term);
+                if resolve(&catalogue, model, path).is_none() {
+                    self.refuse(&at.key("ordering").index(index), path, format!("is no field of {name}"));
+                }
+            }
+            for (index, path) in model.search.iter().flatten().enumerate() {
+                if !resolve(&catalogue, model, path).is_some_and(Type::is_text) {
+                    self.refuse(&at.key("search").index(index), path, format!("is no text field of {name}"));
+                }
+            }
+        }
+    }
+
+    /// Names of relations back must be free in the model that they are found from.
+    fn check_accessors(&mut self, at: &Pointer<'_>, catalogue: &Catalogue, model: &Model) {
+        let mut seen: BTreeMap<&str, &Namespace> = BTreeMap::new();
+        for relation in catalogue.relations(model).filter(|relation| !relation.is_own()) {
+            let taken = model.column(&relation.name).is_some() || model.field(&relation.name).is_some();
+            let other = seen.insert(&relation.name, &relation.target);
+            if taken || other.is_some() {
+                let by = other.map_or("a field of that name".to_owned(), |other| format!("the accessor from {other}"));
+                let why = format!(
+                    "would be the accessor from {} back to {}, but clashes with {by}; give one a related_name",
+                    model.namespace, relation.target
+                );
+                self.refuse(at, &relation.name, why);
+            }
+        }
+    }
+
+    fn check_columns(&mut self, at: &Pointer<'_>, model: &Model) {
+        for (key, lists) in [("unique_together", &model.unique_together), ("indexes", &model.indexes)] {
+            for (index, names) in lists.iter().enumerate() {
+                let place = at.key(key);
+                let place = place.index(index);
+                let mut seen = HashSet::new();
+                for name in names {
+                    let bare = if key == "indexes" { name.strip_prefix('-').unwrap_or(name) } else { name };
+                    if model.fields.iter().all(|field| field.name != bare || field.column().is_none())
+                        && (bare != "id" || key == "unique_together")
+                    {
+                        self.refuse(&place, name, format!("is no stored field of {}", model.namespace));
+                    }
+                    if !seen.insert(bare) {
+                        self.refuse(&place, name, "stands twice in one list");
+                    }
+                }
+                if names.is_empty() {
+                    self.refuse(&place, key, "holds an empty list");
+                }
+            }
+        }
+    }
+}
+
+/// The type of the column that a path leads to, where it leads to one.
+fn resolve(catalogue: &Catalogue, model: &Model, path: &str) -> Option<Type> {
+    match path.split_once("__") {
+        None => model.column(path).map(|column| column.kind),
+        Some((relation, rest)) => {
+            resolve(catalogue, catalogue.model(&catalogue.relation(model, relation)?.target)?, rest)
+        }
+    }
+}
+
+fn is_field_name(name: &str) -> bool {
+    name.len() <= 60
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !name.contains("__")
+        && !name.ends_with('_')
+        && name != "id"
+        && name != "pk"
+}
+
+/// The options of one field while they are read.
+struct Options<'r, 'p> {
+    reader: &'r mut Reader,
+    at: &'r Pointer<'p>,
+    name: &'r str,
+    members: &'r Object,
+}
+
+impl Options<'_, '_> {
+    fn get(&self, option: &str) -> Option<&Json> {
+        self.members.iter().find(|(key, _)| key == option).map(|(_, value)| value)
+    }
+
+    fn refuse(&mut self, option: &str, why: &str) {
+        self.reader.refuse(&self.at.key(option), option, why);
+    }
+
+    fn wrong(&mut self, option: &str, wanted: &'static str) {
+        let given = self.get(option).cloned().unwrap_or(Json::Null);
+        self.reader.wrong(&self.at.key(option), option, wanted, &given);
+    }
+
+    fn flag(&mut self, option: &str) -> bool {
+        match self.get(option) {
+            None => false,
+            Some(Json::Boolean(value)) => *value,
+            Some(_) => {
+                self.wrong(option, "true or false");
+                false
+            }
+        }
+    }
+
+    fn count(&mut self, option: &str) -> Option<u64> {
+        match self.get(option)? {
+            Json::Integer(number @ 0..=1_000_000_000) => u64::try_from(*number).ok(),
+            _ => {
+                self.wrong(option, "a whole number from 0 to 1000000000");
+                None
+            }
+        }
+    }
+
+    fn text(&mut self, option: &str) -> Option<String> {
+        match self.get(option)? {
+            Json::String(text) => Some(text.clone()),
+            _ => {
+                self.wrong(option, "a string");
+                None
+            }
+        }
+    }
+
+    fn value(&mut self, option: &str, kind: Type) -> Option<Scalar> {
+        let given = self.get(option)?;
+        match kind.coerce(given) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                let problem =
+                    Problem::BadValue { field: option.into(), kind: kind.described(), value: shown(given), why };
+                self.reader.errors.push(Error::at(self.at.key(option), problem));
+                None
+            }
+        }
+    }
+
+    fn choices(&mut self, kind: Type) -> Vec<Scalar> {
+        let Some(Json::List(items)) = self.get("choices").cloned() else {
+            if self.get("choices").is_some() {
+                self.wrong("choices", "a list of values");
+            }
+            return Vec::new();
+        };
+        if items.is_empty() {
+            self.refuse("choices", "is empty, so that no value is allowed");
+        }
+        let mut values = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            match kind.coerce(item) {
+                Ok(value) if value != Scalar::Null => values.push(value),
+                outcome => {
+                    let why = outcome.err().unwrap_or_default();
+                    let problem =
+                        Problem::BadValue { field: "choices".into(), kind: kind.described(), value: shown(item), why };
+                    self.reader.errors.push(Error::at(self.at.key("choices").index(index), problem));
+                }
+            }
+        }
+        values
+    }
+
+    fn pattern(&mut self) -> Option<Pattern> {
+        let text = self.text("pattern")?;
+        match crate::value::regex(&text) {
+            Ok(regex) => Some(Pattern(regex)),
+            Err(why) => {
+                self.refuse("pattern", &why);
+                None
+            }
+        }
+    }
+
+    fn kind(&mut self, model: &Namespace, name: &str) -> Option<Kind> {
+        Some(Kind::Plain(match name {
+            "string" => Type::String,
+            "text" => Type::Text,
+            "integer" => Type::Integer,
+            "float" => Type::Float,
+            "decimal" => self.decimal()?,
+            "boolean" => Type::Boolean,
+            "date" => Type::Date,
+            "datetime" => Type::Datetime,
+            "time" => Type::Time,
+            "uuid" => Type::Uuid,
+            "json" => Type::Json,
+            "ref" => return self.reference(model).map(Kind::Ref),
+            _ => return self.reference(model).map(Kind::Refs),
+        }))
+    }
+
+    fn decimal(&mut self) -> Option<Type> {
+        let missing = ["max_digits", "decimal_places"].into_iter().find(|option| self.get(option).is_none());
+        if let Some(key) = missing {
+            let problem = Problem::MissingKey { place: self.name.into(), key };
+            self.reader.errors.push(Error::at(self.at, problem));
+            return None;
+        }
+        let (digits, places) = (self.count("max_digits")?, self.count("decimal_places")?);
+        if digits == 0 || digits > u64::from(decimal::MOST_DIGITS) {
+            self.refuse("max_digits", &format!("must be from 1 to {}", decimal::MOST_DIGITS));
+            return None;
+        }
+        if places > digits {
+            self.refuse("decimal_places", "must not be more than max_digits");
+            return None;
+        }
+        Some(Type::Decimal { digits: u32::try_from(digits).ok()?, places: u32::try_from(places).ok()? })
+    }
+
+    fn reference(&mut self, model: &Namespace) -> Option<Reference> {
+        let Some(to) = self.get("to") else {
+            self.reader.errors.push(Error::at(self.at, Problem::MissingKey { place: self.name.into(), key: "to" }));
+            return None;
+        };
+        let target = match to {
+            Json::String(text) => text.parse::<Namespace>().ok(),
+            _ => None,
+        };
+        let Some((to, id)) = target.and_then(|to| self.reader.ids.get(&to).map(|id| (to.clone(), *id))) else {
+            let named = shown(to);
+            self.refuse("to", &format!("names no model of this file: {named}"));
+            return None;
+        };
+        let on_delete = match self.text("on_delete").as_deref() {
+            None | Some("restrict") => OnDelete::Restrict,
+            Some("cascade") => OnDelete::Cascade,
+            Some("set_null") => OnDelete::SetNull,
+            Some(_) => {
+                self.wrong("on_delete", "\"restrict\", \"cascade\" or \"set_null\"");
+                OnDelete::Restrict
+            }
+        };
+        if on_delete == OnDelete::SetNull && !matches!(self.get("null"), Some(Json::Boolean(true))) {
+            self.refuse("on_delete", "is set_null, but the field is not \"null\": true");
+        }
+        let related_name = match self.text("related_name") {
+            Some(name) if is_field_name(&name) => name,
+            Some(_) => {
+                self.wrong("related_name", "a name such as a field's");
+                return None;
+            }
+            None => format!("{}_set", model.name.to_lowercase()),
+        };
+        Some(Reference { to, id, on_delete, related_name })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(text: &str) -> Vec<String> {
+        let json = Json::parse(text.as_bytes()).unwrap();
+        let shown = |error: Error| format!("{}: {}", error.pointer.unwrap_or_default(), error.problem);
+        models(&json).err().unwrap_or_default().into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_with_their_places() {
+        let found = errors(
+            r#"{ "tickets.Ticket": { "fields": {
+                   "title": { "type": "strng" },
+                   "Status": { "type": "string" },
+                   "cost": { "type": "decimal", "max_digits": 30, "decimal_places": 2 },
+                   "done": { "type": "boolean", "max_length": 3, "nul": true },
+                   "owner": { "type": "ref", "to": "people.Person" } },
+                 "orderng": [] },
+               "system.Own": { "fields": {} } }"#,
+        );
+        assert_eq!(
+            found,
+            [
+                "/tickets.Ticket/orderng: tickets.Ticket has no key \"orderng\"",
+                "/tickets.Ticket/fields/title/type: \"title\" has the unknown type \"strng\"; did you mean string?",
+                "/tickets.Ticket/fields/Status: \"Status\" is not a field's name: small letters, digits and single underscores, not id or pk, at most 60",
+                "/tickets.Ticket/fields/cost/max_digits: \"max_digits\" must be from 1 to 18",
+                "/tickets.Ticket/fields/done/nul: done has no key \"nul\"",
+                "/tickets.Ticket/fields/done/max_length: \"max_length\" means nothing for the type boolean",
+                "/tickets.Ticket/fields/owner/to: \"to\" names no model of this file: \"people.Person\"",
+                "/system.Own: \"system.Own\" is of the app \"system\", which is the server's own",
+            ]
+        );
+    }
+
+    #[test]
+    fn models_are_checked_against_each_other() {
+        let found = errors(
+            r#"{ "a.B": { "fields": { "name": { "type": "string" } }, "ordering": ["-nam"], "search": ["c_set__n"] },
+                 "a.C": { "fields": { "b": { "type": "ref", "to": "a.B" }, "other": { "type": "ref", "to": "a.B" },
+                                      "n": { "type": "integer" } },
+                          "unique_together": [["b", "x"]], "indexes": [["-n", "n"]] } }"#,
+        );
+        assert_eq!(found.len(), 5, "{found:#?}");
+        assert!(found[0].contains("c_set") && found[0].contains("give one a related_name"));
+    }
+
+    #[test]
+    fn defaults_obey_the_rules_of_their_field() {
+        let found = errors(r#"{ "a.B": { "fields": { "n": { "type": "integer", "max": 5, "default": 6 } } } }"#);
+        assert_eq!(found, ["/a.B/fields/n/default: \"default\" breaks the field's own rule: it must be at most 5"]);
+    }
+}
