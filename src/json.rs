@@ -43,18 +43,6 @@ impl Json {
         }
     }
 
-    /// What an error message calls this value.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Json::Null => "null",
-            Json::Boolean(_) => "a boolean",
-            Json::Integer(_) | Json::Number(_) => "a number",
-            Json::String(_) => "a string",
-            Json::List(_) => "a list",
-            Json::Object(_) => "an object",
-        }
-    }
-
     /// Appends this value as compact JSON.
     pub fn write(&self, out: &mut Vec<u8>) {
         match self {

@@ -1,6 +1,54 @@
+//! jqlite: JQL over HTTP from one SQLite file, with API keys and a usage log.
+//!
+//! The modules stand in reading order; each imports only from those above it.
+
+mod json;
+
 mod access;
 mod error;
-mod json;
-mod model;
+
+mod config;
 mod value;
-fn main() {}
+
+mod cli;
+mod lookup;
+mod model;
+mod sql;
+
+mod store;
+
+mod auth;
+mod request;
+
+mod plan;
+
+mod compile;
+
+mod run;
+
+mod shape;
+
+mod envelope;
+mod usage;
+
+mod apply;
+mod writer;
+
+mod handle;
+
+mod server;
+
+mod commands;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match commands::run(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("jqlite: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -18,6 +18,18 @@ pub enum Scalar {
     Text(String),
 }
 
+impl std::fmt::Display for Scalar {
+    /// As an error shows it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Scalar::Null => f.write_str("null"),
+            Scalar::Integer(number) => number.fmt(f),
+            Scalar::Real(number) => number.fmt(f),
+            Scalar::Text(text) => f.write_str(text),
+        }
+    }
+}
+
 /// The type of a plain field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
@@ -182,6 +194,11 @@ pub fn fold(text: &str) -> String {
         return text.to_ascii_lowercase();
     }
     text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+}
+
+/// A new UUID. Its start is the time, so that records made after each other lie beside each other.
+pub fn new_uuid() -> String {
+    Uuid::now_v7().hyphenated().to_string()
 }
 
 /// The most characters of a regular expression.

@@ -1,0 +1,52 @@
+-- The server's own tables; those of the users' models are made by `models apply`.
+-- All moments are UTC to the microsecond, as text: 2026-01-31T09:30:00.000000Z.
+
+-- One row for each version of models.json that was ever applied; the last one is in force.
+CREATE TABLE "system.ModelVersion" (
+  "id"         INTEGER PRIMARY KEY AUTOINCREMENT,
+  "applied"    TEXT NOT NULL,
+  "definition" TEXT NOT NULL CHECK (json_valid("definition"))
+) STRICT;
+
+CREATE TABLE "system.ApiKey" (
+  "id"          INTEGER PRIMARY KEY AUTOINCREMENT,
+  "name"        TEXT NOT NULL,
+  "permissions" TEXT NOT NULL,                        -- with commas between them; empty grants nothing
+  "created"     TEXT NOT NULL,
+  "created_by"  TEXT,                                 -- the public id of the key that made it; NULL: the command line
+  "expires"     TEXT,                                 -- NULL: never
+  "disabled"    TEXT,                                 -- since when; NULL: not
+  "revoked"     TEXT                                  -- since when, for good; NULL: not
+) STRICT;
+
+-- The secrets of a key: one, or while a rotation overlaps, two.
+CREATE TABLE "system.ApiKeySecret" (
+  "public_id" TEXT PRIMARY KEY,                       -- the part of the key's text that may be shown
+  "api_key"   INTEGER NOT NULL REFERENCES "system.ApiKey" ("id") ON DELETE CASCADE,
+  "hash"      BLOB NOT NULL CHECK (length("hash") = 32), -- BLAKE3 of the whole text; the text itself is nowhere
+  "created"   TEXT NOT NULL,
+  "until"     TEXT                                    -- the end of its overlap; NULL: as long as the key
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX "system.ApiKeySecret.api_key" ON "system.ApiKeySecret" ("api_key");
+
+-- One row for each request, refused ones too; never a secret, a header or a body.
+CREATE TABLE "system.UsageLog" (
+  "id"             INTEGER PRIMARY KEY,
+  "at"             TEXT NOT NULL,                     -- when the request came in
+  "request_id"     TEXT NOT NULL,
+  "key"            TEXT,                              -- the public id; NULL: none that is known
+  "namespace"      TEXT,
+  "intent"         TEXT,
+  "action"         TEXT,
+  "status"         INTEGER NOT NULL,                  -- HTTP
+  "code"           TEXT,                              -- the first error's; NULL: none
+  "rows"           INTEGER NOT NULL,                  -- records in the answer
+  "queries"        INTEGER NOT NULL,                  -- SQL statements
+  "duration_us"    INTEGER NOT NULL,
+  "request_bytes"  INTEGER NOT NULL,
+  "response_bytes" INTEGER NOT NULL,
+  "remote_addr"    TEXT
+) STRICT;
+
+CREATE INDEX "system.UsageLog.at" ON "system.UsageLog" ("at");

@@ -1,0 +1,321 @@
+//! Putting models into force: what a change would lose, and the change itself in one transaction.
+
+use crate::compile::table::{self, Made};
+use crate::error::{Errors, Problem};
+use crate::json::Json;
+use crate::model::diff::{self, Change, carries_over};
+use crate::model::{Catalogue, Clock, Field, Kind, Model, parse};
+use crate::sql::Statement;
+use crate::store::{Failure, Session, catalogue_version};
+use crate::value::{Scalar, Type, time};
+
+/// What applying would do.
+#[derive(Debug, Default)]
+pub struct Planned {
+    pub changes: Vec<Change>,
+    /// Stored values that would be gone.
+    pub losses: Vec<String>,
+    /// What stands against it.
+    pub obstacles: Vec<String>,
+}
+
+/// Why models were not applied.
+#[derive(Debug)]
+pub enum Refused {
+    /// The file is not right.
+    Definition(Errors),
+    /// Values would be lost, and nobody allowed it.
+    Loss(Vec<String>),
+    /// Stored values do not fit.
+    Obstacles(Vec<String>),
+    Database(Failure),
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Refused {
+        Refused::Database(failure)
+    }
+}
+
+/// Compares a definition with what is in force.
+pub fn plan(session: &Session, catalogue: &Catalogue, definition: &Json) -> Result<(Vec<Model>, Planned), Refused> {
+    let new = parse::models(definition).map_err(Refused::Definition)?;
+    let old: Vec<Model> = catalogue.models().map(|model| (**model).clone()).collect();
+    let changes = diff::changes(&old, &new);
+    let mut planned = Planned::default();
+    for change in &changes {
+        weigh(session, catalogue, &new, change, &mut planned)?;
+    }
+    planned.changes = changes;
+    Ok((new, planned))
+}
+
+/// Puts a definition into force and gives its version; the same one where nothing changed.
+///
+/// # Errors
+/// Nothing is changed then.
+pub fn apply(
+    session: &Session,
+    catalogue: &Catalogue,
+    definition: &Json,
+    allow_data_loss: bool,
+) -> Result<(i64, Planned), Refused> {
+    session.rebuilding(|| {
+        if catalogue_version(session)? != catalogue.version {
+            return Err(Refused::Database(Failure::Other(Problem::Replan)));
+        }
+        let (new, planned) = plan(session, catalogue, definition)?;
+        if !planned.obstacles.is_empty() {
+            return Err(Refused::Obstacles(planned.obstacles));
+        }
+        if !planned.losses.is_empty() && !allow_data_loss {
+            return Err(Refused::Loss(planned.losses));
+        }
+        if planned.changes.is_empty() && catalogue.version > 0 {
+            return Ok((catalogue.version, planned));
+        }
+        change_tables(session, catalogue, &new)?;
+        let row = [Scalar::Text(time::now()), Scalar::Text(definition.to_string())];
+        session.execute(&Statement::fixed(
+            r#"INSERT INTO "system.ModelVersion" ("applied", "definition") VALUES (?1, ?2)"#,
+            row,
+        ))?;
+        Ok((session.last_id(), planned))
+    })
+}
+
+/// Counts what a change would lose, and finds what stands against it.
+fn weigh(
+    session: &Session,
+    catalogue: &Catalogue,
+    new: &[Model],
+    change: &Change,
+    planned: &mut Planned,
+) -> Result<(), Failure> {
+    let table = |model: &crate::access::Namespace| model.to_string();
+    match change {
+        Change::DropModel(model) => {
+            let records = count(session, &table(model), None)?;
+            if records > 0 {
+                planned.losses.push(format!("{records} records of {model}"));
+            }
+        }
+        Change::DropField(model, field) | Change::RetypeField(model, field, ..) => {
+            let old = catalogue.model(model).and_then(|model| model.field(field));
+            let values = match old.map(|old| &old.kind) {
+                Some(Kind::Refs(_)) => count(session, &format!("{model}.{field}"), None)?,
+                Some(_) => count(session, &table(model), Some(field))?,
+                None => 0,
+            };
+            if values > 0 {
+                planned.losses.push(format!("{values} values of {model}.{field}"));
+            }
+            if !matches!(change, Change::DropField(..)) {
+                weigh_new_field(session, new, model, field, planned)?;
+            }
+        }
+        Change::AddField(model, field) => weigh_new_field(session, new, model, field, planned)?,
+        Change::AddModel(_) | Change::AlterField(..) | Change::AlterModel(..) => {}
+    }
+    Ok(())
+}
+
+/// Records that there are need a value for a new field.
+fn weigh_new_field(
+    session: &Session,
+    new: &[Model],
+    model: &crate::access::Namespace,
+    field: &str,
+    planned: &mut Planned,
+) -> Result<(), Failure> {
+    let optional = new
+        .iter()
+        .find(|new| new.namespace == *model)
+        .and_then(|new| new.field(field))
+        .is_none_or(|field| field.is_optional());
+    if optional {
+        return Ok(());
+    }
+    let records = count(session, &model.to_string(), None)?;
+    if records > 0 {
+        planned.obstacles.push(format!(
+            "{records} records of {model} have no value for {field}: give it a default, or \"null\": true"
+        ));
+    }
+    Ok(())
+}
+
+/// Records of a table, or those with a value in a column.
+fn count(session: &Session, table: &str, column: Option<&str>) -> Result<i64, Failure> {
+    let mut statement = Statement::default();
+    statement.push("SELECT count(*) FROM ").name(table).push(" AS t0");
+    if let Some(column) = column {
+        statement.push(" WHERE ").column(crate::sql::Alias(0), column).push(" IS NOT NULL");
+    }
+    session.number(&statement)
+}
+
+fn change_tables(session: &Session, catalogue: &Catalogue, new: &[Model]) -> Result<(), Failure> {
+    let kept = |old: &Model| new.iter().find(|model| model.namespace == old.namespace && model.id == old.id);
+    for old in catalogue.models() {
+        for link in table::links(old) {
+            if kept(old).is_none_or(|model| !table::links(model).contains(&link)) {
+                drop_thing(session, "DROP TABLE ", &link.name)?;
+            }
+        }
+        match kept(old) {
+            None => drop_thing(session, "DROP TABLE ", &old.namespace.to_string())?,
+            Some(model) if !same_table(old, model) => rebuild(session, old, model)?,
+            Some(_) => {}
+        }
+    }
+    for model in new {
+        let name = model.namespace.to_string();
+        let old = catalogue.model(&model.namespace).filter(|old| old.id == model.id);
+        if old.is_none() {
+            session.execute(&table::table(model, &name))?;
+        }
+        for link in table::links(model) {
+            if old.is_none_or(|old| !table::links(old).contains(&link)) {
+                session.execute(&link.create)?;
+            }
+        }
+        reindex(session, old.map(|old| &**old), model)?;
+    }
+    Ok(())
+}
+
+fn same_table(old: &Model, new: &Model) -> bool {
+    table::table(old, "") == table::table(new, "")
+}
+
+fn drop_thing(session: &Session, what: &'static str, name: &str) -> Result<(), Failure> {
+    let mut statement = Statement::default();
+    statement.push(what).name(name);
+    session.execute(&statement).map(drop)
+}
+
+/// The way that SQLite's manual describes: a new table, the rows carried over, the old name.
+fn rebuild(session: &Session, old: &Model, new: &Model) -> Result<(), Failure> {
+    let name = new.namespace.to_string();
+    let building = format!("{name}:new");
+    session.execute(&table::table(new, &building))?;
+    let carried: Vec<(String, Carried<'_>)> = std::iter::once(("id".to_owned(), Carried::Over("id")))
+        .chain(
+            new.fields
+                .iter()
+                .filter(|field| field.column().is_some())
+                .map(|field| (field.name.clone(), carried(old, field))),
+        )
+        .collect();
+    let mut copy = Statement::default();
+    copy.push("INSERT INTO ").name(&building).push(" (");
+    copy.list(&carried, ", ", |statement, (name, _)| {
+        statement.name(name);
+    })
+    .push(") SELECT ");
+    copy.list(&carried, ", ", |statement, (_, carried)| match carried {
+        Carried::Over(column) => {
+            statement.column(crate::sql::Alias(0), column);
+        }
+        Carried::Filled(value) => {
+            statement.value(value.clone());
+        }
+    });
+    copy.push(" FROM ").name(&name).push(" AS t0");
+    session.execute(&copy)?;
+    let text = |text: &str| Scalar::Text(text.to_owned());
+    let last = r#"SELECT "seq" FROM "sqlite_sequence" WHERE "name" = ?1"#;
+    let last = session.number(&Statement::fixed(last, [text(&name)]))?;
+    drop_thing(session, "DROP TABLE ", &name)?;
+    let mut rename = Statement::default();
+    rename.push("ALTER TABLE ").name(&building).push(" RENAME TO ").name(&name);
+    session.execute(&rename)?;
+    if last > 0 {
+        // Ids of records that are gone stay taken.
+        session.execute(&Statement::fixed(r#"DELETE FROM "sqlite_sequence" WHERE "name" = ?1"#, [text(&name)]))?;
+        let keep = r#"INSERT INTO "sqlite_sequence" ("name", "seq") VALUES (?1, ?2)"#;
+        session.execute(&Statement::fixed(keep, [text(&name), Scalar::Integer(last)]))?;
+    }
+    Ok(())
+}
+
+/// What a column of a rebuilt table holds.
+enum Carried<'m> {
+    Over(&'m str),
+    Filled(Scalar),
+}
+
+fn carried<'m>(old: &'m Model, new: &Field) -> Carried<'m> {
+    if let Some(before) = old.fields.iter().find(|before| before.name == new.name && carries_over(before, new)) {
+        return Carried::Over(&before.name);
+    }
+    let now = time::now();
+    Carried::Filled(match (&new.default, new.clock, &new.kind) {
+        (_, Some(Clock::OnCreate | Clock::OnWrite), Kind::Plain(Type::Date)) => Scalar::Text(now[..10].to_owned()),
+        (_, Some(Clock::OnCreate | Clock::OnWrite), Kind::Plain(Type::Time)) => Scalar::Text(now[11..26].to_owned()),
+        (_, Some(_), _) => Scalar::Text(now),
+        (Some(default), None, _) => default.clone(),
+        (None, None, _) => Scalar::Null,
+    })
+}
+
+/// Makes the indexes that are new and drops those that are not wanted any more. A rebuilt table has none.
+fn reindex(session: &Session, old: Option<&Model>, new: &Model) -> Result<(), Failure> {
+    let wanted = table::indexes(new);
+    let present = match old {
+        Some(old) if same_table(old, new) => table::indexes(old),
+        Some(old) => table::indexes(old).into_iter().filter(|index| is_of_links(old, index)).collect(),
+        None => Vec::new(),
+    };
+    for index in &present {
+        let link_gone = is_of_links(new, index) != old.is_some_and(|old| is_of_links(old, index));
+        if !wanted.contains(index) && !link_gone {
+            drop_thing(session, "DROP INDEX ", &index.name)?;
+        }
+    }
+    for index in wanted.iter().filter(|index| !present.contains(index)) {
+        session.execute(&index.create)?;
+    }
+    Ok(())
+}
+
+/// Whether an index is on one of the model's link tables, which a rebuild leaves alone.
+fn is_of_links(model: &Model, index: &Made) -> bool {
+    table::links(model).iter().any(|link| index.name.starts_with(&format!("{}:", link.name)))
+}
+
+/// What the definition in force looks like, as it was written.
+pub fn definition(session: &Session, version: i64) -> Result<Option<String>, Failure> {
+    let statement = r#"SELECT "definition" FROM "system.ModelVersion" WHERE "id" = ?1"#;
+    let rows = session.rows(&Statement::fixed(statement, [Scalar::Integer(version)]))?;
+    Ok(rows.cells.into_iter().next().map(|cell| cell.to_string()))
+}
+
+/// All versions: number, moment, and the size of their definition.
+pub fn history(session: &Session) -> Result<Vec<Vec<Scalar>>, Failure> {
+    let statement = r#"SELECT "id", "applied", length("definition") FROM "system.ModelVersion" ORDER BY "id""#;
+    Ok(session.rows(&Statement::fixed(statement, []))?.iter().map(<[Scalar]>::to_vec).collect())
+}
+
+/// Differences between the tables that there are and those that the models in force call for.
+pub fn check(session: &Session, catalogue: &Catalogue) -> Result<Vec<String>, Failure> {
+    let mut wanted = Vec::new();
+    for model in catalogue.models() {
+        let name = model.namespace.to_string();
+        wanted.push(Made { create: table::table(model, &name), name });
+        wanted.extend(table::links(model));
+        wanted.extend(table::indexes(model));
+    }
+    let rows = session.rows(&Statement::fixed(r#"SELECT "name", coalesce("sql", '') FROM "sqlite_schema""#, []))?;
+    let mut found = Vec::new();
+    for made in wanted {
+        let present = rows.iter().find(|row| row[0] == Scalar::Text(made.name.clone()));
+        match present {
+            None => found.push(format!("{} is missing", made.name)),
+            Some([_, Scalar::Text(sql)]) if *sql == made.create.text => {}
+            Some(_) => found.push(format!("{} is not what the models call for", made.name)),
+        }
+    }
+    Ok(found)
+}

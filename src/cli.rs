@@ -1,0 +1,288 @@
+//! The command line: words -> [`Command`]. No input or output.
+
+use crate::access::Permissions;
+use crate::config;
+use crate::value::time;
+use clap::{Args, Parser, Subcommand};
+use jiff::SignedDuration;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// JQL over HTTP from one SQLite file, with API keys and a usage log.
+#[derive(Debug, Parser)]
+#[command(name = "jqlite", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    after_help = "Start with:\n  jqlite quickstart\n\nor with a database of your own:\n  jqlite bootstrap\n  jqlite models apply models.json\n  jqlite serve"
+)]
+pub struct Cli {
+    /// The database file; `:memory:` for one that is gone with the process
+    #[arg(long, global = true, env = "JQLITE_DB", value_name = "FILE", hide_env_values = true)]
+    pub db: Option<PathBuf>,
+
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve example models and records from a database of their own, with a key to try them
+    #[command(after_help = "Example:\n  jqlite quickstart --listen 127.0.0.1:8080")]
+    Quickstart(ServeArgs),
+
+    /// Make the database and the first key, which may do everything
+    #[command(after_help = "The key goes to standard output, so that a script can take it:\n  KEY=$(jqlite bootstrap)")]
+    Bootstrap {
+        /// What the key is called
+        #[arg(long, default_value = "bootstrap")]
+        name: String,
+        /// Do nothing, and succeed, where a usable key exists
+        #[arg(long)]
+        if_needed: bool,
+    },
+
+    /// Answer JQL over HTTP
+    #[command(
+        after_help = "Examples:\n  jqlite serve\n  jqlite --db app.db serve --listen 127.0.0.1:8080 --models models.json\n  jqlite serve --listen 127.0.0.1:0 --json      (a free port, told as JSON)"
+    )]
+    Serve(ServeArgs),
+
+    /// Make, list and end API keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+
+    /// Define what records look like
+    #[command(subcommand)]
+    Models(ModelsCommand),
+
+    /// Show the usage log
+    #[command(
+        after_help = "Examples:\n  jqlite logs --since 1h\n  jqlite logs --status 4xx --key ci\n  jqlite logs --json --last 1000 > log.jsonl"
+    )]
+    Logs(LogsArgs),
+
+    /// Run one JQL request on the file, as its owner
+    #[command(
+        after_help = "Example:\n  echo '{\"__meta__\": {\"intent\": \"count\", \"namespace\": \"tickets.Ticket\"}}' | jqlite query -"
+    )]
+    Query {
+        /// A file with the request; `-` for standard input
+        file: PathBuf,
+    },
+
+    /// Check the file, the models and the keys for damage
+    Check,
+
+    /// Print a script that completes commands in a shell
+    #[command(after_help = "Example:\n  jqlite completions bash > /etc/bash_completion.d/jqlite")]
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The address to listen on; port 0 picks a free one
+    #[arg(long, default_value = config::LISTEN, value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+
+    /// Apply these models first
+    #[arg(long, value_name = "FILE")]
+    pub models: Option<PathBuf>,
+
+    /// Answer JQL on this path too
+    #[arg(long, value_name = "PATH", value_parser = path)]
+    pub jql_path: Option<String>,
+
+    /// Let pages of this origin send requests; may be given several times
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    pub cors_origin: Vec<String>,
+
+    /// The highest `limit` of a page
+    #[arg(long, default_value_t = config::MAX_LIMIT, value_name = "RECORDS", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub max_limit: u64,
+
+    /// The largest body of a request
+    #[arg(long, default_value_t = config::MAX_BODY, value_name = "BYTES")]
+    pub max_body: usize,
+
+    /// Stop a statement that runs longer
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = short_time)]
+    pub query_timeout: Duration,
+
+    /// Cut a connection that says nothing for so long
+    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = short_time)]
+    pub idle_timeout: Duration,
+
+    /// How long the usage log is kept
+    #[arg(long, default_value = "30d", value_name = "TIME", value_parser = time::parse_duration)]
+    pub log_retention: SignedDuration,
+
+    /// Requests answered at once
+    #[arg(long, default_value_t = config::WORKERS, value_name = "THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: u16,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a key and print it, this once
+    #[command(
+        after_help = "Example:\n  jqlite keys create --name ci --allow tickets.Ticket:read,profile.Customer:create --expires 90d"
+    )]
+    Create {
+        /// What the key is called
+        #[arg(long)]
+        name: String,
+        /// What it may do: <app>.<Model>:<action>, with commas between several
+        #[arg(long, value_name = "PERMISSIONS", value_parser = permissions)]
+        allow: Vec<Permissions>,
+        /// When it ends: a time from now (90d), a date (2027-01-31), a moment, or `never`
+        #[arg(long, default_value = "never", value_name = "WHEN", value_parser = expiry)]
+        expires: Expiry,
+        /// Write the key to a new file that only you can read, instead of printing it
+        #[arg(long, value_name = "FILE")]
+        key_out: Option<PathBuf>,
+    },
+    /// List all keys
+    List,
+    /// Show one key, its secret aside
+    Show {
+        /// Its id or its name
+        key: String,
+    },
+    /// End a key for good, at once; it stays in the list
+    Revoke {
+        /// Its id or its name
+        key: String,
+    },
+    /// Remove a key; what it did stays in the log
+    Delete {
+        /// Its id or its name
+        key: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// Put the models of a file into force
+    #[command(after_help = "Example:\n  jqlite models apply models.json")]
+    Apply {
+        /// A models.json
+        file: PathBuf,
+        /// Go on where stored values would be lost
+        #[arg(long)]
+        allow_data_loss: bool,
+    },
+    /// Show what applying a file would change, and what would be lost
+    Diff {
+        /// A models.json
+        file: PathBuf,
+    },
+    /// Print the models in force, as they were applied
+    Show,
+    /// List all versions that were applied
+    History,
+}
+
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Only what is younger, such as 15m, 1h or 7d, or later than a moment
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub since: Option<String>,
+    /// Only requests of this key: its id or its name
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Only this status, or class of them: 403, 4xx
+    #[arg(long, value_parser = status)]
+    pub status: Option<(u16, u16)>,
+    /// Only the newest so many
+    #[arg(long, default_value_t = 100, value_name = "ENTRIES", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub last: u64,
+}
+
+/// When a key ends, as a stored moment.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expiry {
+    Never,
+    At(String),
+}
+
+fn permissions(text: &str) -> Result<Permissions, String> {
+    text.parse()
+}
+
+fn path(text: &str) -> Result<String, String> {
+    let plain = text.len() > 1
+        && text.starts_with('/')
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%".contains(&byte));
+    if plain { Ok(text.to_owned()) } else { Err("a path starts with / and holds no ?, # or %".into()) }
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    let plain = text.split_once("://").is_some_and(|(scheme, host)| {
+        matches!(scheme, "http" | "https")
+            && !host.is_empty()
+            && host.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+    });
+    if plain {
+        Ok(text.to_owned())
+    } else {
+        Err("an origin is http://host or https://host:port, without a path".into())
+    }
+}
+
+/// A length of time from a tenth of a second to a day.
+fn short_time(text: &str) -> Result<Duration, String> {
+    let duration = Duration::try_from(time::parse_duration(text)?).map_err(|error| error.to_string())?;
+    let fits = (Duration::from_millis(100)..=Duration::from_secs(86_400)).contains(&duration);
+    if fits { Ok(duration) } else { Err("it must be from 100ms to 24h".into()) }
+}
+
+fn expiry(text: &str) -> Result<Expiry, String> {
+    if text == "never" {
+        return Ok(Expiry::Never);
+    }
+    let moment = time::parse_datetime(text).or_else(|_| time::parse_duration(text).and_then(time::from_now));
+    let moment =
+        moment.map_err(|_| "it is not a time from now (90d), a date (2027-01-31), a moment or never".to_string())?;
+    if moment <= time::now() { Err("it is in the past".into()) } else { Ok(Expiry::At(moment)) }
+}
+
+fn since(text: &str) -> Result<String, String> {
+    time::parse_datetime(text).or_else(|_| time::parse_duration(text).and_then(|duration| time::from_now(-duration)))
+}
+
+fn status(text: &str) -> Result<(u16, u16), String> {
+    if let Some(class @ 1..=5) = text.strip_suffix("xx").and_then(|class| class.parse::<u16>().ok()) {
+        return Ok((class * 100, class * 100 + 99));
+    }
+    match text.parse::<u16>() {
+        Ok(status @ 100..=599) => Ok((status, status)),
+        _ => Err("a status is 403, or 4xx for a class of them".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn words_are_read() {
+        assert_eq!(status("4xx"), Ok((400, 499)));
+        assert_eq!(status("403"), Ok((403, 403)));
+        assert!(status("9xx").is_err() && status("x").is_err());
+        assert!(matches!(expiry("90d"), Ok(Expiry::At(_))));
+        assert_eq!(expiry("never"), Ok(Expiry::Never));
+        assert!(expiry("2001-01-01").is_err() && expiry("soon").is_err());
+        assert!(origin("https://app.example.com").is_ok() && origin("https://a/b").is_err() && origin("*").is_err());
+        assert!(path("/api/jql").is_ok() && path("jql").is_err() && path("/").is_err());
+    }
+}

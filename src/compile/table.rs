@@ -1,0 +1,187 @@
+//! The tables themselves: each model one STRICT table with real columns, checks, foreign keys and indexes,
+//! so that any SQLite tool reads the data and none can break its rules.
+
+use crate::model::{Field, Kind, Model, OnDelete, Reference, SOURCE, TARGET};
+use crate::sql::Statement;
+use crate::value::{Scalar, Storage, Type};
+
+/// A table, or an index on one, by its name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Made {
+    pub name: String,
+    pub create: Statement,
+}
+
+/// The table of a model, under a name of its own while it is being rebuilt.
+pub fn table(model: &Model, name: &str) -> Statement {
+    let mut statement = Statement::default();
+    statement.push("CREATE TABLE ").name(name).push(" (\n  ").name("id");
+    match model.id {
+        Type::Uuid => {
+            statement.push(" TEXT PRIMARY KEY NOT NULL");
+            append_check(&mut statement, "id", Type::Uuid);
+        }
+        // AUTOINCREMENT, so that an id is never given again.
+        _ => {
+            statement.push(" INTEGER PRIMARY KEY AUTOINCREMENT");
+        }
+    }
+    for field in &model.fields {
+        match &field.kind {
+            Kind::Plain(kind) => append_column(&mut statement, field, *kind, None),
+            Kind::Ref(reference) => append_column(&mut statement, field, reference.id, Some(reference)),
+            Kind::Refs(_) => {}
+        }
+    }
+    statement.push("\n) STRICT");
+    statement
+}
+
+fn append_column(statement: &mut Statement, field: &Field, kind: Type, reference: Option<&Reference>) {
+    let name = &field.name;
+    statement.push(",\n  ").name(name).push(storage(kind));
+    if !field.null {
+        statement.push(" NOT NULL");
+    }
+    if let Some(default) = &field.default {
+        statement.push(" DEFAULT ").literal(default);
+    }
+    append_check(statement, name, kind);
+    if !field.choices.is_empty() {
+        statement.push(" CHECK (").name(name).push(" IN (");
+        statement
+            .list(&field.choices, ", ", |statement, choice| {
+                statement.literal(choice);
+            })
+            .push("))");
+    }
+    let length = |length: u64| Scalar::Integer(i64::try_from(length).unwrap_or(i64::MAX));
+    let bounds = [
+        (&field.min, "", " >= "),
+        (&field.max, "", " <= "),
+        (&field.min_length.map(length), "length", " >= "),
+        (&field.max_length.map(length), "length", " <= "),
+    ];
+    for (bound, function, operator) in bounds {
+        if let Some(bound) = bound {
+            statement
+                .push(" CHECK (")
+                .push(function)
+                .push("(")
+                .name(name)
+                .push(")")
+                .push(operator)
+                .literal(bound)
+                .push(")");
+        }
+    }
+    if let Some(reference) = reference {
+        statement.push(" REFERENCES ").name(&reference.to.to_string()).push(" (").name("id").push(")");
+        statement.push(match reference.on_delete {
+            // Checked when the statement ends, so that a cascade may remove both.
+            OnDelete::Restrict => " ON DELETE NO ACTION",
+            OnDelete::Cascade => " ON DELETE CASCADE",
+            OnDelete::SetNull => " ON DELETE SET NULL",
+        });
+    }
+}
+
+fn storage(kind: Type) -> &'static str {
+    match kind.storage() {
+        Storage::Integer => " INTEGER",
+        Storage::Real => " REAL",
+        Storage::Text => " TEXT",
+    }
+}
+
+/// The form in which a type is stored.
+fn append_check(statement: &mut Statement, name: &str, kind: Type) {
+    let form = match kind {
+        Type::Boolean => " IN (0, 1)",
+        Type::Date => " GLOB '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]'",
+        Type::Datetime => {
+            " GLOB '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]Z'"
+        }
+        Type::Time => " GLOB '[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]'",
+        Type::Json => {
+            statement.push(" CHECK (json_valid(").name(name).push("))");
+            return;
+        }
+        Type::Uuid => {
+            statement.push(" CHECK (length(").name(name).push(") = 36)");
+            return;
+        }
+        Type::Decimal { digits, .. } => {
+            let most = 10_i64.pow(digits) - 1;
+            statement.push(" CHECK (").name(name).push(" BETWEEN ").literal(&Scalar::Integer(-most));
+            statement.push(" AND ").literal(&Scalar::Integer(most)).push(")");
+            return;
+        }
+        _ => return,
+    };
+    statement.push(" CHECK (").name(name).push(form).push(")");
+}
+
+/// The tables of a model's `refs` fields: pairs of ids, gone with either record.
+pub fn links(model: &Model) -> Vec<Made> {
+    let mut made = Vec::new();
+    for field in &model.fields {
+        let Kind::Refs(reference) = &field.kind else { continue };
+        let name = model.link_table(&field.name);
+        let mut create = Statement::default();
+        create.push("CREATE TABLE ").name(&name).push(" (\n  ").name(SOURCE).push(storage(model.id));
+        create
+            .push(" NOT NULL REFERENCES ")
+            .name(&model.namespace.to_string())
+            .push(" (")
+            .name("id")
+            .push(") ON DELETE CASCADE");
+        create.push(",\n  ").name(TARGET).push(storage(reference.id));
+        create
+            .push(" NOT NULL REFERENCES ")
+            .name(&reference.to.to_string())
+            .push(" (")
+            .name("id")
+            .push(") ON DELETE CASCADE");
+        create.push(",\n  PRIMARY KEY (").name(SOURCE).push(", ").name(TARGET).push(")\n) STRICT, WITHOUT ROWID");
+        made.push(Made { name, create });
+    }
+    made
+}
+
+/// The indexes of a model: unique values, those asked for, and one on each reference for the way back.
+pub fn indexes(model: &Model) -> Vec<Made> {
+    let table = model.namespace.to_string();
+    let mut made: Vec<Made> = Vec::new();
+    let mut add = |table: &str, columns: &[String], unique: bool| {
+        let name = format!("{table}:{}{}", columns.join(","), if unique { ":unique" } else { "" });
+        let mut create = Statement::default();
+        create.push(if unique { "CREATE UNIQUE INDEX " } else { "CREATE INDEX " }).name(&name);
+        create.push(" ON ").name(table).push(" (").list(columns, ", ", |statement, column| {
+            match column.strip_prefix('-') {
+                Some(column) => statement.name(column).push(" DESC"),
+                None => statement.name(column),
+            };
+        });
+        create.push(")");
+        if made.iter().all(|index| index.name != name) {
+            made.push(Made { name, create });
+        }
+    };
+    for field in &model.fields {
+        let columns = [field.name.clone()];
+        match &field.kind {
+            Kind::Refs(_) => add(&model.link_table(&field.name), &[TARGET.into(), SOURCE.into()], false),
+            _ if field.unique => add(&table, &columns, true),
+            _ if field.index || matches!(field.kind, Kind::Ref(_)) => add(&table, &columns, false),
+            _ => {}
+        }
+    }
+    for columns in &model.unique_together {
+        add(&table, columns, true);
+    }
+    for columns in &model.indexes {
+        add(&table, columns, false);
+    }
+    made
+}

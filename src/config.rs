@@ -1,0 +1,27 @@
+//! Defaults: where the database is when nobody says, and the bounds of the server.
+
+use directories::ProjectDirs;
+use std::path::PathBuf;
+
+/// The file of that name in the platform's folder for an application's data.
+///
+/// # Errors
+/// There is no home directory.
+pub fn data_file(name: &str) -> Result<PathBuf, String> {
+    let folders = ProjectDirs::from("", "", "jqlite")
+        .ok_or("there is no home directory to keep a database in; name one with --db")?;
+    Ok(folders.data_dir().join(name))
+}
+
+/// The database that commands work on where no `--db` is given.
+pub const DATABASE: &str = "jqlite.db";
+/// The database of `quickstart`.
+pub const QUICKSTART: &str = "quickstart.db";
+/// Only this machine reaches it.
+pub const LISTEN: &str = "127.0.0.1:5750";
+/// Requests answered at once. Most of them wait, for the disk or for each other, so there are more than cores.
+pub const WORKERS: u16 = 96;
+/// Bytes of the largest body.
+pub const MAX_BODY: usize = 1 << 20;
+/// The highest `limit` of a page.
+pub const MAX_LIMIT: u64 = 1000;

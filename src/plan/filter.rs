@@ -1,0 +1,390 @@
+//! Conditions, searches and orders.
+//!
+//! The conditions of one object that cross the same relation hold for one and the same related record,
+//! so they are gathered into a tree of relations first. Each object in a list of `__and__` or `__or__`
+//! is a tree of its own.
+
+use super::paths::Path;
+use super::{Comparison, Condition, FILTER_LEVELS, MOST_VALUES, Operand, Order, Planner};
+use crate::error::{Error, Problem, shown};
+use crate::json::{Json, Object, Pointer, write_string};
+use crate::lookup::{
+    JSON_BOOLEAN, JSON_KIND, JSON_NUMBER, JSON_TEXT, JSON_WHOLE, LOOKUPS, Lookup, Part, Reading, Takes, names_for,
+};
+use crate::model::{Kind, Model, Relation};
+use crate::request::Narrowing;
+use crate::value::{self, Scalar, Type};
+use std::sync::Arc;
+
+/// Conditions on a record and, relation by relation, on those related to it.
+#[derive(Default)]
+struct Tree {
+    own: Vec<Condition>,
+    related: Vec<(Arc<Relation>, Tree)>,
+}
+
+impl Tree {
+    fn insert(&mut self, hops: &[Arc<Relation>], condition: Condition) {
+        let Some((first, rest)) = hops.split_first() else {
+            self.own.push(condition);
+            return;
+        };
+        let place = self.related.iter().position(|(relation, _)| relation == first).unwrap_or_else(|| {
+            self.related.push((first.clone(), Tree::default()));
+            self.related.len() - 1
+        });
+        self.related[place].1.insert(rest, condition);
+    }
+
+    /// Whether a record that is not there fulfils it: a path to nothing is NULL, as in an outer join.
+    fn holds_for_none(&self) -> bool {
+        let asks_null = |condition: &Condition| {
+            matches!(condition, Condition::Compare(comparison)
+                if comparison.lookup.name == "isnull" && comparison.value == Operand::Flag(true))
+        };
+        self.own.iter().all(asks_null) && self.related.iter().all(|(_, tree)| tree.holds_for_none())
+    }
+
+    fn condition(self) -> Condition {
+        let mut all = self.own;
+        for (relation, tree) in self.related {
+            let or_none = tree.holds_for_none();
+            all.push(Condition::Related { relation, condition: Box::new(tree.condition()), or_none });
+        }
+        if all.len() == 1 { all.remove(0) } else { Condition::All(all) }
+    }
+}
+
+impl Planner<'_> {
+    /// `filter`, `exclude` and `search` together. `at` is the `__meta__` that they stand in.
+    pub fn condition(&mut self, model: &Arc<Model>, narrowing: &Narrowing, at: &Pointer<'_>) -> Condition {
+        let mut all = Vec::new();
+        if let Some(filter) = &narrowing.filter {
+            all.push(self.filter(model, filter, &at.key("filter"), 1));
+        }
+        if let Some(exclude) = &narrowing.exclude {
+            all.push(Condition::Not(Box::new(self.filter(model, exclude, &at.key("exclude"), 1))));
+        }
+        if let Some(words) = &narrowing.search {
+            all.push(self.search(model, words, &at.key("search")));
+        }
+        if all.len() == 1 { all.remove(0) } else { Condition::All(all) }
+    }
+
+    fn filter(&mut self, model: &Arc<Model>, members: &Object, at: &Pointer<'_>, level: u64) -> Condition {
+        let mut tree = Tree::default();
+        if level > FILTER_LEVELS {
+            self.errors.push(Error::at(at, Problem::TooMany { what: "levels of filter", limit: FILTER_LEVELS }));
+            return tree.condition();
+        }
+        for (key, json) in members {
+            let at = at.key(key);
+            if !self.term(&at) {
+                break;
+            }
+            match key.as_str() {
+                "__and__" => tree.own.push(Condition::All(self.filters(model, key, json, &at, level))),
+                "__or__" => tree.own.push(Condition::Any(self.filters(model, key, json, &at, level))),
+                "__not__" => match json {
+                    Json::Object(members) => {
+                        tree.own.push(Condition::Not(Box::new(self.filter(model, members, &at, level + 1))));
+                    }
+                    other => self.wrong(&at, key, "a filter", other),
+                },
+                _ => {
+                    if let Some(path) = self.path(model, key, &at)
+                        && let Some(comparison) = self.comparison(key, &path, json, &at)
+                    {
+                        tree.insert(&path.hops, comparison);
+                    }
+                }
+            }
+        }
+        tree.condition()
+    }
+
+    fn filters(&mut self, model: &Arc<Model>, key: &str, json: &Json, at: &Pointer<'_>, level: u64) -> Vec<Condition> {
+        let Json::List(items) = json else {
+            self.wrong(at, key, "a list of filters", json);
+            return Vec::new();
+        };
+        let mut conditions = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let at = at.index(index);
+            match item {
+                Json::Object(members) if self.term(&at) => conditions.push(self.filter(model, members, &at, level + 1)),
+                Json::Object(_) => break,
+                other => self.wrong(&at, key, "a list of filters", other),
+            }
+        }
+        conditions
+    }
+
+    fn wrong(&mut self, at: &Pointer<'_>, what: &str, wanted: &'static str, given: &Json) {
+        let problem = Problem::WrongForm { what: format!("\"{}\"", shown(&what)), wanted, given: shown(given) };
+        self.errors.push(Error::at(at, problem));
+    }
+
+    /// What stands behind the column of a path, and the value beside it.
+    fn comparison(&mut self, key: &str, path: &Path<'_>, json: &Json, at: &Pointer<'_>) -> Option<Condition> {
+        let kind = path.column.kind;
+        if kind == Type::Json {
+            return self.json_comparison(key, path, json, at);
+        }
+        let mut rest = path.rest.as_slice();
+        let part = rest.first().and_then(|name| Part::named(name)).filter(|part| part.goes_with(kind));
+        if part.is_some() {
+            rest = &rest[1..];
+        }
+        let kind = part.map_or(kind, |part| part.kind);
+        let lookup = match rest {
+            [] => Lookup::named("exact"),
+            [name] => Lookup::named(name).filter(|lookup| lookup.goes_with(kind)),
+            _ => None,
+        };
+        let Some(lookup) = lookup else {
+            let problem = Problem::NoSuchLookup {
+                field: path.column.name.clone(),
+                lookup: shown(&rest.join("__")),
+                accepted: names_for(kind),
+            };
+            self.errors.push(Error::at(at, problem));
+            return None;
+        };
+        let (lookup, value) = self.operand(key, kind, lookup, json, at)?;
+        Some(Condition::Compare(Comparison { column: path.column.clone(), part, inside: None, lookup, value }))
+    }
+
+    /// The value of a lookup, with its type. A `null` asks for NULL, which is another lookup.
+    fn operand(
+        &mut self,
+        key: &str,
+        kind: Type,
+        lookup: &'static Lookup,
+        json: &Json,
+        at: &Pointer<'_>,
+    ) -> Option<(&'static Lookup, Operand)> {
+        let is_null = || Lookup::named("isnull").expect("it is a lookup");
+        let value = match (lookup.takes, json) {
+            (Takes::One | Takes::Text, Json::Null) if matches!(lookup.name, "exact" | "iexact") => {
+                return Some((is_null(), Operand::Flag(true)));
+            }
+            (Takes::One, json) => Operand::One(self.value(key, kind, json, at)?),
+            (Takes::Text, json) => Operand::One(self.value(key, Type::Text, json, at)?),
+            (Takes::List, Json::List(items)) => Operand::List(self.list(key, kind, items, at)?),
+            (Takes::List, other) => {
+                self.wrong(at, key, "a list of values", other);
+                return None;
+            }
+            (Takes::Pair, Json::List(items)) if items.len() == 2 => {
+                let (from, to) =
+                    (self.value(key, kind, &items[0], &at.index(0)), self.value(key, kind, &items[1], &at.index(1)));
+                Operand::Pair(from?, to?)
+            }
+            (Takes::Pair, other) => {
+                self.wrong(at, key, "a list of two values", other);
+                return None;
+            }
+            (Takes::Flag { .. }, Json::Boolean(flag)) => Operand::Flag(*flag),
+            (Takes::Flag { .. }, other) => {
+                self.wrong(at, key, "true or false", other);
+                return None;
+            }
+            (Takes::Regex, Json::String(expression)) => {
+                if let Err(why) = value::regex(expression) {
+                    self.errors.push(Error::at(at, Problem::Refused { field: shown(&key), why }));
+                    return None;
+                }
+                Operand::One(Scalar::Text(expression.clone()))
+            }
+            (Takes::Key, Json::String(name)) => Operand::One(Scalar::Text(json_path(&[], Some(name)))),
+            (Takes::Regex | Takes::Key, other) => {
+                self.wrong(at, key, "a string", other);
+                return None;
+            }
+        };
+        Some((lookup, value))
+    }
+
+    /// A value of a type; NULL compares with nothing, so it is none.
+    pub fn value(&mut self, field: &str, kind: Type, json: &Json, at: &Pointer<'_>) -> Option<Scalar> {
+        let outcome = match json {
+            Json::Null if kind != Type::Json => Err("ask for null with isnull".into()),
+            json => kind.coerce(json),
+        };
+        match outcome {
+            Ok(value) => Some(value),
+            Err(why) => {
+                let problem =
+                    Problem::BadValue { field: shown(&field), kind: kind.described(), value: shown(json), why };
+                self.errors.push(Error::at(at, problem));
+                None
+            }
+        }
+    }
+
+    /// The values of an `in`. As in Django, a `null` among them matches nothing.
+    fn list(&mut self, key: &str, kind: Type, items: &[Json], at: &Pointer<'_>) -> Option<Vec<Scalar>> {
+        if items.len() as u64 > MOST_VALUES {
+            self.errors.push(Error::at(at, Problem::TooMany { what: "values in one list", limit: MOST_VALUES }));
+            return None;
+        }
+        let before = self.errors.len();
+        let items = items.iter().enumerate().filter(|(_, item)| **item != Json::Null);
+        let values = items.filter_map(|(index, item)| self.value(key, kind, item, &at.index(index))).collect();
+        (self.errors.len() == before).then_some(values)
+    }
+
+    /// A comparison with a json field: with the whole of it, or with what is at a path inside.
+    fn json_comparison(&mut self, key: &str, path: &Path<'_>, json: &Json, at: &Pointer<'_>) -> Option<Condition> {
+        let (keys, lookup) = match path.rest.split_last() {
+            Some((last, keys)) if Lookup::named(last).is_some() => (keys, Lookup::named(last)?),
+            _ => (path.rest.as_slice(), Lookup::named("exact")?),
+        };
+        let whole = keys.is_empty();
+        let sample = match json {
+            Json::List(items) if matches!(lookup.takes, Takes::List | Takes::Pair) => {
+                items.first().unwrap_or(&Json::Null)
+            }
+            other => other,
+        };
+        let reading = reading_for(lookup, sample);
+        if let Json::List(items) = json
+            && matches!(lookup.takes, Takes::List | Takes::Pair)
+            && items.iter().any(|item| !std::ptr::eq(reading_for(lookup, item), reading))
+        {
+            self.wrong(at, key, "a list of values of one kind", json);
+            return None;
+        }
+        let kind = if whole { Type::Json } else { reading.kind };
+        // Inside, numbers and texts have an order; the whole of a json field has none.
+        if !lookup.goes_with(kind) && !(lookup.takes == Takes::Key) {
+            let accepted =
+                if whole { names_for(Type::Json) } else { LOOKUPS.iter().map(|lookup| lookup.name).collect() };
+            let problem =
+                Problem::NoSuchLookup { field: path.column.name.clone(), lookup: lookup.name.into(), accepted };
+            self.errors.push(Error::at(at, problem));
+            return None;
+        }
+        let place = (!whole).then(|| json_path(keys, None));
+        let (lookup, value) = match json {
+            Json::Null if !whole && lookup.name == "exact" => (lookup, Operand::One(Scalar::Text("null".into()))),
+            Json::Null if !whole => return self.value(key, kind, json, at).map(|_| Condition::everything()),
+            Json::String(name) if lookup.takes == Takes::Key => {
+                (lookup, Operand::One(Scalar::Text(json_path(keys, Some(name)))))
+            }
+            Json::Integer(number) if kind == Type::Float => (lookup, Operand::One(Scalar::Integer(*number))),
+            _ => self.operand(key, kind, lookup, json, at)?,
+        };
+        let inside = if lookup.takes == Takes::Key { None } else { place.map(|place| (place, reading)) };
+        Some(Condition::Compare(Comparison { column: path.column.clone(), part: None, inside, lookup, value }))
+    }
+
+    /// Every word must occur in one of the model's searched fields.
+    fn search(&mut self, model: &Arc<Model>, words: &str, at: &Pointer<'_>) -> Condition {
+        let icontains = Lookup::named("icontains").expect("it is a lookup");
+        let all_text = || {
+            let text = model.columns().into_iter().filter(|column| column.kind.is_text());
+            text.map(|column| column.name).collect::<Vec<_>>()
+        };
+        let searched = model.search.clone().unwrap_or_else(all_text);
+        let paths: Vec<Path<'_>> = searched.iter().filter_map(|name| self.path(model, name, at)).collect();
+        let mut all = Vec::new();
+        for word in words.split_whitespace() {
+            let Some(Scalar::Text(word)) = self.value("search", Type::Text, &word.into(), at) else { break };
+            let mut any = Vec::new();
+            for path in &paths {
+                if !self.term(at) {
+                    return Condition::All(all);
+                }
+                let mut tree = Tree::default();
+                let value = Operand::One(Scalar::Text(word.clone()));
+                let comparison =
+                    Comparison { column: path.column.clone(), part: None, inside: None, lookup: icontains, value };
+                tree.insert(&path.hops, Condition::Compare(comparison));
+                any.push(tree.condition());
+            }
+            all.push(Condition::Any(any));
+        }
+        Condition::All(all)
+    }
+
+    /// The order asked for, else the model's own; the id last, so that no two records tie.
+    pub fn order(&mut self, model: &Arc<Model>, asked: Option<&[String]>, at: &Pointer<'_>) -> Vec<Order> {
+        let mut order = Vec::new();
+        for (index, term) in asked.unwrap_or(&model.ordering).iter().enumerate() {
+            let at = at.index(index);
+            if self.term(&at) {
+                self.order_term(model, term, &at, 1, &mut order);
+            }
+        }
+        if !order.iter().any(|term| term.path.is_empty() && term.column.name == "id") {
+            order.push(Order { path: Vec::new(), column: model.id_column(), descending: false });
+        }
+        order
+    }
+
+    /// One term. A reference stands for the order of the model it points to, where that has one, as in Django.
+    fn order_term(&mut self, model: &Arc<Model>, term: &str, at: &Pointer<'_>, level: u64, order: &mut Vec<Order>) {
+        let (name, descending) = match term.strip_prefix('-') {
+            Some(name) => (name, true),
+            None => (term, false),
+        };
+        if let Some(field) = model.fields.iter().find(|field| field.name == name)
+            && let Kind::Ref(reference) = &field.kind
+            && level < super::RELATION_LEVELS
+            && self.catalogue.model(&reference.to).is_some_and(|target| !target.ordering.is_empty())
+        {
+            let Some(relation) = self.relation(model, name) else { return };
+            let Some(target) = self.hop(&relation, at) else { return };
+            let start = order.len();
+            for term in &target.ordering.clone() {
+                self.order_term(&target, term, at, level + 1, order);
+            }
+            for term in &mut order[start..] {
+                term.path.insert(0, relation.clone());
+                term.descending ^= descending;
+            }
+            return;
+        }
+        let Some(path) = self.path(model, name, at) else { return };
+        if let [lookup, ..] = path.rest.as_slice() {
+            let field = path.column.name.clone();
+            self.errors.push(Error::at(
+                at,
+                Problem::NoSuchLookup { field, lookup: shown(lookup), accepted: vec!["no lookup in ordering"] },
+            ));
+            return;
+        }
+        order.push(Order { path: path.hops, column: path.column, descending });
+    }
+}
+
+/// How a value inside a json field is read, so that it compares with the value of the request.
+fn reading_for(lookup: &Lookup, value: &Json) -> &'static Reading {
+    match (lookup.takes, value) {
+        (Takes::Flag { .. }, _) | (_, Json::Null) => &JSON_KIND,
+        (Takes::Text | Takes::Regex, _) | (_, Json::String(_)) => &JSON_TEXT,
+        (_, Json::Integer(_) | Json::Number(_)) => &JSON_NUMBER,
+        (_, Json::Boolean(_)) => &JSON_BOOLEAN,
+        (_, Json::List(_) | Json::Object(_)) => &JSON_WHOLE,
+    }
+}
+
+/// A path as SQLite's JSON functions read it. As in Django, digits mean a place in a list; `key` is always a key.
+fn json_path(keys: &[&str], key: Option<&str>) -> String {
+    let mut out = b"$".to_vec();
+    for name in keys {
+        if !name.is_empty() && name.len() <= 9 && name.bytes().all(|byte| byte.is_ascii_digit()) {
+            out.extend_from_slice(format!("[{name}]").as_bytes());
+        } else {
+            out.push(b'.');
+            write_string(name, &mut out);
+        }
+    }
+    if let Some(name) = key {
+        out.push(b'.');
+        write_string(name, &mut out);
+    }
+    String::from_utf8(out).expect("JSON is UTF-8")
+}

@@ -1,0 +1,564 @@
+//! The database file: opening it, sessions on it, and every statement that is run. The only place that
+//! names the SQLite crate; its codes become ours here.
+
+mod functions;
+
+use crate::error::Problem;
+use crate::json::Json;
+use crate::model::{Catalogue, parse};
+use crate::sql::Statement;
+use crate::value::Scalar;
+use rusqlite::config::DbConfig;
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, OpenFlags, ToSql, ffi};
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+const SCHEMA: &str = include_str!("../schema.sql");
+
+/// Marks a file as ours: `jqlt`.
+const APPLICATION_ID: i64 = 0x6a71_6c74;
+
+/// The version of `schema.sql`. A file of a later one is left alone.
+const SCHEMA_VERSION: i64 = 1;
+
+/// How long a statement waits while another process holds the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Statements kept prepared, a session.
+const PREPARED: usize = 256;
+
+/// Where a database is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Location {
+    File(PathBuf),
+    /// In the memory of this process, gone with it.
+    Memory,
+}
+
+impl Location {
+    pub fn new(path: &Path) -> Location {
+        if path == Path::new(":memory:") { Location::Memory } else { Location::File(path.to_owned()) }
+    }
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Location::File(path) => path.display().fmt(f),
+            Location::Memory => f.write_str(":memory:"),
+        }
+    }
+}
+
+/// An open database: hands out sessions and remembers the models.
+pub struct Store {
+    location: Location,
+    timeout: Duration,
+    idle: Mutex<Vec<Session>>,
+    catalogue: Mutex<Arc<Catalogue>>,
+}
+
+/// Whether a database that is not there is to be made.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Missing {
+    Create,
+    Refuse,
+}
+
+impl Store {
+    /// Opens the database, and makes it where there is none yet and `missing` says so: the file with
+    /// mode 0600, in a folder with mode 0700. `timeout` bounds every statement.
+    ///
+    /// # Errors
+    /// What is wrong with the file, in a sentence for the person who named it.
+    pub fn open(location: Location, missing: Missing, timeout: Duration) -> Result<Store, String> {
+        if let Location::File(path) = &location {
+            prepare_file(path, missing)?;
+        }
+        let store = Store { location, timeout, idle: Mutex::default(), catalogue: Mutex::default() };
+        let describe = |failure: Failure| format!("cannot open {}: {failure}", store.location);
+        let session = store.writer().map_err(describe)?;
+        store.install(&session)?;
+        lock(&store.idle).push(store.reader_for_start().map_err(describe)?);
+        // A database in memory lives as long as a connection to it, and the pool keeps one.
+        Ok(store)
+    }
+
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// A session that may only read, from the pool.
+    pub fn reader(&self) -> Result<Reader<'_>, Failure> {
+        let pooled = lock(&self.idle).pop();
+        let session = match pooled {
+            Some(session) => session,
+            None => self.reader_for_start()?,
+        };
+        Ok(Reader { store: self, session: Some(session) })
+    }
+
+    /// A session that may write. There should be one at a time in a process; others wait for the file.
+    pub fn writer(&self) -> Result<Session, Failure> {
+        let session = self.connect()?;
+        session.pragmas(&[
+            // Readers and the writer do not wait for each other. A no-op on a database in memory.
+            "PRAGMA journal_mode = WAL",
+            // A commit is on the disk before it is answered.
+            "PRAGMA synchronous = FULL",
+            // What a burst made of the WAL is given back at a checkpoint.
+            "PRAGMA journal_size_limit = 67108864",
+            "PRAGMA foreign_keys = ON",
+        ])?;
+        Ok(session)
+    }
+
+    fn reader_for_start(&self) -> Result<Session, Failure> {
+        let session = self.connect()?;
+        session.pragmas(&["PRAGMA query_only = ON"])?;
+        Ok(session)
+    }
+
+    fn connect(&self) -> Result<Session, Failure> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let connection = match &self.location {
+            Location::File(path) => Connection::open_with_flags(path, flags & !OpenFlags::SQLITE_OPEN_URI),
+            // Every connection of the process that names it opens the same one.
+            Location::Memory => {
+                let flags = flags | OpenFlags::SQLITE_OPEN_CREATE;
+                Connection::open_with_flags("file:/jqlite?vfs=memdb", flags)
+            }
+        }?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        // An unknown column in double quotes is an error, not a string.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+        // A file that was tampered with cannot make our statements run more than they say.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.set_prepared_statement_cache_capacity(PREPARED);
+        functions::register(&connection)?;
+        Session::new(connection, self.timeout)
+    }
+
+    /// Makes our tables in an empty file, and refuses a file that is not ours.
+    fn install(&self, session: &Session) -> Result<(), String> {
+        let describe = |failure: Failure| format!("cannot open {}: {failure}", self.location);
+        let number = |text: &'static str| session.number(&Statement::fixed(text, [])).map_err(describe);
+        let application = number("PRAGMA application_id")?;
+        let version = number("PRAGMA user_version")?;
+        match (application, version) {
+            (APPLICATION_ID, SCHEMA_VERSION) => Ok(()),
+            (APPLICATION_ID, later) if later > SCHEMA_VERSION => Err(format!(
+                "{} was written by a later version of jqlite (schema {later}, this one knows {SCHEMA_VERSION})",
+                self.location
+            )),
+            (0, 0) if number("SELECT count(*) FROM sqlite_schema")? == 0 => {
+                let script = format!(
+                    "BEGIN IMMEDIATE;\n{SCHEMA}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;"
+                );
+                session.connection.execute_batch(&script).map_err(|error| describe(error.into()))
+            }
+            _ => Err(format!("{} is a SQLite database, but not one of jqlite's", self.location)),
+        }
+    }
+
+    /// The models in force, as the session sees them.
+    pub fn catalogue(&self, session: &Session) -> Result<Arc<Catalogue>, Failure> {
+        let version = catalogue_version(session)?;
+        let known = lock(&self.catalogue).clone();
+        if known.version == version {
+            return Ok(known);
+        }
+        let text = Statement::fixed(
+            r#"SELECT "definition" FROM "system.ModelVersion" WHERE "id" = ?1"#,
+            [Scalar::Integer(version)],
+        );
+        let rows = session.rows(&text)?;
+        let Some([Scalar::Text(definition)]) = rows.iter().next() else {
+            return Err(Failure::Other(Problem::Fault { cause: format!("no models of version {version}") }));
+        };
+        let fault = |cause: String| Failure::Other(Problem::Fault { cause });
+        let json = Json::parse(definition.as_bytes()).map_err(|error| fault(error.to_string()))?;
+        let models =
+            parse::models(&json).map_err(|errors| fault(format!("the stored models are damaged: {errors:?}")))?;
+        let catalogue = Arc::new(Catalogue::new(version, models));
+        lock(&self.catalogue).clone_from(&catalogue);
+        Ok(catalogue)
+    }
+}
+
+/// The version of the models in force; 0 before any were applied.
+pub fn catalogue_version(session: &Session) -> Result<i64, Failure> {
+    session.number(&Statement::fixed(r#"SELECT coalesce(max("id"), 0) FROM "system.ModelVersion""#, []))
+}
+
+/// A panic while a lock was held leaves nothing half done behind it here, so the lock is simply taken.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes the file, readable by its owner only, where it is not there and may be made.
+fn prepare_file(path: &Path, missing: Missing) -> Result<(), String> {
+    if path.exists() {
+        return Ok(());
+    }
+    if missing == Missing::Refuse {
+        return Err(format!("there is no database at {}; `jqlite bootstrap` makes one", path.display()));
+    }
+    let describe = |error: std::io::Error| format!("cannot make {}: {error}", path.display());
+    let mut folder = std::fs::DirBuilder::new();
+    let mut file = std::fs::OpenOptions::new();
+    file.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+        folder.mode(0o700);
+        file.mode(0o600);
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        folder.recursive(true).create(parent).map_err(describe)?;
+    }
+    match file.open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()), // another process was first
+        outcome => outcome.map(drop).map_err(describe),
+    }
+}
+
+/// A reading session that goes back to the pool.
+pub struct Reader<'s> {
+    store: &'s Store,
+    session: Option<Session>,
+}
+
+impl std::ops::Deref for Reader<'_> {
+    type Target = Session;
+    fn deref(&self) -> &Session {
+        self.session.as_ref().expect("it is there until the reader is dropped")
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            lock(&self.store.idle).push(session);
+        }
+    }
+}
+
+/// One connection to the database.
+pub struct Session {
+    connection: Connection,
+    /// Statements run since [`Session::start`].
+    queries: Cell<u64>,
+    started: Instant,
+    /// When the running statement is stopped, in milliseconds after `started`.
+    deadline: Arc<AtomicU64>,
+    timeout: Duration,
+}
+
+/// The rows of one statement, cell after cell.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    pub width: usize,
+    pub cells: Vec<Scalar>,
+}
+
+impl Rows {
+    pub fn iter(&self) -> impl Iterator<Item = &[Scalar]> {
+        self.cells.chunks_exact(self.width.max(1))
+    }
+
+    pub fn len(&self) -> usize {
+        self.cells.len() / self.width.max(1)
+    }
+
+    pub fn row(&self, index: usize) -> &[Scalar] {
+        &self.cells[index * self.width..(index + 1) * self.width]
+    }
+}
+
+/// Why a statement did not do what it says.
+#[derive(Debug, PartialEq)]
+pub enum Failure {
+    /// A value that must be unique is taken; the columns.
+    Unique(Vec<String>),
+    /// A reference to a record that is not there, or a record that is referred to.
+    ForeignKey,
+    /// A rule of the table's own; its text.
+    Check(String),
+    Other(Problem),
+}
+
+impl std::fmt::Display for Failure {
+    /// For the operator: with the cause.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Unique(columns) => write!(f, "the value of {} is taken", columns.join(", ")),
+            Failure::ForeignKey => f.write_str("a reference does not hold"),
+            Failure::Check(rule) => write!(f, "a rule does not hold: {rule}"),
+            Failure::Other(Problem::Fault { cause }) => f.write_str(cause),
+            Failure::Other(problem) => problem.fmt(f),
+        }
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Problem {
+        match failure {
+            Failure::Other(problem) => problem,
+            other => Problem::Fault { cause: other.to_string() },
+        }
+    }
+}
+
+impl From<Failure> for crate::error::Errors {
+    fn from(failure: Failure) -> crate::error::Errors {
+        Problem::from(failure).into()
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Failure {
+        let fault = |cause: String| Failure::Other(Problem::Fault { cause });
+        let (code, message) = match &error {
+            rusqlite::Error::SqliteFailure(code, message) => (*code, message.clone().unwrap_or_default()),
+            rusqlite::Error::SqlInputError { error, msg, .. } => (*error, msg.clone()),
+            _ => return fault(error.to_string()),
+        };
+        match code.extended_code {
+            ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY => Failure::Unique(columns_in(&message)),
+            ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => Failure::ForeignKey,
+            ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_NOTNULL => {
+                Failure::Check(message.split_once(": ").map_or(message.as_str(), |(_, rule)| rule).to_owned())
+            }
+            _ => match code.code {
+                ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked => Failure::Other(Problem::Busy),
+                ffi::ErrorCode::OperationInterrupted => Failure::Other(Problem::Timeout { seconds: 0 }),
+                ffi::ErrorCode::DiskFull => Failure::Other(Problem::DiskFull),
+                _ => fault(format!("{error} ({})", code.extended_code)),
+            },
+        }
+    }
+}
+
+/// The columns that a message such as `UNIQUE constraint failed: tickets.Ticket.title, …` names.
+fn columns_in(message: &str) -> Vec<String> {
+    let (_, names) = message.split_once(": ").unwrap_or(("", message));
+    names.split(", ").map(|name| name.rsplit('.').next().unwrap_or(name).to_owned()).collect()
+}
+
+impl Session {
+    fn new(mut connection: Connection, timeout: Duration) -> Result<Session, Failure> {
+        let started = Instant::now();
+        let deadline = Arc::new(AtomicU64::new(u64::MAX));
+        let shared = deadline.clone();
+        let expired = move || millis(started.elapsed()) > shared.load(Ordering::Relaxed);
+        connection.progress_handler(10_000, Some(expired))?;
+        Ok(Session { connection, queries: Cell::new(0), started, deadline, timeout })
+    }
+
+    fn pragmas(&self, statements: &[&str]) -> Result<(), Failure> {
+        for statement in statements {
+            self.connection.execute_batch(statement)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the clock and the count of statements for one request.
+    pub fn start(&self) {
+        self.queries.set(0);
+        self.deadline.store(millis(self.started.elapsed() + self.timeout), Ordering::Relaxed);
+    }
+
+    /// Lets statements run as long as they need: for commands, not for requests.
+    pub fn unlimited(&self) {
+        self.deadline.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// Statements run since [`Session::start`], those of transactions aside.
+    pub fn queries(&self) -> u64 {
+        self.queries.get()
+    }
+
+    /// Whether a transaction is open. SQLite ends one by itself when a disk is full or a write is stopped.
+    pub fn in_transaction(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
+    /// Runs a statement and gives all its rows.
+    pub fn rows(&self, statement: &Statement) -> Result<Rows, Failure> {
+        self.queries.set(self.queries.get() + 1);
+        let mut prepared = self.connection.prepare_cached(&statement.text)?;
+        let width = prepared.column_count();
+        let mut cells = Vec::new();
+        let mut rows = prepared.query(rusqlite::params_from_iter(&statement.parameters)).map_err(|e| self.timed(e))?;
+        while let Some(row) = rows.next().map_err(|e| self.timed(e))? {
+            for index in 0..width {
+                cells.push(scalar(row.get_ref(index)?)?);
+            }
+        }
+        Ok(Rows { width, cells })
+    }
+
+    /// Runs a statement whose first cell is a whole number, and gives it; 0 where there is no row.
+    pub fn number(&self, statement: &Statement) -> Result<i64, Failure> {
+        match self.rows(statement)?.cells.first() {
+            Some(Scalar::Integer(number)) => Ok(*number),
+            _ => Ok(0),
+        }
+    }
+
+    /// Runs a statement that gives no rows; the number of records it changed.
+    pub fn execute(&self, statement: &Statement) -> Result<usize, Failure> {
+        self.queries.set(self.queries.get() + 1);
+        let mut prepared = self.connection.prepare_cached(&statement.text)?;
+        prepared.execute(rusqlite::params_from_iter(&statement.parameters)).map_err(|error| self.timed(error))
+    }
+
+    /// The id of the record made last.
+    pub fn last_id(&self) -> i64 {
+        self.connection.last_insert_rowid()
+    }
+
+    /// Runs `work` in a transaction that sees one state of the database.
+    pub fn reading<T, E: From<Failure>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.bare("BEGIN")?;
+        let guard = Undo(self);
+        let outcome = work();
+        drop(guard); // nothing was written, so undoing is as good as committing
+        outcome
+    }
+
+    /// Runs `work` in a transaction that is committed where it succeeds and undone otherwise.
+    pub fn writing<T, E: From<Failure>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.begin()?;
+        let guard = Undo(self);
+        let outcome = work()?;
+        guard.0.commit()?;
+        Ok(outcome)
+    }
+
+    /// Opens a transaction that may write; [`Self::commit`] ends it.
+    pub fn begin(&self) -> Result<(), Failure> {
+        self.bare("BEGIN IMMEDIATE")
+    }
+
+    /// Commits the open transaction, or undoes it where that fails.
+    pub fn commit(&self) -> Result<(), Failure> {
+        let guard = Undo(self);
+        self.bare("COMMIT")?;
+        drop(guard);
+        Ok(())
+    }
+
+    /// Runs `work` so that what it did is undone where it fails, and the transaction around it goes on.
+    pub fn savepoint<T, E: From<Failure>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.bare("SAVEPOINT one")?;
+        let guard = UndoOne(self);
+        let outcome = work()?;
+        std::mem::forget(guard);
+        self.bare("RELEASE one")?;
+        Ok(outcome)
+    }
+
+    /// Runs `work` with foreign keys unchecked, and checks them all before it is committed: the way in
+    /// which SQLite wants tables rebuilt.
+    pub fn rebuilding<T, E: From<Failure>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.pragmas(&["PRAGMA foreign_keys = OFF"])?;
+        let outcome = self.writing(|| {
+            let outcome = work()?;
+            let broken = self.rows(&Statement::fixed("PRAGMA foreign_key_check", []))?;
+            if broken.len() > 0 { Err(Failure::ForeignKey.into()) } else { Ok(outcome) }
+        });
+        self.pragmas(&["PRAGMA foreign_keys = ON"])?;
+        outcome
+    }
+
+    /// A statement that is not counted: transactions.
+    fn bare(&self, statement: &str) -> Result<(), Failure> {
+        self.connection.prepare_cached(statement)?.execute([])?;
+        Ok(())
+    }
+
+    fn timed(&self, error: rusqlite::Error) -> Failure {
+        match Failure::from(error) {
+            Failure::Other(Problem::Timeout { .. }) => {
+                Failure::Other(Problem::Timeout { seconds: self.timeout.as_secs() })
+            }
+            other => other,
+        }
+    }
+}
+
+/// Ends an open transaction, also when a panic passes through.
+struct Undo<'s>(&'s Session);
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if self.0.in_transaction() {
+            let _ = self.0.bare("ROLLBACK"); // it fails only where SQLite has undone all by itself
+        }
+    }
+}
+
+struct UndoOne<'s>(&'s Session);
+
+impl Drop for UndoOne<'_> {
+    fn drop(&mut self) {
+        if self.0.in_transaction() {
+            let _ = self.0.bare("ROLLBACK TO one").and_then(|()| self.0.bare("RELEASE one"));
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn scalar(value: ValueRef<'_>) -> Result<Scalar, Failure> {
+    let fault = |cause: &str| Failure::Other(Problem::Fault { cause: cause.into() });
+    match value {
+        ValueRef::Null => Ok(Scalar::Null),
+        ValueRef::Integer(number) => Ok(Scalar::Integer(number)),
+        ValueRef::Real(number) => Ok(Scalar::Real(number)),
+        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Scalar::Text(text.to_owned())),
+            Err(_) => Err(fault("a text in the database is not UTF-8")),
+        },
+        // Only hashes are kept as bytes; they travel as hexadecimal text.
+        ValueRef::Blob(bytes) => Ok(Scalar::Text(bytes.iter().map(|byte| format!("{byte:02x}")).collect())),
+    }
+}
+
+impl ToSql for Scalar {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Scalar::Null => ToSqlOutput::Owned(Value::Null),
+            Scalar::Integer(number) => ToSqlOutput::Owned(Value::Integer(*number)),
+            Scalar::Real(number) => ToSqlOutput::Owned(Value::Real(*number)),
+            Scalar::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+        })
+    }
+}
+
+/// What `check` asks of a file: everything that SQLite finds wrong with it.
+pub fn integrity(session: &Session) -> Result<Vec<String>, Failure> {
+    let mut found = Vec::new();
+    let rows = session.rows(&Statement::fixed("PRAGMA integrity_check", []))?;
+    found.extend(rows.cells.iter().filter_map(|cell| match cell {
+        Scalar::Text(text) if text != "ok" => Some(text.clone()),
+        _ => None,
+    }));
+    let rows = session.rows(&Statement::fixed("PRAGMA foreign_key_check", []))?;
+    for row in rows.iter() {
+        if let [Scalar::Text(table), rowid, Scalar::Text(parent), ..] = row {
+            found.push(format!("record {rowid:?} of {table} refers to a record of {parent} that is not there"));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,133 @@
+//! The usage log: one entry for each request, refused ones too, and reading it back.
+
+use crate::sql::Statement;
+use crate::store::{Failure, Session};
+use crate::value::Scalar;
+
+/// What is kept of one request: never a secret, a header or a body.
+#[derive(Clone, Debug, Default)]
+pub struct Entry {
+    pub at: String,
+    pub request_id: String,
+    pub key: Option<String>,
+    pub namespace: Option<String>,
+    pub intent: Option<&'static str>,
+    pub action: Option<&'static str>,
+    pub status: u16,
+    pub code: Option<&'static str>,
+    pub rows: u64,
+    pub queries: u64,
+    pub duration_us: u64,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    pub remote_addr: Option<String>,
+}
+
+/// The columns of the log, in the order in which entries are written and listed.
+pub const COLUMNS: [&str; 15] = [
+    "id",
+    "at",
+    "request_id",
+    "key",
+    "namespace",
+    "intent",
+    "action",
+    "status",
+    "code",
+    "rows",
+    "queries",
+    "duration_us",
+    "request_bytes",
+    "response_bytes",
+    "remote_addr",
+];
+
+/// Appends entries to the log.
+pub fn insert(session: &Session, entries: &[Entry]) -> Result<(), Failure> {
+    for entry in entries {
+        session.execute(&Statement::fixed(
+            r#"INSERT INTO "system.UsageLog" ("at", "request_id", "key", "namespace", "intent", "action", "status", "code", "rows",
+               "queries", "duration_us", "request_bytes", "response_bytes", "remote_addr")
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"#,
+            parameters(entry),
+        ))?;
+    }
+    Ok(())
+}
+
+fn parameters(entry: &Entry) -> Vec<Scalar> {
+    let text = |text: &str| Scalar::Text(text.to_owned());
+    let maybe = |value: Option<&str>| value.map_or(Scalar::Null, text);
+    let number = |number: u64| Scalar::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+    vec![
+        text(&entry.at),
+        text(&entry.request_id),
+        maybe(entry.key.as_deref()),
+        maybe(entry.namespace.as_deref()),
+        maybe(entry.intent),
+        maybe(entry.action),
+        number(u64::from(entry.status)),
+        maybe(entry.code),
+        number(entry.rows),
+        number(entry.queries),
+        number(entry.duration_us),
+        number(entry.request_bytes),
+        number(entry.response_bytes),
+        maybe(entry.remote_addr.as_deref()),
+    ]
+}
+
+/// Which entries are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Entries of this moment or later.
+    pub since: Option<String>,
+    /// The public id of a key.
+    pub key: Option<String>,
+    /// Lowest and highest status.
+    pub status: Option<(u16, u16)>,
+    /// The newest so many.
+    pub most: u64,
+}
+
+/// The newest entries that are wanted, the oldest of them first, with the cells of [`COLUMNS`].
+pub fn list(session: &Session, wanted: &Wanted) -> Result<Vec<Vec<Scalar>>, Failure> {
+    let mut statement = Statement::default();
+    statement.push("SELECT ").list(COLUMNS, ", ", |statement, column| {
+        statement.name(column);
+    });
+    statement.push(" FROM ").name("system.UsageLog").push(" WHERE TRUE");
+    if let Some(since) = &wanted.since {
+        statement.push(" AND ").name("at").push(" >= ").value(Scalar::Text(since.clone()));
+    }
+    if let Some(key) = &wanted.key {
+        statement.push(" AND ").name("key").push(" = ").value(Scalar::Text(key.clone()));
+    }
+    if let Some((low, high)) = wanted.status {
+        statement
+            .push(" AND ")
+            .name("status")
+            .push(" BETWEEN ")
+            .number(u64::from(low))
+            .push(" AND ")
+            .number(u64::from(high));
+    }
+    statement.push(" ORDER BY ").name("id").push(" DESC LIMIT ").number(wanted.most);
+    let rows = session.rows(&statement)?;
+    let mut entries: Vec<Vec<Scalar>> = rows.iter().map(<[Scalar]>::to_vec).collect();
+    entries.reverse();
+    Ok(entries)
+}
+
+/// Most entries pruned at once, so that writes wait for none of it long.
+const PRUNED_AT_ONCE: u64 = 500;
+
+/// Takes away some entries from before `moment`, the oldest first; how many.
+pub fn prune(session: &Session, moment: &str) -> Result<usize, Failure> {
+    let most = Scalar::Integer(i64::try_from(PRUNED_AT_ONCE).unwrap_or(i64::MAX));
+    session.execute(&Statement::fixed(
+        r#"DELETE FROM "system.UsageLog" WHERE "id" IN
+           (SELECT "id" FROM "system.UsageLog" WHERE "at" < ?1 ORDER BY "at" LIMIT ?2)"#,
+        [Scalar::Text(moment.to_owned()), most],
+    ))
+}

@@ -1,0 +1,232 @@
+//! The one thread that writes. Writes of all requests come here and are committed in groups: each in a
+//! savepoint of its own, one commit for all, and every caller is answered only after it. The usage log's
+//! entries ride along.
+
+use crate::error::{Errors, Problem};
+use crate::store::{Failure, Session};
+use crate::usage::{self, Entry};
+use crate::value::time;
+use jiff::SignedDuration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// The way to the writer's thread, for any number of callers.
+pub struct Writer {
+    messages: SyncSender<Message>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+enum Message {
+    Job(Box<dyn Job>),
+    Log(Entry),
+    Stop,
+}
+
+/// Messages that may wait; whoever sends one more waits too.
+const QUEUE: usize = 4096;
+/// Most writes of one commit.
+const GROUP: usize = 256;
+/// How long an entry of the log waits for a commit to ride on.
+const LOG_DELAY: Duration = Duration::from_millis(200);
+/// How often old entries are looked for.
+const PRUNE_EVERY: Duration = Duration::from_secs(1);
+/// Entries kept for a disk that takes none; beyond them the oldest are lost, and said to be.
+const MOST_ENTRIES: usize = 100_000;
+
+impl Writer {
+    /// Starts the thread. Entries of the log older than `retention` are pruned.
+    pub fn start(session: Session, retention: SignedDuration) -> std::io::Result<Writer> {
+        let (messages, receiver) = sync_channel(QUEUE);
+        let mut turns = Turns { session, receiver, log: Vec::new(), due: None, pruned: Instant::now(), retention };
+        let thread = Builder::new().name("jqlite-writer".into()).spawn(move || turns.run())?;
+        Ok(Writer { messages, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Has `work` done in a savepoint, and gives what came of it once it is committed. `work` may be run
+    /// again where SQLite undid the group it was in.
+    ///
+    /// # Errors
+    /// Those of `work`, and those of the commit.
+    pub fn submit<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Session) -> Result<T, Errors> + Send + 'static,
+    ) -> Result<T, Errors> {
+        let (reply, answer) = sync_channel(1);
+        let job = Box::new(Task { work, outcome: None, reply });
+        self.messages.send(Message::Job(job)).map_err(|_| Problem::ShuttingDown)?;
+        // The thread drops a job unanswered only when it ends or panics.
+        answer.recv().map_err(|_| Problem::Fault { cause: "the writer dropped a job".into() })?
+    }
+
+    /// Hands an entry to the log. Waits where too many are waiting, and is lost only after [`Self::stop`].
+    pub fn log(&self, entry: Entry) {
+        let _ = self.messages.send(Message::Log(entry));
+    }
+
+    /// Writes all that waits, and ends the thread.
+    pub fn stop(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = self.messages.send(Message::Stop);
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A piece of work, with the caller that waits for it.
+trait Job: Send {
+    /// Does the work within an open transaction and keeps what came of it.
+    fn run(&mut self, session: &Session);
+    /// Answers the caller, once it is known what became of the commit.
+    fn settle(self: Box<Self>, committed: Result<(), Problem>);
+}
+
+struct Task<T, F> {
+    work: F,
+    outcome: Option<Result<T, Errors>>,
+    reply: SyncSender<Result<T, Errors>>,
+}
+
+impl<T: Send, F: FnMut(&Session) -> Result<T, Errors> + Send> Job for Task<T, F> {
+    fn run(&mut self, session: &Session) {
+        session.start();
+        let work = AssertUnwindSafe(|| session.savepoint(|| (self.work)(session)));
+        // The hook has logged the panic; the savepoint was undone on the way.
+        let panicked = |_| Err(Problem::Fault { cause: "the write panicked".into() }.into());
+        self.outcome = Some(catch_unwind(work).unwrap_or_else(panicked));
+    }
+
+    fn settle(self: Box<Self>, committed: Result<(), Problem>) {
+        let outcome = match (self.outcome, committed) {
+            (Some(Err(errors)), _) => Err(errors),
+            (_, Err(problem)) => Err(problem.into()),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(Problem::Fault { cause: "a job was not run".into() }.into()),
+        };
+        let _ = self.reply.send(outcome); // the caller waits, unless its thread panicked
+    }
+}
+
+/// The thread's own state.
+struct Turns {
+    session: Session,
+    receiver: Receiver<Message>,
+    /// Entries that no commit has taken yet.
+    log: Vec<Entry>,
+    /// When the first of them must be written.
+    due: Option<Instant>,
+    pruned: Instant,
+    retention: SignedDuration,
+}
+
+impl Turns {
+    fn run(&mut self) {
+        let mut stopping = false;
+        while !stopping {
+            // What a panic leaves: an undone transaction, and callers whose job is gone and who are told so.
+            let turn = AssertUnwindSafe(|| self.turn());
+            stopping = catch_unwind(turn).unwrap_or(false);
+        }
+    }
+
+    /// Waits for work and commits what there is. `true` when it is time to end.
+    fn turn(&mut self) -> bool {
+        let wait = self.due.map_or(PRUNE_EVERY, |due| due.saturating_duration_since(Instant::now()));
+        let mut jobs: Vec<Box<dyn Job>> = Vec::new();
+        let mut stopping = false;
+        let mut next = match self.receiver.recv_timeout(wait) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return true,
+        };
+        while let Some(message) = next {
+            match message {
+                Message::Job(job) => jobs.push(job),
+                Message::Log(entry) => {
+                    self.due.get_or_insert_with(|| Instant::now() + LOG_DELAY);
+                    self.log.push(entry);
+                }
+                Message::Stop => stopping = true,
+            }
+            next = if jobs.len() < GROUP { self.receiver.try_recv().ok() } else { None };
+        }
+        let log_due = self.due.is_some_and(|due| due <= Instant::now());
+        if !jobs.is_empty() || log_due || (stopping && !self.log.is_empty()) {
+            self.commit(jobs);
+        }
+        if self.pruned.elapsed() >= PRUNE_EVERY {
+            self.prune();
+        }
+        stopping
+    }
+
+    /// Runs and commits a group. Where SQLite undoes the whole transaction because of one job, that one is
+    /// told, and the others are run again without it.
+    fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+        loop {
+            if let Err(failure) = self.session.begin() {
+                let problem = Problem::from(failure);
+                return self.settle(jobs, Err(problem));
+            }
+            let culprit = jobs.iter_mut().position(|job| {
+                job.run(&self.session);
+                !self.session.in_transaction()
+            });
+            let Some(culprit) = culprit else { break };
+            jobs.remove(culprit).settle(Err(Problem::Fault { cause: "SQLite undid the group".into() }));
+            if jobs.is_empty() {
+                return;
+            }
+        }
+        self.session.unlimited();
+        let log = std::mem::take(&mut self.log);
+        let logged = self.session.savepoint(|| usage::insert(&self.session, &log));
+        let committed = if self.session.in_transaction() { self.session.commit() } else { Err(disk_full(&logged)) };
+        match (&logged, &committed) {
+            (Ok(()), Ok(())) => self.due = None,
+            (Err(failure), _) | (_, Err(failure)) => self.keep(log, failure),
+        }
+        self.settle(jobs, committed.map_err(Problem::from));
+    }
+
+    fn settle(&mut self, jobs: Vec<Box<dyn Job>>, committed: Result<(), Problem>) {
+        for job in jobs {
+            job.settle(committed.clone());
+        }
+        if !self.log.is_empty() && self.due.is_none_or(|due| due <= Instant::now()) {
+            self.due = Some(Instant::now() + LOG_DELAY);
+        }
+    }
+
+    /// Keeps entries that could not be written, for the next commit.
+    fn keep(&mut self, entries: Vec<Entry>, failure: &Failure) {
+        let later = std::mem::replace(&mut self.log, entries);
+        self.log.extend(later);
+        if self.log.len() > MOST_ENTRIES {
+            let lost = self.log.len() - MOST_ENTRIES;
+            self.log.drain(..lost);
+            eprintln!("{} the usage log lost {lost} entries: {failure}", time::now());
+        }
+    }
+
+    /// A step of pruning.
+    fn prune(&mut self) {
+        self.pruned = Instant::now();
+        let Ok(before) = time::from_now(-self.retention) else { return };
+        self.session.unlimited();
+        if let Err(failure) = self.session.writing(|| usage::prune(&self.session, &before)) {
+            eprintln!("{} cannot prune the usage log: {failure}", time::now());
+        }
+    }
+}
+
+/// Why a transaction is gone after the log was written.
+fn disk_full(logged: &Result<(), Failure>) -> Failure {
+    match logged {
+        Err(Failure::Other(problem)) => Failure::Other(problem.clone()),
+        _ => Failure::Other(Problem::DiskFull),
+    }
+}
