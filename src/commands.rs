@@ -561,11 +561,11 @@ fn query(database: &Database, file: &Path) -> Result<(), Failed> {
 fn as_operator(store: &Store, session: &Session, body: &[u8]) -> (Reply, Errors) {
     let mut echo = Echo::default();
     let outcome = session.writing(|| {
-        let request = request::parse(body)?;
+        let (request, malformed) = request::parse(body)?;
         echo = Echo::of(&request);
         let catalogue = store.catalogue(session)?;
         let limits = Limits { max_limit: config::MAX_LIMIT };
-        let plan = plan::build(&catalogue, &auth::operator(), &request, limits, &time::now())?;
+        let plan = plan::build(&catalogue, &auth::operator(), &request, malformed, limits, &time::now())?;
         session.start();
         let outcome = run::plan(session, &plan)?;
         Ok::<Reply, Errors>(envelope::success(&plan, request.intent, &echo, &outcome, session.queries()))

@@ -109,6 +109,16 @@ pub fn note(message: &str) -> Reply {
     Reply { status: 200, body, code: None, rows: 0, queries: 0, headers: Vec::new() }
 }
 
+/// The answer to a browser that asks whether a page of another origin may send requests.
+pub fn preflight() -> Reply {
+    let headers = vec![
+        ("Access-Control-Allow-Methods", "POST".to_owned()),
+        ("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-Id".to_owned()),
+        ("Access-Control-Max-Age", "600".to_owned()),
+    ];
+    Reply { headers, ..note("ask away") }
+}
+
 #[derive(Default)]
 struct Extras<'a> {
     filtered: Option<u64>,

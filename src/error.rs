@@ -302,8 +302,8 @@ impl Problem {
         match self {
             UnknownKey { nearest: Some(name), .. }
             | NoSuchModel { nearest: Some(name), .. }
-            | NoSuchIntent { nearest: Some(name), .. }
             | NoSuchField { nearest: Some(name), .. } => Some(format!("did you mean \"{name}\"?")),
+            NoSuchIntent { served, .. } => Some(format!("served: {}", served.join(", "))),
             NoSuchLookup { accepted, .. } => Some(format!("it takes {}", accepted.join(", "))),
             NotUnique { accepted, .. } => Some(format!("name one of: {}", accepted.join("; "))),
             UnknownClass { .. } => Some("served: \"apiKey\"".into()),

@@ -51,6 +51,9 @@ pub fn answer(app: &App, call: &Call) -> (Reply, Option<Entry>) {
     if !app.jql_paths.contains(&call.path) {
         return (about_the_server(app, call), None);
     }
+    if call.method == "OPTIONS" && call.origin.is_some() && is_known_origin(app, call) {
+        return (envelope::preflight(), None);
+    }
     let mut entry = Entry {
         at: time::now(),
         request_id: call.request_id.clone(),
@@ -80,11 +83,11 @@ fn jql(app: &App, call: &Call, entry: &mut Entry, echo: &mut Echo) -> Result<Rep
         let (plan, request) = match reader.reading(|| {
             let caller = auth::authenticate(&reader, Some(key), &entry.at)?;
             entry.key.clone_from(&caller.key);
-            let request = request::parse(body(call)?)?;
+            let (request, malformed) = request::parse(body(call)?)?;
             *echo = Echo::of(&request);
             note(entry, &request);
             let catalogue = app.store.catalogue(&reader)?;
-            let plan = plan::build(&catalogue, &caller, &request, app.limits, &entry.at)?;
+            let plan = plan::build(&catalogue, &caller, &request, malformed, app.limits, &entry.at)?;
             if plan.work.writes() {
                 return Ok(Step::Write(plan, request));
             }
@@ -147,7 +150,7 @@ fn body(call: &Call) -> Result<&[u8], Problem> {
 }
 
 /// Whether a page that sent the request is one of ours, or was let in.
-pub fn is_known_origin(app: &App, call: &Call) -> bool {
+fn is_known_origin(app: &App, call: &Call) -> bool {
     let Some(origin) = &call.origin else { return true };
     let own = call.host.as_ref().map(|host| format!("http://{host}"));
     own.as_ref() == Some(origin) || app.cors_origins.contains(origin)

@@ -200,7 +200,8 @@ pub const MOST_TERMS: u64 = 500;
 /// Values of one `in`.
 pub const MOST_VALUES: u64 = 10_000;
 
-/// Plans a request. `now` is its moment, for the fields that the server sets.
+/// Plans a request. `malformed` is what is wrong with it already, `now` its moment, for the fields that the
+/// server sets.
 ///
 /// # Errors
 /// All that is wrong with it; where permission is lacking, nothing but that.
@@ -208,10 +209,11 @@ pub fn build(
     catalogue: &Catalogue,
     caller: &Authenticated,
     request: &Request,
+    malformed: Errors,
     limits: Limits,
     now: &str,
 ) -> Result<Plan, Errors> {
-    let mut planner = Planner { catalogue, caller, limits, now, errors: Vec::new(), terms: 0 };
+    let mut planner = Planner { catalogue, caller, limits, now, errors: malformed, terms: 0 };
     let plan = planner.plan(request);
     let mut errors = planner.errors;
     if errors.iter().any(|error| matches!(error.problem, Problem::Forbidden { .. })) {

@@ -160,11 +160,12 @@ pub struct Nested {
     pub has_meta: bool,
 }
 
-/// Reads a request.
+/// Reads a request, and what is wrong with the shape of its parts, so that the plan can add what is wrong
+/// with their meaning.
 ///
 /// # Errors
-/// All that is wrong with its shape.
-pub fn parse(body: &[u8]) -> Result<Request, Errors> {
+/// Where it cannot even be told what is wanted of which model.
+pub fn parse(body: &[u8]) -> Result<(Request, Errors), Errors> {
     let json = Json::parse(body).map_err(|error| Problem::MalformedJson { why: error.to_string() })?;
     let repeated = json.repeated_keys();
     if !repeated.is_empty() {
@@ -175,10 +176,9 @@ pub fn parse(body: &[u8]) -> Result<Request, Errors> {
         return Err(repeated.into_iter().map(error).collect());
     }
     let mut reader = Reader::default();
-    let request = reader.request(json);
-    match request {
-        Some(request) if reader.errors.is_empty() => Ok(request),
-        _ => Err(reader.errors),
+    match reader.request(json) {
+        Some(request) => Ok((request, reader.errors)),
+        None => Err(reader.errors),
     }
 }
 
@@ -280,8 +280,8 @@ impl Reader {
             Json::String(given) => {
                 let found = INTENTS.iter().find(|rule| rule.name == given || rule.alias == Some(given));
                 if found.is_none() {
-                    let nearest = nearest(given, INTENTS.iter().map(|rule| rule.name));
-                    self.errors.push(Error::at(at, Problem::NoSuchIntent { given: shown(given), nearest }));
+                    let served = INTENTS.iter().map(|rule| rule.name).collect();
+                    self.errors.push(Error::at(at, Problem::NoSuchIntent { given: shown(given), served }));
                 }
                 found
             }
@@ -509,7 +509,7 @@ mod tests {
 
     fn errors(text: &str) -> Vec<String> {
         let shown = |error: Error| format!("{}: {}", error.pointer.unwrap_or_default(), error.problem);
-        parse(text.as_bytes()).err().unwrap_or_default().into_iter().map(shown).collect()
+        parse(text.as_bytes()).map_or_else(|errors| errors, |(_, errors)| errors).into_iter().map(shown).collect()
     }
 
     #[test]

@@ -1,0 +1,307 @@
+//! The machinery of the tests: temporary folders, the binary, a server, a client, and comparing replies.
+
+#![allow(dead_code)] // each subject uses a part of it
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// A folder that is gone when the test is over.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("jqlite-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a file and gives its path.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        std::fs::write(self.path(name), text).unwrap();
+        self.path(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The binary with these words, on the database `test.db` of the folder.
+pub fn jqlite(folder: &Folder, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jqlite"));
+    command.env("JQLITE_DB", folder.path("test.db")).args(words);
+    command
+}
+
+/// Runs a command that must succeed and gives its standard output, without the last line end.
+#[track_caller]
+pub fn run(folder: &Folder, words: &[&str]) -> String {
+    let output = jqlite(folder, words).output().unwrap();
+    assert!(output.status.success(), "jqlite {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+/// Runs a command that must fail with this exit code and gives its standard error.
+#[track_caller]
+pub fn fails(folder: &Folder, words: &[&str], code: i32) -> String {
+    let output: Output = jqlite(folder, words).output().unwrap();
+    assert_eq!(output.status.code(), Some(code), "jqlite {words:?}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// The published models: `tickets.Category`, `tickets.Tag`, `tickets.Ticket`, `profile.Customer`, `fleet.Vehicle`.
+pub const MODELS: &str = include_str!("../../../examples/models.json");
+
+/// A running server on a database of its own.
+pub struct Server {
+    pub folder: Folder,
+    /// `127.0.0.1:port`
+    pub address: String,
+    /// A key that may do everything.
+    pub key: String,
+    child: Child,
+}
+
+impl Server {
+    /// A server with the published models and no records.
+    pub fn start() -> Server {
+        Server::with(MODELS, &[])
+    }
+
+    /// A server with these models and these words behind `serve`.
+    pub fn with(models: &str, words: &[&str]) -> Server {
+        let folder = Folder::new();
+        let file = folder.file("models.json", models);
+        run(&folder, &["models", "apply", file.to_str().unwrap()]);
+        Server::on(folder, words)
+    }
+
+    /// A server on the database of a folder, which gets another key that may do everything.
+    pub fn on(folder: Folder, words: &[&str]) -> Server {
+        let key = run(&folder, &["keys", "create", "--name", "all", "--allow", "*.*:*,system.*:*"]);
+        let mut all = vec!["serve", "--listen", "127.0.0.1:0", "--json"];
+        all.extend(words);
+        let log = std::fs::File::create(folder.path("stderr")).unwrap();
+        let mut child = jqlite(&folder, &all).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {line:?}"));
+        let address = ready["url"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
+        Server { folder, address, key, child }
+    }
+
+    /// A key with these permissions.
+    #[track_caller]
+    pub fn key_for(&self, permissions: &str) -> String {
+        run(&self.folder, &["keys", "create", "--name", permissions, "--allow", permissions])
+    }
+
+    /// Sends a JQL request with the key that may do everything.
+    #[track_caller]
+    pub fn send(&self, request: &Value) -> Reply {
+        self.send_as(&self.key, request)
+    }
+
+    #[track_caller]
+    pub fn send_as(&self, key: &str, request: &Value) -> Reply {
+        Client::connect(&self.address).jql(key, &request.to_string())
+    }
+
+    /// Sends a request that must succeed and gives its `data`.
+    #[track_caller]
+    pub fn data(&self, request: &Value) -> Value {
+        let reply = self.send(request);
+        assert_eq!(reply.status, 200, "{request}\n{}", reply.body);
+        reply.json()["data"].clone()
+    }
+
+    /// Makes a record and gives its id.
+    #[track_caller]
+    pub fn create(&self, namespace: &str, values: &Value) -> Value {
+        let mut request = json!({"__meta__": {"intent": "create", "namespace": namespace}});
+        request.as_object_mut().unwrap().extend(values.as_object().unwrap().clone());
+        self.data(&request)["id"].clone()
+    }
+
+    /// The number of records of a model.
+    #[track_caller]
+    pub fn count(&self, namespace: &str) -> u64 {
+        self.data(&json!({"__meta__": {"intent": "count", "namespace": namespace}}))["count"].as_u64().unwrap()
+    }
+
+    /// What the server wrote to standard error so far.
+    pub fn stderr(&self) -> String {
+        std::fs::read_to_string(self.folder.path("stderr")).unwrap()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks the server to stop and waits for it; its exit code, and its folder to start another on.
+    pub fn stop(mut self) -> (Option<i32>, Folder) {
+        signal(self.pid(), "TERM");
+        let code = self.child.wait().unwrap().code();
+        (code, std::mem::replace(&mut self.folder, Folder::new()))
+    }
+
+    /// Kills the server where it stands; its folder to start another on.
+    pub fn kill(mut self) -> Folder {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::mem::replace(&mut self.folder, Folder::new())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn signal(pid: u32, name: &str) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap().success());
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    /// Names in small letters.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Reply {
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The errors as `pointer: message`.
+    #[track_caller]
+    pub fn errors(&self) -> Vec<String> {
+        let json = self.json();
+        let errors = json["errors"].as_array().unwrap_or_else(|| panic!("no errors: {}", self.body));
+        let shown = |error: &Value| {
+            format!("{}: {}", error["pointer"].as_str().unwrap_or(""), error["errorMessage"].as_str().unwrap())
+        };
+        errors.iter().map(shown).collect()
+    }
+}
+
+/// A client with one connection, which it keeps.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    #[track_caller]
+    pub fn connect(address: &str) -> Client {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Client { stream: BufReader::new(stream) }
+    }
+
+    /// Sends a JQL request.
+    #[track_caller]
+    pub fn jql(&mut self, key: &str, body: &str) -> Reply {
+        let head = format!(
+            "Authorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+        self.request("POST", "/jql", &head, body)
+    }
+
+    /// Sends a request with these headers, each with its line end.
+    #[track_caller]
+    pub fn request(&mut self, method: &str, path: &str, headers: &str, body: &str) -> Reply {
+        self.send(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n{body}").as_bytes());
+        self.reply(method)
+    }
+
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: &[u8]) {
+        let _ = self.stream.get_mut().write_all(bytes); // the server may have hung up already
+    }
+
+    /// Reads one answer.
+    #[track_caller]
+    pub fn reply(&mut self, method: &str) -> Reply {
+        self.try_reply(method).expect("an answer")
+    }
+
+    /// Reads one answer; `None` where the connection ends first.
+    pub fn try_reply(&mut self, method: &str) -> Option<Reply> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).ok().filter(|count| *count > 0)?;
+        let status = line.split(' ').nth(1)?.parse().ok()?;
+        let mut headers = Vec::new();
+        loop {
+            let mut line = String::new();
+            self.stream.read_line(&mut line).ok().filter(|count| *count > 0)?;
+            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        let length =
+            headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, value)| value.parse().unwrap());
+        let mut body = vec![0; if method == "HEAD" { 0 } else { length }];
+        self.stream.read_exact(&mut body).ok()?;
+        Some(Reply { status, headers, body: String::from_utf8(body).unwrap() })
+    }
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(20), "it never happened: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The `data` of a reply whose parts must be these, with a readable difference.
+#[track_caller]
+pub fn assert_json(actual: &Value, expected: &Value) {
+    if actual != expected {
+        let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap();
+        let (actual, expected) = (pretty(actual), pretty(expected));
+        let mut difference = String::new();
+        let mut lines = (actual.lines(), expected.lines());
+        loop {
+            match (lines.0.next(), lines.1.next()) {
+                (None, None) => break,
+                (left, right) if left == right => difference.push_str(&format!("   {}\n", left.unwrap_or(""))),
+                (left, right) => {
+                    difference.push_str(&format!(" < {}\n > {}\n", left.unwrap_or(""), right.unwrap_or("")))
+                }
+            }
+        }
+        panic!("actual (<) and expected (>):\n{difference}");
+    }
+}
+
+/// Whether a file holds these bytes.
+pub fn file_holds(path: &Path, needle: &str) -> bool {
+    std::fs::read(path).is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle.as_bytes()))
+}
