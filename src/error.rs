@@ -161,7 +161,7 @@ pub enum Problem {
     },
     NoSuchIntent {
         given: String,
-        nearest: Option<String>,
+        served: Vec<&'static str>,
     },
     NoSuchSchema {
         given: String,
