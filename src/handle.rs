@@ -89,14 +89,14 @@ fn jql(app: &App, call: &Call, entry: &mut Entry, echo: &mut Echo) -> Result<Rep
             let catalogue = app.store.catalogue(&reader)?;
             let plan = plan::build(&catalogue, &caller, &request, malformed, app.limits, &entry.at)?;
             if plan.work.writes() {
-                return Ok(Step::Write(plan, request));
+                return Ok(Step::Write(Box::new((plan, request))));
             }
             reader.start();
             let outcome = run::plan(&reader, &plan)?;
             Ok::<Step, Errors>(Step::Done(envelope::success(&plan, request.intent, echo, &outcome, reader.queries())))
         })? {
             Step::Done(reply) => return Ok(reply),
-            Step::Write(plan, request) => (Arc::new(plan), request),
+            Step::Write(work) => (Arc::new(work.0), work.1),
         };
         match write(app, &plan) {
             Ok((outcome, queries)) => return Ok(envelope::success(&plan, request.intent, echo, &outcome, queries)),
@@ -109,7 +109,7 @@ fn jql(app: &App, call: &Call, entry: &mut Entry, echo: &mut Echo) -> Result<Rep
 
 enum Step {
     Done(Reply),
-    Write(Plan, Request),
+    Write(Box<(Plan, Request)>),
 }
 
 /// Has a plan written, if the models are still those that it was made for.

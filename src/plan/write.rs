@@ -114,12 +114,12 @@ impl Planner<'_> {
                 continue;
             };
             if !seen.insert(field.name.clone()) {
-                self.errors.push(Error::at(&at, Problem::RepeatedKey { key: field.name.clone() }));
+                self.errors.push(Error::at(at, Problem::RepeatedKey { key: field.name.clone() }));
                 continue;
             }
             if field.clock.is_some() {
                 let problem = Problem::ReadOnly { field: name.clone(), why: "the server sets it" };
-                self.errors.push(Error::at(&at, problem));
+                self.errors.push(Error::at(at, problem));
                 continue;
             }
             match &field.kind {

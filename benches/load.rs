@@ -1,0 +1,110 @@
+//! How long requests take, measured over HTTP against the release binary: `cargo bench`.
+//!
+//! The load generator shares the machine with the server, so the figures are lower bounds; compare them
+//! within one run. 100,000 tickets, keys checked and usage log on, `synchronous=FULL`.
+
+#[path = "../tests/it/support/mod.rs"]
+mod support;
+
+use serde_json::json;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use support::{Client, Server};
+
+const TICKETS: usize = 100_000;
+
+fn main() {
+    let server = Server::start();
+    seed(&server);
+    println!("{TICKETS} tickets");
+
+    println!("\none connection                                     median       p99");
+    let page = |count| {
+        let meta = json!({"intent": "retrieve", "namespace": "tickets.Ticket", "filter": {"status": "open"}, "limit": 10, "count": count});
+        json!({"__meta__": meta, "id": null, "title": null, "status": null, "priority": null}).to_string()
+    };
+    let one = json!({"__meta__": {"intent": "retrieveOne", "namespace": "tickets.Ticket", "uniqueObject": {"id": 5000}},
+        "id": null, "title": null, "status": null, "priority": null});
+    let nested = json!({"__meta__": {"intent": "retrieve", "namespace": "tickets.Ticket", "filter": {"status": "open"}, "limit": 10, "count": false},
+        "id": null, "title": null, "category": {"name": null}, "tags": {"name": null}});
+    latency(&server, "page of 10 by an indexed filter, no total", &page(false), 5000);
+    latency(&server, "page of 10 by an indexed filter, with its total", &page(true), 500);
+    latency(&server, "page of 10 with a reference and a list nested", &nested.to_string(), 5000);
+    latency(&server, "record by id", &one.to_string(), 5000);
+
+    println!("\ncreates, each acknowledged after its commit     a second");
+    let alone = creates(&server, 1);
+    let together = creates(&server, 64);
+    println!("64 clients make {:.1} times the creates of one", together / alone);
+}
+
+/// Tickets, as any SQLite tool could write them.
+fn seed(server: &Server) {
+    for name in ["Billing", "Technical", "Sales", "Other"] {
+        server.create("tickets.Category", &json!({"name": name}));
+    }
+    server.create("tickets.Tag", &json!({"name": "urgent"}));
+    let connection = rusqlite::Connection::open(server.folder.path("test.db")).unwrap();
+    connection
+        .execute_batch(&format!(
+            r#"BEGIN;
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {TICKETS})
+            INSERT INTO "tickets.Ticket" ("title", "description", "status", "priority", "category", "created", "updated")
+            SELECT 'Ticket number ' || i, 'Something about ' || i || ' that goes on for a while.',
+                   CASE i % 3 WHEN 0 THEN 'open' WHEN 1 THEN 'pending' ELSE 'closed' END, i % 6, i % 4 + 1,
+                   strftime('%Y-%m-%dT%H:%M:%S.000000Z', 1700000000 + i * 60, 'unixepoch'),
+                   strftime('%Y-%m-%dT%H:%M:%S.000000Z', 1700000000 + i * 60, 'unixepoch') FROM n;
+            INSERT INTO "tickets.Ticket.tags" ("source", "target") SELECT "id", 1 FROM "tickets.Ticket" WHERE "id" % 2 = 0;
+            COMMIT; ANALYZE;"#
+        ))
+        .unwrap();
+}
+
+/// Prints how long one request takes on one kept connection.
+fn latency(server: &Server, what: &str, request: &str, rounds: usize) {
+    let mut client = Client::connect(&server.address);
+    let mut times: Vec<Duration> = Vec::with_capacity(rounds);
+    for round in 0..rounds + rounds / 10 {
+        let started = Instant::now();
+        let reply = client.jql(&server.key, request);
+        let time = started.elapsed();
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        if round >= rounds / 10 {
+            times.push(time);
+        }
+    }
+    times.sort();
+    println!("{what:<48} {:>7} µs {:>6} µs", times[rounds / 2].as_micros(), times[rounds * 99 / 100].as_micros());
+}
+
+/// Creates records for three seconds and gives how many a second; all of them must be there afterwards.
+fn creates(server: &Server, clients: usize) -> f64 {
+    let before = server.count("tickets.Tag");
+    let stop = AtomicBool::new(false);
+    let started = Instant::now();
+    let made: usize = std::thread::scope(|scope| {
+        let work = |number: usize| {
+            let stop = &stop;
+            move || {
+                let mut client = Client::connect(&server.address);
+                let mut made = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let name = format!("{clients}-{number}-{made}");
+                    let request = json!({"__meta__": {"intent": "create", "namespace": "tickets.Tag"}, "name": name});
+                    let reply = client.jql(&server.key, &request.to_string());
+                    assert_eq!(reply.status, 200, "{}", reply.body);
+                    made += 1;
+                }
+                made
+            }
+        };
+        let threads: Vec<_> = (0..clients).map(|number| scope.spawn(work(number))).collect();
+        std::thread::sleep(Duration::from_secs(3));
+        stop.store(true, Ordering::Relaxed);
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    let rate = made as f64 / started.elapsed().as_secs_f64();
+    assert_eq!(server.count("tickets.Tag"), before + made as u64);
+    println!("{clients:>2} clients {rate:>44.0}");
+    rate
+}
