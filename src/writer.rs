@@ -9,19 +9,23 @@ use crate::value::time;
 use jiff::SignedDuration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// The way to the writer's thread, for any number of callers.
 pub struct Writer {
     messages: SyncSender<Message>,
+    /// Entries on their way to the log. They are fetched with the next group, or after a while, so that
+    /// no request wakes the thread for its entry.
+    log: Arc<Mutex<Vec<Entry>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 enum Message {
     Job(Box<dyn Job>),
-    Log(Entry),
+    /// Many entries wait.
+    Log,
     Stop,
 }
 
@@ -31,6 +35,8 @@ const QUEUE: usize = 4096;
 const GROUP: usize = 256;
 /// How long an entry of the log waits for a commit to ride on.
 const LOG_DELAY: Duration = Duration::from_millis(200);
+/// Entries that wait before the thread is woken for them.
+const MANY_ENTRIES: usize = 1000;
 /// How often old entries are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
 /// Entries kept for a disk that takes none; beyond them the oldest are lost, and said to be.
@@ -40,9 +46,11 @@ impl Writer {
     /// Starts the thread. Entries of the log older than `retention` are pruned.
     pub fn start(session: Session, retention: SignedDuration) -> std::io::Result<Writer> {
         let (messages, receiver) = sync_channel(QUEUE);
-        let mut turns = Turns { session, receiver, log: Vec::new(), due: None, pruned: Instant::now(), retention };
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let mut turns =
+            Turns { session, receiver, arriving: log.clone(), log: Vec::new(), pruned: Instant::now(), retention };
         let thread = Builder::new().name("jqlite-writer".into()).spawn(move || turns.run())?;
-        Ok(Writer { messages, thread: Mutex::new(Some(thread)) })
+        Ok(Writer { messages, log, thread: Mutex::new(Some(thread)) })
     }
 
     /// Has `work` done in a savepoint, and gives what came of it once it is committed. `work` may be run
@@ -63,12 +71,18 @@ impl Writer {
 
     /// Hands an entry to the log. Waits where too many are waiting, and is lost only after [`Self::stop`].
     pub fn log(&self, entry: Entry) {
-        let _ = self.messages.send(Message::Log(entry));
+        let mut log = lock(&self.log);
+        log.push(entry);
+        let many = log.len() >= MANY_ENTRIES;
+        drop(log);
+        if many {
+            let _ = self.messages.send(Message::Log);
+        }
     }
 
     /// Writes all that waits, and ends the thread.
     pub fn stop(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
             let _ = self.messages.send(Message::Stop);
             let _ = thread.join();
@@ -114,10 +128,9 @@ impl<T: Send, F: FnMut(&Session) -> Result<T, Errors> + Send> Job for Task<T, F>
 struct Turns {
     session: Session,
     receiver: Receiver<Message>,
+    arriving: Arc<Mutex<Vec<Entry>>>,
     /// Entries that no commit has taken yet.
     log: Vec<Entry>,
-    /// When the first of them must be written.
-    due: Option<Instant>,
     pruned: Instant,
     retention: SignedDuration,
 }
@@ -134,10 +147,9 @@ impl Turns {
 
     /// Waits for work and commits what there is. `true` when it is time to end.
     fn turn(&mut self) -> bool {
-        let wait = self.due.map_or(PRUNE_EVERY, |due| due.saturating_duration_since(Instant::now()));
         let mut jobs: Vec<Box<dyn Job>> = Vec::new();
         let mut stopping = false;
-        let mut next = match self.receiver.recv_timeout(wait) {
+        let mut next = match self.receiver.recv_timeout(LOG_DELAY) {
             Ok(message) => Some(message),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return true,
@@ -145,16 +157,13 @@ impl Turns {
         while let Some(message) = next {
             match message {
                 Message::Job(job) => jobs.push(job),
-                Message::Log(entry) => {
-                    self.due.get_or_insert_with(|| Instant::now() + LOG_DELAY);
-                    self.log.push(entry);
-                }
+                Message::Log => {}
                 Message::Stop => stopping = true,
             }
             next = if jobs.len() < GROUP { self.receiver.try_recv().ok() } else { None };
         }
-        let log_due = self.due.is_some_and(|due| due <= Instant::now());
-        if !jobs.is_empty() || log_due || (stopping && !self.log.is_empty()) {
+        self.log.append(&mut lock(&self.arriving));
+        if !jobs.is_empty() || !self.log.is_empty() {
             self.commit(jobs);
         }
         if self.pruned.elapsed() >= PRUNE_EVERY {
@@ -169,7 +178,7 @@ impl Turns {
         loop {
             if let Err(failure) = self.session.begin() {
                 let problem = Problem::from(failure);
-                return self.settle(jobs, Err(problem));
+                return settle(jobs, Err(problem));
             }
             let culprit = jobs.iter_mut().position(|job| {
                 job.run(&self.session);
@@ -186,25 +195,15 @@ impl Turns {
         let logged = self.session.savepoint(|| usage::insert(&self.session, &log));
         let committed = if self.session.in_transaction() { self.session.commit() } else { Err(disk_full(&logged)) };
         match (&logged, &committed) {
-            (Ok(()), Ok(())) => self.due = None,
+            (Ok(()), Ok(())) => {}
             (Err(failure), _) | (_, Err(failure)) => self.keep(log, failure),
         }
-        self.settle(jobs, committed.map_err(Problem::from));
-    }
-
-    fn settle(&mut self, jobs: Vec<Box<dyn Job>>, committed: Result<(), Problem>) {
-        for job in jobs {
-            job.settle(committed.clone());
-        }
-        if !self.log.is_empty() && self.due.is_none_or(|due| due <= Instant::now()) {
-            self.due = Some(Instant::now() + LOG_DELAY);
-        }
+        settle(jobs, committed.map_err(Problem::from));
     }
 
     /// Keeps entries that could not be written, for the next commit.
     fn keep(&mut self, entries: Vec<Entry>, failure: &Failure) {
-        let later = std::mem::replace(&mut self.log, entries);
-        self.log.extend(later);
+        self.log = entries;
         if self.log.len() > MOST_ENTRIES {
             let lost = self.log.len() - MOST_ENTRIES;
             self.log.drain(..lost);
@@ -221,6 +220,17 @@ impl Turns {
             eprintln!("{} cannot prune the usage log: {failure}", time::now());
         }
     }
+}
+
+fn settle(jobs: Vec<Box<dyn Job>>, committed: Result<(), Problem>) {
+    for job in jobs {
+        job.settle(committed.clone());
+    }
+}
+
+/// A panic while a lock was held leaves nothing half done behind it here, so the lock is simply taken.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why a transaction is gone after the log was written.
