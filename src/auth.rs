@@ -135,10 +135,9 @@ pub fn bearer(header: &str) -> Option<KeyText> {
 /// Finds out who holds a key. `now` is the moment of the request.
 ///
 /// # Errors
-/// One answer for a key that is malformed and one that is unknown; a genuine key is told that it was
+/// The key is unknown (one answer, as for one that is malformed); a genuine one is told that it was
 /// revoked, is disabled or has expired.
-pub fn authenticate(session: &Session, key: Option<&KeyText>, now: &str) -> Result<Authenticated, Problem> {
-    let key = key.ok_or(Problem::Unauthenticated)?;
+pub fn authenticate(session: &Session, key: &KeyText, now: &str) -> Result<Authenticated, Problem> {
     let rows = session.rows(&Statement::fixed(
         r#"SELECT s."hash", s."until", k."permissions", k."expires", k."disabled", k."revoked"
            FROM "system.ApiKeySecret" s JOIN "system.ApiKey" k ON k."id" = s."api_key" WHERE s."public_id" = ?1"#,

@@ -38,7 +38,7 @@ pub enum Command {
     #[command(after_help = "The key goes to standard output, so that a script can take it:\n  KEY=$(jqlite bootstrap)")]
     Bootstrap {
         /// What the key is called
-        #[arg(long, default_value = "bootstrap")]
+        #[arg(long, default_value = "bootstrap", value_parser = key_name)]
         name: String,
         /// Do nothing, and succeed, where a usable key exists
         #[arg(long)]
@@ -133,7 +133,7 @@ pub enum KeysCommand {
     )]
     Create {
         /// What the key is called
-        #[arg(long)]
+        #[arg(long, value_parser = key_name)]
         name: String,
         /// What it may do: <app>.<Model>:<action>, with commas between several
         #[arg(long, value_name = "PERMISSIONS", value_parser = permissions)]
@@ -207,6 +207,15 @@ pub struct LogsArgs {
 pub enum Expiry {
     Never,
     At(String),
+}
+
+fn key_name(text: &str) -> Result<String, String> {
+    let plain = !text.trim().is_empty() && text.chars().count() <= 100 && !text.contains(char::is_control);
+    if plain {
+        Ok(text.to_owned())
+    } else {
+        Err("a name has 1 to 100 characters, none of them a control character".into())
+    }
 }
 
 fn permissions(text: &str) -> Result<Permissions, String> {

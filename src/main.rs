@@ -18,6 +18,7 @@ mod sql;
 mod store;
 
 mod auth;
+mod call;
 mod request;
 
 mod plan;
@@ -29,6 +30,8 @@ mod run;
 mod shape;
 
 mod envelope;
+
+mod about;
 mod usage;
 
 mod apply;

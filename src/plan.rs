@@ -195,6 +195,8 @@ pub const DEFAULT_LIMIT: u64 = 100;
 pub const FILTER_LEVELS: u64 = 32;
 /// Relations behind each other, in a path or nested.
 pub const RELATION_LEVELS: u64 = 8;
+/// Records of references nested in one request: SQLite joins at most 64 tables.
+pub const MOST_REFERENCES: u64 = 60;
 /// Fields asked for, written, ordered by and compared, all together.
 pub const MOST_TERMS: u64 = 500;
 /// Values of one `in`.
@@ -213,7 +215,7 @@ pub fn build(
     limits: Limits,
     now: &str,
 ) -> Result<Plan, Errors> {
-    let mut planner = Planner { catalogue, caller, limits, now, errors: malformed, terms: 0 };
+    let mut planner = Planner { catalogue, caller, limits, now, errors: malformed, terms: 0, references: 0 };
     let plan = planner.plan(request);
     let mut errors = planner.errors;
     if errors.iter().any(|error| matches!(error.problem, Problem::Forbidden { .. })) {
@@ -236,6 +238,8 @@ struct Planner<'a> {
     errors: Errors,
     /// Fields and conditions so far.
     terms: u64,
+    /// Nested references so far.
+    references: u64,
 }
 
 impl Planner<'_> {

@@ -9,9 +9,10 @@
 //! same socket.
 
 use crate::auth;
+use crate::call::Call;
 use crate::envelope::Reply;
 use crate::error::Problem;
-use crate::handle::{self, App, Call};
+use crate::handle::{self, App};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io::{self, Write};

@@ -1,5 +1,9 @@
 //! The usage log: one entry for each request, refused ones too, and reading it back.
 
+use crate::call::Call;
+use crate::envelope::Reply;
+use crate::error::Code;
+use crate::request::Request;
 use crate::sql::Statement;
 use crate::store::{Failure, Session};
 use crate::value::Scalar;
@@ -21,6 +25,37 @@ pub struct Entry {
     pub request_bytes: u64,
     pub response_bytes: u64,
     pub remote_addr: Option<String>,
+}
+
+impl Entry {
+    /// The entry of a request that came in at this moment.
+    pub fn of(call: &Call, at: String) -> Entry {
+        Entry {
+            at,
+            request_id: call.request_id.clone(),
+            request_bytes: call.bytes,
+            remote_addr: call.remote_addr.clone(),
+            ..Entry::default()
+        }
+    }
+
+    /// Adds what the request wants.
+    pub fn note(&mut self, request: &Request) {
+        let rule = request.intent.rule();
+        self.namespace = Some(request.namespace.to_string());
+        self.intent = Some(rule.name);
+        self.action = Some(rule.action.name());
+    }
+
+    /// Adds what came of it.
+    pub fn close(&mut self, call: &Call, reply: &Reply) {
+        self.status = reply.status;
+        self.code = reply.code.map(Code::name);
+        self.rows = reply.rows;
+        self.queries = reply.queries;
+        self.response_bytes = reply.body.len() as u64;
+        self.duration_us = u64::try_from(call.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    }
 }
 
 /// The columns of the log, in the order in which entries are written and listed.

@@ -1,6 +1,6 @@
 //! What is answered of each record: fields, the records of references, lists of related ones.
 
-use super::{Condition, Output, Planner, RELATION_LEVELS, Select, What};
+use super::{Condition, MOST_REFERENCES, Output, Planner, RELATION_LEVELS, Select, What};
 use crate::access::Action;
 use crate::error::{Error, Problem, shown};
 use crate::json::Pointer;
@@ -85,6 +85,11 @@ impl Planner<'_> {
                 let place = format!("the reference \"{}\"", relation.name);
                 let problem = Problem::UnknownKey { place, key: "__meta__".into(), nearest: None };
                 self.errors.push(Error::at(at.key("__meta__"), problem));
+            }
+            self.references += 1;
+            if self.references == MOST_REFERENCES + 1 {
+                let problem = Problem::TooMany { what: "nested references", limit: MOST_REFERENCES };
+                self.errors.push(Error::at(at, problem));
             }
             let fields = self.fields(&model, &nested.fields, at, &path, level + 1);
             return Some(What::Record { column: column.clone(), model, fields });

@@ -1,0 +1,63 @@
+//! One request as it came over the wire, and what is refused before anything asks the database.
+
+use crate::auth::KeyText;
+use crate::error::{Problem, shown};
+use std::time::Instant;
+
+/// A request without what only HTTP knows.
+pub struct Call {
+    pub method: String,
+    /// The path, without what follows a `?`.
+    pub path: String,
+    /// Why the request is refused before anything in it is looked at.
+    pub broken: Option<Problem>,
+    pub key: Option<KeyText>,
+    pub content_type: Option<String>,
+    pub origin: Option<String>,
+    pub host: Option<String>,
+    /// The body, or why there is none.
+    pub body: Result<Vec<u8>, Problem>,
+    /// Bytes of the body.
+    pub bytes: u64,
+    pub request_id: String,
+    pub remote_addr: Option<String>,
+    pub started: Instant,
+}
+
+impl Call {
+    /// The key of a JQL request, once nothing about its transport stands against it.
+    pub fn admitted(&self, origins: &[String]) -> Result<&KeyText, Problem> {
+        if let Some(problem) = &self.broken {
+            return Err(problem.clone());
+        }
+        if self.method != "POST" {
+            return Err(Problem::MethodNotAllowed { allow: "POST" });
+        }
+        if !self.is_from_known_page(origins) {
+            return Err(Problem::ForeignOrigin);
+        }
+        self.key.as_ref().ok_or(Problem::Unauthenticated)
+    }
+
+    /// The body, once it is declared as JSON.
+    pub fn json(&self) -> Result<&[u8], Problem> {
+        let media = self.content_type.as_deref().map(|given| given.split(';').next().unwrap_or_default().trim());
+        match media {
+            Some(media) if media.eq_ignore_ascii_case("application/json") => {}
+            other => return Err(Problem::MediaType { given: other.map(|given| shown(&given)) }),
+        }
+        self.body.as_deref().map_err(Clone::clone)
+    }
+
+    /// Whether a browser asks if a page of one of these origins may send requests.
+    pub fn is_preflight(&self, origins: &[String]) -> bool {
+        self.method == "OPTIONS" && self.broken.is_none() && self.origin.is_some() && self.is_from_known_page(origins)
+    }
+
+    /// Whether no page sent it, or one of ours, or one of an origin that was let in.
+    fn is_from_known_page(&self, origins: &[String]) -> bool {
+        let Some(origin) = &self.origin else { return true };
+        let own = self.host.as_ref().map(|host| format!("http://{host}"));
+        own.as_ref() == Some(origin) || origins.contains(origin)
+    }
+}
