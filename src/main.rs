@@ -2,6 +2,7 @@
 //!
 //! The modules stand in reading order; each imports only from those above it.
 
+mod handoff;
 mod json;
 
 mod access;

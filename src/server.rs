@@ -13,7 +13,7 @@ use crate::call::Call;
 use crate::envelope::Reply;
 use crate::error::Problem;
 use crate::handle::{self, App};
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crate::handoff::Queue;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener};
@@ -76,10 +76,9 @@ pub fn run(
 ) -> io::Result<()> {
     let limit = rlimit::Resource::NOFILE;
     let _ = limit.get().and_then(|(_, hard)| limit.set(hard, hard)); // a connection takes two; without the rise there are fewer
-    let (waiting, queue) = bounded::<Waiting>(WAITING);
     let state = Arc::new(State {
         app,
-        waiting,
+        waiting: Queue::new(WAITING),
         max_body: settings.max_body,
         idle: settings.idle_timeout,
         in_flight: AtomicUsize::new(0),
@@ -88,8 +87,8 @@ pub fn run(
         boot: request_id_prefix(),
     });
     for number in 0..settings.workers {
-        let (state, queue) = (state.clone(), queue.clone());
-        Builder::new().name(format!("jqlite-worker-{number}")).stack_size(STACK).spawn(move || work(&state, &queue))?;
+        let state = state.clone();
+        Builder::new().name(format!("jqlite-worker-{number}")).stack_size(STACK).spawn(move || work(&state))?;
     }
     let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
     start_accepting(&state, &listener)?;
@@ -115,7 +114,7 @@ pub fn run(
 
 struct State {
     app: Arc<App>,
-    waiting: Sender<Waiting>,
+    waiting: Queue<Waiting>,
     max_body: usize,
     idle: Duration,
     /// Requests taken and not answered yet.
@@ -238,18 +237,15 @@ fn receive(state: &Arc<State>, request: Request) {
 }
 
 fn enqueue(state: &State, waiting: Waiting) {
-    match state.waiting.try_send(waiting) {
-        Ok(()) => {}
-        Err(TrySendError::Full(mut waiting) | TrySendError::Disconnected(mut waiting)) => {
-            waiting.call.broken = Some(Problem::Overloaded);
-            finish(state, waiting);
-        }
+    if let Err(mut waiting) = state.waiting.push(waiting) {
+        waiting.call.broken = Some(Problem::Overloaded);
+        finish(state, waiting);
     }
 }
 
-fn work(state: &State, queue: &Receiver<Waiting>) {
-    while let Ok(waiting) = queue.recv() {
-        finish(state, waiting);
+fn work(state: &State) {
+    loop {
+        finish(state, state.waiting.take());
     }
 }
 

@@ -4,6 +4,7 @@
 mod functions;
 
 use crate::error::Problem;
+use crate::handoff::lock;
 use crate::json::Json;
 use crate::model::{Catalogue, parse};
 use crate::sql::Statement;
@@ -14,7 +15,7 @@ use rusqlite::{Connection, OpenFlags, ToSql, ffi};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const SCHEMA: &str = include_str!("../schema.sql");
@@ -137,6 +138,9 @@ impl Store {
         // An unknown column in double quotes is an error, not a string.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+        // A prepared statement stays prepared: otherwise each new value would have it planned again, which
+        // costs more than most statements take to run.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         // A file that was tampered with cannot make our statements run more than they say.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
@@ -195,11 +199,6 @@ impl Store {
 /// The version of the models in force; 0 before any were applied.
 pub fn catalogue_version(session: &Session) -> Result<i64, Failure> {
     session.number(&Statement::fixed(r#"SELECT coalesce(max("id"), 0) FROM "system.ModelVersion""#, []))
-}
-
-/// A panic while a lock was held leaves nothing half done behind it here, so the lock is simply taken.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Makes the file, readable by its owner only, where it is not there and may be made.

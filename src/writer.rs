@@ -3,13 +3,14 @@
 //! entries ride along.
 
 use crate::error::{Errors, Problem};
+use crate::handoff::{Promise, lock, promise};
 use crate::store::{Failure, Session};
 use crate::usage::{self, Entry};
 use crate::value::time;
 use jiff::SignedDuration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -62,11 +63,11 @@ impl Writer {
         &self,
         work: impl FnMut(&Session) -> Result<T, Errors> + Send + 'static,
     ) -> Result<T, Errors> {
-        let (reply, answer) = sync_channel(1);
+        let (reply, answer) = promise();
         let job = Box::new(Task { work, outcome: None, reply });
         self.messages.send(Message::Job(job)).map_err(|_| Problem::ShuttingDown)?;
         // The thread drops a job unanswered only when it ends or panics.
-        answer.recv().map_err(|_| Problem::Fault { cause: "the writer dropped a job".into() })?
+        answer.wait().ok_or_else(|| Problem::Fault { cause: "the writer dropped a job".into() })?
     }
 
     /// Hands an entry to the log. Waits where too many are waiting, and is lost only after [`Self::stop`].
@@ -101,7 +102,7 @@ trait Job: Send {
 struct Task<T, F> {
     work: F,
     outcome: Option<Result<T, Errors>>,
-    reply: SyncSender<Result<T, Errors>>,
+    reply: Promise<Result<T, Errors>>,
 }
 
 impl<T: Send, F: FnMut(&Session) -> Result<T, Errors> + Send> Job for Task<T, F> {
@@ -120,7 +121,7 @@ impl<T: Send, F: FnMut(&Session) -> Result<T, Errors> + Send> Job for Task<T, F>
             (Some(Ok(value)), Ok(())) => Ok(value),
             (None, Ok(())) => Err(Problem::Fault { cause: "a job was not run".into() }.into()),
         };
-        let _ = self.reply.send(outcome); // the caller waits, unless its thread panicked
+        self.reply.keep(outcome);
     }
 }
 
@@ -226,11 +227,6 @@ fn settle(jobs: Vec<Box<dyn Job>>, committed: Result<(), Problem>) {
     for job in jobs {
         job.settle(committed.clone());
     }
-}
-
-/// A panic while a lock was held leaves nothing half done behind it here, so the lock is simply taken.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why a transaction is gone after the log was written.

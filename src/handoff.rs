@@ -1,0 +1,128 @@
+//! Handing things from thread to thread: a bounded queue that many workers take from, and a place for one
+//! answer. Both sleep while they wait. The channels of the standard library and of crossbeam spin first,
+//! which is right where there is a core for each thread; with many more threads than cores it takes the
+//! time from those that have work.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Takes a lock also after a panic: nothing that is locked here is ever left half changed.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A queue of at most `capacity` items.
+pub struct Queue<T> {
+    items: Mutex<VecDeque<T>>,
+    arrived: Condvar,
+    capacity: usize,
+}
+
+impl<T> Queue<T> {
+    pub fn new(capacity: usize) -> Queue<T> {
+        Queue { items: Mutex::new(VecDeque::new()), arrived: Condvar::new(), capacity }
+    }
+
+    /// Adds an item, or gives it back where the queue is full.
+    pub fn push(&self, item: T) -> Result<(), T> {
+        let mut items = lock(&self.items);
+        if items.len() >= self.capacity {
+            return Err(item);
+        }
+        items.push_back(item);
+        drop(items);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Takes the oldest item, waiting for one where there is none.
+    pub fn take(&self) -> T {
+        let mut items = lock(&self.items);
+        loop {
+            match items.pop_front() {
+                Some(item) => return item,
+                None => items = self.arrived.wait(items).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+}
+
+/// Where one answer is put, and one thread waits for it.
+pub struct Answer<T>(Arc<Slot<T>>);
+
+/// The other end. Dropped without an answer, it ends the wait too.
+pub struct Promise<T>(Arc<Slot<T>>);
+
+struct Slot<T> {
+    state: Mutex<State<T>>,
+    settled: Condvar,
+}
+
+enum State<T> {
+    Open,
+    Kept(T),
+    Broken,
+}
+
+/// A promise and the answer that it is for.
+pub fn promise<T>() -> (Promise<T>, Answer<T>) {
+    let slot = Arc::new(Slot { state: Mutex::new(State::Open), settled: Condvar::new() });
+    (Promise(slot.clone()), Answer(slot))
+}
+
+impl<T> Promise<T> {
+    pub fn keep(self, value: T) {
+        *lock(&self.0.state) = State::Kept(value);
+    }
+}
+
+impl<T> Drop for Promise<T> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        if matches!(*state, State::Open) {
+            *state = State::Broken;
+        }
+        drop(state);
+        self.0.settled.notify_one();
+    }
+}
+
+impl<T> Answer<T> {
+    /// Waits for the answer; `None` where the promise was dropped.
+    pub fn wait(self) -> Option<T> {
+        let mut state = lock(&self.0.state);
+        loop {
+            match std::mem::replace(&mut *state, State::Broken) {
+                State::Kept(value) => return Some(value),
+                State::Broken => return None,
+                State::Open => {
+                    *state = State::Open;
+                    state = self.0.settled.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_gives_back_what_does_not_fit() {
+        let queue = Queue::new(1);
+        assert_eq!(queue.push(1), Ok(()));
+        assert_eq!(queue.push(2), Err(2));
+        assert_eq!(queue.take(), 1);
+    }
+
+    #[test]
+    fn a_dropped_promise_ends_the_wait() {
+        let (kept, answer) = promise();
+        std::thread::spawn(move || kept.keep(5));
+        assert_eq!(answer.wait(), Some(5));
+        let (dropped, answer) = promise::<i32>();
+        std::thread::spawn(move || drop(dropped));
+        assert_eq!(answer.wait(), None);
+    }
+}
