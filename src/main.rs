@@ -42,6 +42,8 @@ mod handle;
 
 mod server;
 
+mod terminal;
+
 mod commands;
 
 use clap::Parser;

@@ -1,0 +1,143 @@
+//! `bootstrap` and `keys`: making keys, listing and ending them.
+
+use super::{Database, all_keys};
+use crate::access::{Permissions, SYSTEM};
+use crate::auth::{self, Key, KeyText};
+use crate::cli::{Expiry, KeysCommand};
+use crate::config;
+use crate::json::{Json, Object};
+use crate::store::Missing;
+use crate::terminal::{Failed, maybe, plain, print_line, print_table, text, to_json};
+use crate::value::{Scalar, time};
+use std::io::Write;
+use std::path::Path;
+
+/// The permissions of a first key: every model, and the server's own.
+pub fn everything() -> Permissions {
+    format!("*.*:*,{SYSTEM}.*:*").parse().expect("it is of the form")
+}
+
+pub fn bootstrap(database: &Database, name: &str, if_needed: bool) -> Result<(), Failed> {
+    let now = time::now();
+    let made = database.write(Missing::Create, |session| {
+        let usable = auth::list(session)?.into_iter().find(|key| key.state(&now) == "active");
+        match usable {
+            Some(key) => Ok(Err(key)),
+            None => auth::create(session, name, &everything(), None).map(Ok),
+        }
+    })?;
+    match made {
+        Ok(key) => {
+            eprintln!("made the first key of {}", database.location(config::DATABASE)?);
+            hand_out(database.json, name, &everything(), &key, None)
+        }
+        Err(key) if if_needed => {
+            eprintln!("there is a usable key already: \"{}\"", plain(&key.name));
+            Ok(())
+        }
+        Err(key) => {
+            Err(format!("there is a usable key already: \"{}\"; `jqlite keys create` makes more", plain(&key.name)))
+        }
+    }
+}
+
+/// Gives a key away, the only time it is seen.
+fn hand_out(
+    json: bool,
+    name: &str,
+    permissions: &Permissions,
+    key: &KeyText,
+    file: Option<&Path>,
+) -> Result<(), Failed> {
+    if let Some(path) = file {
+        write_secret(path, key)?;
+        eprintln!("the key is in {}; it is nowhere else", path.display());
+    } else {
+        eprintln!("keep the key: it is shown this once");
+    }
+    if json {
+        let permissions = permissions.0.iter().map(|one| Json::String(one.to_string())).collect();
+        let mut members: Object = vec![("permissions".into(), Json::List(permissions))];
+        members.push(("id".into(), key.public_id().into()));
+        members.push(("name".into(), name.into()));
+        if file.is_none() {
+            members.insert(0, ("key".into(), key.reveal().into()));
+        }
+        print_line(&Json::Object(members).to_string())
+    } else if file.is_none() {
+        print_line(key.reveal())
+    } else {
+        Ok(())
+    }
+}
+
+fn write_secret(path: &Path, key: &KeyText) -> Result<(), Failed> {
+    let mut file = new_secret_file(path)?;
+    writeln!(file, "{}", key.reveal()).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+/// A new file that only its owner can read.
+fn new_secret_file(path: &Path) -> Result<std::fs::File, Failed> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| format!("cannot make {}: {error}", path.display()))
+}
+
+pub fn run(database: &Database, command: KeysCommand) -> Result<(), Failed> {
+    match command {
+        KeysCommand::Create { name, allow, expires, key_out } => {
+            let permissions = Permissions(allow.into_iter().flat_map(|permissions| permissions.0).collect());
+            if key_out.as_ref().is_some_and(|path| path.exists()) {
+                return Err(format!("{} is there already", key_out.unwrap_or_default().display()));
+            }
+            let until = if let Expiry::At(moment) = &expires { Some(moment.as_str()) } else { None };
+            let key = database.write(Missing::Refuse, |session| auth::create(session, &name, &permissions, until))?;
+            if permissions.0.is_empty() {
+                eprintln!("the key may do nothing: give it permissions with --allow");
+            }
+            hand_out(database.json, &name, &permissions, &key, key_out.as_deref())
+        }
+        KeysCommand::List => {
+            let now = time::now();
+            let rows: Vec<Vec<Scalar>> = all_keys(database)?.iter().map(|key| key_row(key, &now)).collect();
+            print_table(database.json, &KEY_COLUMNS, &rows)
+        }
+        KeysCommand::Show { key } => {
+            let row = key_row(&auth::find(all_keys(database)?, &key)?, &time::now());
+            if database.json {
+                let members = KEY_COLUMNS.iter().zip(&row).map(|(name, cell)| ((*name).to_owned(), to_json(cell)));
+                return print_line(&Json::Object(members.collect()).to_string());
+            }
+            let rows: Vec<Vec<Scalar>> =
+                KEY_COLUMNS.iter().zip(row).map(|(name, cell)| vec![text(name), cell]).collect();
+            print_table(false, &["field", "value"], &rows)
+        }
+        KeysCommand::Revoke { key } => {
+            let key = auth::find(all_keys(database)?, &key)?;
+            database.write(Missing::Refuse, |session| auth::revoke(session, &key))?;
+            eprintln!("revoked \"{}\" ({})", plain(&key.name), key.public_id);
+            Ok(())
+        }
+        KeysCommand::Delete { key } => {
+            let key = auth::find(all_keys(database)?, &key)?;
+            database.write(Missing::Refuse, |session| auth::delete(session, &key))?;
+            eprintln!("deleted \"{}\" ({})", plain(&key.name), key.public_id);
+            Ok(())
+        }
+    }
+}
+
+const KEY_COLUMNS: [&str; 6] = ["id", "name", "state", "permissions", "created", "expires"];
+
+fn key_row(key: &Key, now: &str) -> Vec<Scalar> {
+    vec![
+        text(&key.public_id),
+        text(&key.name),
+        text(key.state(now)),
+        text(&key.permissions),
+        text(&key.created),
+        maybe(key.expires.as_deref()),
+    ]
+}

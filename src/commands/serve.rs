@@ -1,0 +1,142 @@
+//! `serve` and `quickstart`.
+
+use super::keys::everything;
+use super::models::{apply_file, explain};
+use super::{Database, as_operator, described};
+use crate::apply;
+use crate::auth::{self, KeyText};
+use crate::cli::ServeArgs;
+use crate::config;
+use crate::handle::App;
+use crate::json::Json;
+use crate::plan::Limits;
+use crate::server::{self, Settings};
+use crate::store::{Location, Missing, Store};
+use crate::terminal::{Failed, print_line};
+use crate::value::time;
+use crate::writer::Writer;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+pub fn serve(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
+    let store = Store::open(database.location(config::DATABASE)?, Missing::Create, args.query_timeout)?;
+    if let Some(file) = &args.models {
+        apply_file(&store, file, false, false)?;
+    }
+    let usable = {
+        let reader = store.reader().map_err(described)?;
+        let now = time::now();
+        auth::list(&reader).map_err(described)?.iter().any(|key| key.state(&now) == "active")
+    };
+    if !usable {
+        eprintln!("there is no usable key yet; `jqlite bootstrap` makes the first");
+    }
+    start(store, args, |url, store| {
+        if database.json {
+            let members = vec![
+                ("url".to_owned(), Json::String(url.to_owned())),
+                ("db".to_owned(), Json::String(store.location().to_string())),
+                ("pid".to_owned(), Json::Integer(i64::from(std::process::id()))),
+            ];
+            Json::Object(members).to_string()
+        } else {
+            format!("serving {} at {url}", store.location())
+        }
+    })
+}
+
+/// Serves until it is told to stop. `ready` makes what is printed when requests are accepted.
+fn start(store: Store, args: &ServeArgs, ready: impl FnOnce(&str, &Store) -> String) -> Result<(), Failed> {
+    warn_of_readers(store.location());
+    let settings =
+        Settings { workers: usize::from(args.workers), max_body: args.max_body, idle_timeout: args.idle_timeout };
+    let listener =
+        server::listen(args.listen, &settings).map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let writer = store.writer().map_err(described)?;
+    let writer = Writer::start(writer, args.log_retention).map_err(|error| error.to_string())?;
+    let line = ready(&format!("http://{address}"), &store);
+    let mut jql_paths = vec!["/jql".to_owned()];
+    jql_paths.extend(args.jql_path.clone());
+    let app = Arc::new(App {
+        store,
+        writer,
+        limits: Limits { max_limit: args.max_limit },
+        jql_paths,
+        cors_origins: args.cors_origin.clone(),
+        stopping: AtomicBool::new(false),
+    });
+    server::watch_panics();
+    server::run(app, listener, &settings, || print_line(&line)).map_err(|error| error.to_string())
+}
+
+/// Others on this machine who can read the file can read the records.
+fn warn_of_readers(location: &Location) {
+    #[cfg(unix)]
+    if let Location::File(path) = location
+        && let Ok(metadata) = std::fs::metadata(path)
+        && std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0
+    {
+        eprintln!("others on this machine can reach {0}; `chmod 600 {0}` keeps them out", path.display());
+    }
+}
+
+const EXAMPLE_MODELS: &str = include_str!("../../examples/models.json");
+const EXAMPLE_RECORDS: &str = include_str!("../../examples/records.jsonl");
+/// What the key of a quickstart is called; each start makes a new one in place of the last.
+const QUICKSTART_KEY: &str = "quickstart";
+
+pub fn quickstart(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
+    let store = Store::open(database.location(config::QUICKSTART)?, Missing::Create, args.query_timeout)?;
+    let key = prepare_quickstart(&store, args.models.as_deref())?;
+    start(store, args, |url, store| {
+        if database.json {
+            let members = vec![
+                ("url".to_owned(), Json::String(url.to_owned())),
+                ("db".to_owned(), Json::String(store.location().to_string())),
+                ("pid".to_owned(), Json::Integer(i64::from(std::process::id()))),
+                ("key".to_owned(), key.reveal().into()),
+            ];
+            return Json::Object(members).to_string();
+        }
+        eprintln!("serving {} at {url}; Ctrl-C stops it\n\nPaste this into another terminal:\n", store.location());
+        curl_line(url, &key)
+    })
+}
+
+/// Models, a few records and a key.
+fn prepare_quickstart(store: &Store, models: Option<&Path>) -> Result<KeyText, Failed> {
+    let session = store.writer().map_err(described)?;
+    session.unlimited();
+    let catalogue = store.catalogue(&session).map_err(described)?;
+    if let Some(file) = models {
+        apply_file(store, file, false, false)?;
+    } else if catalogue.version == 0 {
+        let definition = Json::parse(EXAMPLE_MODELS.as_bytes()).map_err(|error| error.to_string())?;
+        apply::apply(&session, &catalogue, &definition, false)
+            .map_err(|refused| explain(&refused, Path::new("models.json")))?;
+        for line in EXAMPLE_RECORDS.lines() {
+            let (reply, _) = as_operator(store, &session, line.as_bytes());
+            if reply.status != 200 {
+                return Err(String::from_utf8_lossy(&reply.body).into_owned());
+            }
+        }
+    }
+    let make = || {
+        for key in auth::list(&session)?.iter().filter(|key| key.name == QUICKSTART_KEY) {
+            auth::delete(&session, key)?;
+        }
+        auth::create(&session, QUICKSTART_KEY, &everything(), None)
+    };
+    session.writing(make).map_err(described)
+}
+
+/// A request to paste, on one line.
+fn curl_line(url: &str, key: &KeyText) -> String {
+    let request = r#"{"__meta__": {"authenticationClass": "apiKey", "intent": "retrieve", "namespace": "tickets.Ticket", "schema": "model", "filter": {"status": "open"}, "limit": 10, "offset": 0}, "id": null, "title": null, "description": null, "status": null}"#;
+    format!(
+        "curl -s {url}/jql -H 'Authorization: Bearer {}' -H 'Content-Type: application/json' -d '{request}'",
+        key.reveal()
+    )
+}
