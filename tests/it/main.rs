@@ -5,4 +5,5 @@ mod support;
 
 mod envelope;
 mod errors;
+mod keys;
 mod permissions;
