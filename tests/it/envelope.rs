@@ -352,7 +352,7 @@ fn a_body_that_is_too_large_is_a_413_before_it_is_read() {
     let server = Server::with(MODELS, &["--max-body", "2000"]);
     let message = r#""the body is larger than 2000 bytes""#;
     let body = refusal("RequestException", message, "null", message);
-    for length in ["2001", "1000000", "1000000000"] {
+    for length in ["2001", "1000000", "100000000"] {
         for expect in ["", "Expect: 100-continue\r\n"] {
             let mut client = Client::connect(&server.address);
             let head = format!(
