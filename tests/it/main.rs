@@ -4,4 +4,7 @@
 mod support;
 
 mod envelope;
+mod errors;
+mod keys;
+mod permissions;
 mod readme;

@@ -62,6 +62,24 @@ pub fn fails(folder: &Folder, words: &[&str], code: i32) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
+/// The usage log of a folder's database, the oldest entry first; `words` narrow it.
+#[track_caller]
+pub fn logs(folder: &Folder, words: &[&str]) -> Vec<Value> {
+    let mut all = vec!["logs", "--json", "--last", "100000"];
+    all.extend(words);
+    run(folder, &all).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A request: this intent and namespace, what else is in `__meta__`, and what stands beside it.
+#[track_caller]
+pub fn request(intent: &str, namespace: &str, meta: &Value, beside: &Value) -> Value {
+    let mut all = json!({"intent": intent, "namespace": namespace});
+    all.as_object_mut().unwrap().extend(meta.as_object().unwrap().clone());
+    let mut request = json!({"__meta__": all});
+    request.as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
+    request
+}
+
 /// The published models: `tickets.Category`, `tickets.Tag`, `tickets.Ticket`, `profile.Customer`, `fleet.Vehicle`.
 pub const MODELS: &str = include_str!("../../../examples/models.json");
 
@@ -134,6 +152,30 @@ impl Server {
         let mut request = json!({"__meta__": {"intent": "create", "namespace": namespace}});
         request.as_object_mut().unwrap().extend(values.as_object().unwrap().clone());
         self.data(&request)["id"].clone()
+    }
+
+    /// Everything in the database, as SQL: the log aside, and of keys what they are and may.
+    pub fn dump(&self) -> String {
+        let whole = self.sqlite(".dump");
+        let passing = ["system.UsageLog", "system.ApiKey"].map(|table| format!("INSERT INTO \"{table}\""));
+        let kept = whole.lines().filter(|line| !passing.iter().any(|start| line.starts_with(start)));
+        let keys = self
+            .sqlite(r#"SELECT "id", "name", "permissions", "created_by", "expires", "revoked" FROM "system.ApiKey""#);
+        kept.collect::<Vec<_>>().join("\n") + "\n" + &keys
+    }
+
+    /// What SQLite's own shell makes of a command on the database.
+    #[track_caller]
+    pub fn sqlite(&self, command: &str) -> String {
+        let output = Command::new("sqlite3").arg(self.folder.path("test.db")).arg(command).output().unwrap();
+        assert!(output.status.success(), "sqlite3 {command}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The usage log, the oldest entry first; `words` narrow it.
+    #[track_caller]
+    pub fn logs(&self, words: &[&str]) -> Vec<Value> {
+        logs(&self.folder, words)
     }
 
     /// The number of records of a model.

@@ -1,0 +1,967 @@
+//! Bad input of every kind: what is said of it, that it changes nothing, and that the next good request works.
+
+use crate::support::{Client, Reply, Server, request};
+use serde_json::{Map, Value, json};
+
+/// Models with a field of every type, and with ways back to itself.
+fn lab() -> Value {
+    json!({
+        "lab.Tag": {"fields": {"name": {"type": "string", "max_length": 20, "unique": true}}},
+        "lab.Sample": {
+            "fields": {
+                "name": {"type": "string", "max_length": 20, "min_length": 2},
+                "code": {"type": "string", "max_length": 10, "unique": true, "null": true, "pattern": "^[a-z]+$"},
+                "notes": {"type": "text", "null": true},
+                "state": {"type": "string", "max_length": 9, "choices": ["open", "shut"], "default": "open"},
+                "amount": {"type": "integer", "default": 0, "min": 0, "max": 100},
+                "weight": {"type": "float", "null": true},
+                "price": {"type": "decimal", "max_digits": 6, "decimal_places": 2, "null": true},
+                "fresh": {"type": "boolean", "default": false},
+                "day": {"type": "date", "null": true},
+                "at": {"type": "datetime", "null": true},
+                "hour": {"type": "time", "null": true},
+                "serial": {"type": "uuid", "null": true},
+                "data": {"type": "json", "null": true},
+                "made": {"type": "datetime", "auto_now_add": true},
+                "parent": {"type": "ref", "to": "lab.Sample", "null": true, "related_name": "children"},
+                "twin": {"type": "ref", "to": "lab.Sample", "null": true, "related_name": "twins"},
+                "tags": {"type": "refs", "to": "lab.Tag", "related_name": "samples"}
+            }
+        }
+    })
+}
+
+/// A server with two samples and a tag, and what its database holds.
+struct Lab {
+    server: Server,
+    client: Client,
+    before: String,
+}
+
+impl Lab {
+    fn new() -> Lab {
+        let server = Server::with(&lab().to_string(), &[]);
+        server.create("lab.Tag", &json!({"name": "red"}));
+        server.create("lab.Sample", &json!({"name": "one", "code": "a", "data": {"a": 1}, "tags": [1]}));
+        server.create("lab.Sample", &json!({"name": "two", "parent": 1}));
+        let client = Client::connect(&server.address);
+        let before = server.dump();
+        Lab { server, client, before }
+    }
+
+    /// Sends a request that is refused with this status; nothing changes, and a good one works.
+    #[track_caller]
+    fn refused(&mut self, body: &str, status: u16) -> Reply {
+        let reply = self.client.jql(&self.server.key, body);
+        assert_eq!(reply.status, status, "{body:.500}\n{:.500}", reply.body);
+        assert_eq!(reply.json()["status"], "ERROR");
+        self.is_unharmed(body);
+        reply
+    }
+
+    #[track_caller]
+    fn is_unharmed(&mut self, after: &str) {
+        assert_eq!(self.server.dump(), self.before, "changed by {after:.500}");
+        let good = request("count", "lab.Sample", &json!({}), &json!({})).to_string();
+        assert_eq!(self.client.jql(&self.server.key, &good).json()["data"], json!({"count": 2}));
+    }
+
+    /// Sends a request that is a 400 with exactly these errors, each `pointer: message`, and where there is a
+    /// hint ` (hint)`.
+    #[track_caller]
+    fn says(&mut self, request: &Value, expected: &[&str]) {
+        let reply = self.refused(&request.to_string(), 400);
+        assert_eq!(described(&reply), expected, "{request}");
+        for error in reply.json()["errors"].as_array().unwrap() {
+            if let Some(pointer) = error["pointer"].as_str() {
+                assert!(points_into(request, pointer), "{pointer} is nowhere in {request}");
+            }
+        }
+    }
+
+    /// Sends a request that is carried out.
+    #[track_caller]
+    fn works(&mut self, body: &str) -> Value {
+        let reply = self.client.jql(&self.server.key, body);
+        assert_eq!(reply.status, 200, "{body:.500}\n{:.500}", reply.body);
+        reply.json()["data"].clone()
+    }
+}
+
+/// The errors of a reply: pointer, message and hint.
+#[track_caller]
+fn described(reply: &Reply) -> Vec<String> {
+    let json = reply.json();
+    let hints = json["errors"].as_array().unwrap().iter().map(|error| error["hint"].as_str().map(str::to_owned));
+    let shown = |(error, hint): (String, Option<String>)| match hint {
+        Some(hint) => format!("{error} ({hint})"),
+        None => error,
+    };
+    reply.errors().into_iter().zip(hints).map(shown).collect()
+}
+
+/// Whether a pointer leads to a value of the request, or to a member that an object of it could have.
+fn points_into(request: &Value, pointer: &str) -> bool {
+    let parent = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
+    request.pointer(pointer).is_some() || request.pointer(parent).is_some_and(Value::is_object)
+}
+
+fn retrieve(meta: &Value, beside: &Value) -> Value {
+    request("retrieve", "lab.Sample", meta, beside)
+}
+
+fn create(values: &Value) -> Value {
+    request("create", "lab.Sample", &json!({}), values)
+}
+
+fn update(meta: &Value, values: &Value) -> Value {
+    let mut all = json!({"uniqueObject": {"id": 1}});
+    all.as_object_mut().unwrap().extend(meta.as_object().unwrap().clone());
+    request("update", "lab.Sample", &all, values)
+}
+
+/// `inner` within `levels` objects, each the member `key` of the next.
+fn within(key: &str, levels: usize, inner: Value) -> Value {
+    (0..levels).fold(inner, |inner, _| json!({ key: inner }))
+}
+
+#[test]
+fn what_is_not_json_is_refused() {
+    let mut lab = Lab::new();
+    let deep = |start: &str| start.repeat(10_000);
+    let good = retrieve(&json!({}), &json!({})).to_string();
+    for body in [
+        "",
+        " ",
+        "{",
+        "{'a': 1}",
+        "{\"a\": 01}",
+        "{\"a\": NaN}",
+        "{\"a\": 1,}",
+        "{\"a\": \"\\ud800\"}",
+        "{\"a\": \"\n\"}",
+        "\u{feff}{}",
+        "nul",
+        &format!("{good}{good}"),
+        &format!("{good}x"),
+        &format!("{good}\0"),
+        &good[..good.len() - 1],
+        &deep("["),
+        &deep("{\"a\":"),
+        &deep("{\"__meta__\":"),
+        &good.replacen("\"retrieve\"", &format!("{}{}", deep("["), deep("]")), 1),
+    ] {
+        let reply = lab.refused(body, 400);
+        let error = &reply.json()["errors"][0];
+        assert_eq!(error["code"], "JQL:JqlException");
+        assert!(error["errorMessage"].as_str().unwrap().starts_with("the body is not JSON: "), "{}", reply.body);
+    }
+    let head = format!(
+        "POST /jql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n",
+        lab.server.key
+    );
+    lab.client.send(&[head.as_bytes(), b"{\"a\":\"\xff\"}"].concat());
+    assert_eq!(lab.client.reply("POST").status, 400);
+    lab.is_unharmed("invalid UTF-8");
+}
+
+#[test]
+fn a_key_that_stands_twice_is_named_with_its_place() {
+    let mut lab = Lab::new();
+    let reply = lab.refused(
+        r#"{"__meta__": {"intent": "retrieve", "namespace": "lab.Sample", "limit": 1, "limit": 2,
+            "filter": {"a/b": 1, "a/b": 2, "__and__": [{"~": 1, "~": 2}]}}, "id": null, "id": null,
+            "parent": {"name": null, "name": null}}"#,
+        400,
+    );
+    let said = |pointer: &str, key: &str| format!("{pointer}: the key \"{key}\" stands twice in one object");
+    assert_eq!(
+        described(&reply),
+        [
+            said("/__meta__/limit", "limit"),
+            said("/__meta__/filter/a~1b", "a/b"),
+            said("/__meta__/filter/__and__/0/~0", "~"),
+            said("/id", "id"),
+            said("/parent/name", "name"),
+        ]
+    );
+    lab.refused(r#"{"__meta__": {"intent": "create", "namespace": "lab.Tag"}, "name": "a", "\u006eame": "b"}"#, 400);
+    lab.refused(r#"{"__meta__": {}, "__meta__": {"intent": "create", "namespace": "lab.Tag"}, "name": "a"}"#, 400);
+    lab.refused(&create(&json!({"name": "aa", "parent": 1, "parent_id": 1})).to_string(), 400);
+}
+
+#[test]
+fn the_frame_of_a_request_is_checked() {
+    let mut lab = Lab::new();
+    let whole = "must be a whole number from 0";
+    for (request, expected) in [
+        (json!([]), ": the body must be an object, not []".to_owned()),
+        (json!(null), ": the body must be an object, not null".into()),
+        (json!({"id": null}), ": the request needs the key \"__meta__\"".into()),
+        (json!({"__meta__": null}), "/__meta__: __meta__ must be an object, not null".into()),
+        (
+            retrieve(&json!({"filtr": {}}), &json!({})),
+            "/__meta__/filtr: __meta__ has no key \"filtr\" (did you mean \"filter\"?)".into(),
+        ),
+        (retrieve(&json!({"xyz": 1}), &json!({})), "/__meta__/xyz: __meta__ has no key \"xyz\"".into()),
+        (
+            retrieve(&json!({"schema": "table"}), &json!({})),
+            "/__meta__/schema: there is no schema \"table\" (served: \"model\")".into(),
+        ),
+        (
+            retrieve(&json!({"return": {}}), &json!({})),
+            "/__meta__/return: \"return\" means nothing for the intent retrieve".into(),
+        ),
+        (
+            request("create", "lab.Tag", &json!({"limit": 1}), &json!({"name": "a"})),
+            "/__meta__/limit: \"limit\" means nothing for the intent create".into(),
+        ),
+        (
+            request("count", "lab.Tag", &json!({}), &json!({"name": null})),
+            "/name: \"name\" means nothing for the intent count".into(),
+        ),
+        (
+            request("deleteOne", "lab.Tag", &json!({}), &json!({})),
+            "/__meta__: __meta__ needs the key \"uniqueObject\"".into(),
+        ),
+        (
+            request("update", "lab.Tag", &json!({}), &json!({"name": "a"})),
+            "/__meta__: __meta__ needs the key \"uniqueObject\"".into(),
+        ),
+        (update(&json!({}), &json!({})), ": the update names no field to change".into()),
+        (
+            retrieve(&json!({"draw": []}), &json!({})),
+            "/__meta__/draw: draw must be a whole number or a string of at most 100 bytes, not []".into(),
+        ),
+        (
+            retrieve(&json!({"cache": true}), &json!({})),
+            "/__meta__/cache: cache must be {\"enabled\": true} or {\"enabled\": false}, not true".into(),
+        ),
+        (
+            retrieve(&json!({"count": {"upTo": 0}}), &json!({})),
+            "/__meta__/count: count must be true, false or {\"upTo\": n}, not {\"upTo\":0}".into(),
+        ),
+        (
+            retrieve(&json!({"count": {"upto": 5}}), &json!({})),
+            "/__meta__/count: count must be true, false or {\"upTo\": n}, not {\"upto\":5}".into(),
+        ),
+        (
+            retrieve(&json!({"search": "red"}), &json!({})),
+            "/__meta__/search: search must be {\"value\": \"the words\"}, not \"red\"".into(),
+        ),
+        (
+            retrieve(&json!({"search": {"value": 5}}), &json!({})),
+            "/__meta__/search: search must be {\"value\": \"the words\"}, not {\"value\":5}".into(),
+        ),
+        (retrieve(&json!({"filter": []}), &json!({})), "/__meta__/filter: filter must be an object, not []".into()),
+        (
+            retrieve(&json!({"ordering": [1]}), &json!({})),
+            "/__meta__/ordering/0: a part of ordering must be the name of a field, not 1".into(),
+        ),
+        (
+            retrieve(&json!({"ordering": {"name": 1}}), &json!({})),
+            "/__meta__/ordering: ordering must be a list of fields, or one, not {\"name\":1}".into(),
+        ),
+        (
+            retrieve(&json!({}), &json!({"children": {"__meta__": {"limt": 1}}})),
+            "/children/__meta__/limt: a nested __meta__ has no key \"limt\" (did you mean \"limit\"?)".into(),
+        ),
+        (
+            retrieve(&json!({}), &json!({"children": {"__meta__": {"offset": -1}}})),
+            format!("/children/__meta__/offset: offset {whole}, not -1"),
+        ),
+        (
+            retrieve(&json!({}), &json!({"parent": {"__meta__": {"limit": 1}}})),
+            "/parent/__meta__: the reference \"parent\" has no key \"__meta__\"".into(),
+        ),
+        (
+            retrieve(&json!({}), &json!({"name": 1})),
+            "/name: the field \"name\" must be null to ask for it, or an object to ask for fields of it, not 1".into(),
+        ),
+        (
+            retrieve(&json!({}), &json!({"name": {}})),
+            "/name: \"name\" of lab.Sample is a plain field and holds no others (ask for it with \"name\": null)"
+                .into(),
+        ),
+    ] {
+        lab.says(&request, &[&expected]);
+    }
+    let namespaces =
+        ["", "lab", "lab.sample", "Lab.Sample", "lab.Sample.x", "lab.Sample ", "*.*", "lab.*", ".", "a.B\0"];
+    for namespace in namespaces {
+        let reply = lab.refused(&request("count", namespace, &json!({}), &json!({})).to_string(), 400);
+        assert_eq!(reply.json()["errors"][0]["pointer"], "/__meta__/namespace", "{namespace}");
+    }
+}
+
+#[test]
+fn an_unknown_intent_is_answered_with_those_that_are_served() {
+    let mut lab = Lab::new();
+    for intent in ["retreive", "RETRIEVE", "", "subquery"] {
+        let reply = lab.refused(&request(intent, "lab.Sample", &json!({}), &json!({})).to_string(), 400);
+        let error = &reply.json()["errors"][0];
+        assert_eq!(error["errorMessage"], json!(format!("there is no intent \"{intent}\"")));
+        assert_eq!(error["pointer"], "/__meta__/intent");
+        assert!(error["hint"].as_str().unwrap().starts_with("served: retrieve, "), "{error}");
+    }
+}
+
+#[test]
+fn limit_and_offset_are_whole_numbers_within_bounds() {
+    let mut lab = Lab::new();
+    for key in ["limit", "offset"] {
+        for bad in ["-1", "1.5", "5.0", "1e3", "\"5\"", "null", "true", "[]", "{}", "9223372036854775808", "1e400"] {
+            for place in [format!("\"{key}\": {bad}"), format!("\"limit\": 5, \"offset\": 0, \"{key}\": {bad}")] {
+                let body = format!(
+                    "{{\"__meta__\": {{\"intent\": \"retrieve\", \"namespace\": \"lab.Sample\", {place}}}, \"id\": null}}"
+                );
+                lab.refused(&body, 400);
+            }
+            let body = format!(
+                "{{\"__meta__\": {{\"intent\": \"retrieve\", \"namespace\": \"lab.Sample\"}}, \"children\": {{\"__meta__\": {{\"{key}\": {bad}}}}}}}"
+            );
+            lab.refused(&body, 400);
+        }
+    }
+    let too_many = "a request may hold at most 1000 records in one page (limit)";
+    for limit in [1001, i64::MAX] {
+        lab.says(&retrieve(&json!({"limit": limit}), &json!({})), &[&format!("/__meta__/limit: {too_many}")]);
+        let nested = json!({"children": {"__meta__": {"limit": limit}}});
+        lab.says(&retrieve(&json!({}), &nested), &[&format!("/children/__meta__/limit: {too_many}")]);
+    }
+    let far = json!({"children": {"__meta__": {"limit": 1000, "offset": i64::MAX}, "id": null}});
+    let found = lab.works(&retrieve(&json!({"limit": 1000}), &far).to_string());
+    assert_eq!(found, json!([{"children": []}, {"children": []}]));
+    let found = lab.works(&retrieve(&json!({"limit": 1000, "offset": i64::MAX}), &json!({})).to_string());
+    assert_eq!(found, json!([]));
+    let found = lab.works(&retrieve(&json!({"limit": 0}), &json!({})).to_string());
+    assert_eq!(found, json!([]));
+}
+
+#[test]
+fn an_unknown_field_is_named_wherever_it_stands() {
+    let mut lab = Lab::new();
+    let sample = "lab.Sample has no field \"nam\" (did you mean \"name\"?)";
+    let tag = "lab.Tag has no field \"nam\" (did you mean \"name\"?)";
+    let nested = |meta: Value| retrieve(&json!({}), &json!({"tags": {"__meta__": meta, "name": null}}));
+    for (request, pointer, message) in [
+        (retrieve(&json!({}), &json!({"nam": null})), "/nam", sample),
+        (retrieve(&json!({}), &json!({"nam": {}})), "/nam", sample),
+        (retrieve(&json!({}), &json!({"parent": {"nam": null}})), "/parent/nam", sample),
+        (retrieve(&json!({}), &json!({"tags": {"nam": null}})), "/tags/nam", tag),
+        (retrieve(&json!({"filter": {"nam": "x"}}), &json!({})), "/__meta__/filter/nam", sample),
+        (retrieve(&json!({"filter": {"nam__in": []}}), &json!({})), "/__meta__/filter/nam__in", sample),
+        (retrieve(&json!({"filter": {"tags__nam": "x"}}), &json!({})), "/__meta__/filter/tags__nam", tag),
+        (
+            retrieve(&json!({"filter": {"__or__": [{"__not__": {"nam": 1}}]}}), &json!({})),
+            "/__meta__/filter/__or__/0/__not__/nam",
+            sample,
+        ),
+        (retrieve(&json!({"exclude": {"nam": "x"}}), &json!({})), "/__meta__/exclude/nam", sample),
+        (retrieve(&json!({"ordering": ["id", "-nam"]}), &json!({})), "/__meta__/ordering/1", sample),
+        (retrieve(&json!({"ordering": ["tags__nam"]}), &json!({})), "/__meta__/ordering/0", tag),
+        (nested(json!({"filter": {"nam": 1}})), "/tags/__meta__/filter/nam", tag),
+        (nested(json!({"exclude": {"nam": 1}})), "/tags/__meta__/exclude/nam", tag),
+        (nested(json!({"ordering": ["nam"]})), "/tags/__meta__/ordering/0", tag),
+        (create(&json!({"name": "aa", "nam": 1})), "/nam", sample),
+        (update(&json!({}), &json!({"nam": 1})), "/nam", sample),
+        (update(&json!({"return": {"nam": null}}), &json!({"name": "aa"})), "/__meta__/return/nam", sample),
+        (update(&json!({"return": {"tags": {"nam": null}}}), &json!({"name": "aa"})), "/__meta__/return/tags/nam", tag),
+        (update(&json!({"filter": {"nam": 1}}), &json!({"name": "aa"})), "/__meta__/filter/nam", sample),
+        (create(&json!({"name": "aa", "children": [1]})), "/children", "lab.Sample has no field \"children\""),
+    ] {
+        lab.says(&request, &[&format!("{pointer}: {message}")]);
+    }
+}
+
+#[test]
+#[ignore = "bug: the pointer of an ordering given as one string points behind it"]
+fn an_unknown_field_in_an_ordering_of_one_string_is_pointed_at() {
+    let mut lab = Lab::new();
+    let message = "/__meta__/ordering: lab.Sample has no field \"nam\" (did you mean \"name\"?)";
+    lab.says(&retrieve(&json!({"ordering": "nam"}), &json!({})), &[message]);
+}
+
+#[test]
+fn an_unknown_lookup_is_answered_with_those_there_are() {
+    let mut lab = Lab::new();
+    for (key, field, lookup, accepted) in [
+        ("name__like", "name", "like", "exact, in, gt, gte, lt, lte, range, isnull, iexact, "),
+        ("name__exact__in", "name", "exact__in", "exact, in, "),
+        ("name__", "name", "", "exact, in, "),
+        ("amount__contains", "amount", "contains", "exact, in, gt, gte, lt, lte, range, isnull"),
+        ("fresh__year", "fresh", "year", "exact, in, gt, gte, lt, lte, range, isnull"),
+        ("at__year__contains", "at", "contains", "exact, in, gt, "),
+        ("day__hour", "day", "hour", "exact, in, gt, "),
+        ("hour__month", "hour", "month", "exact, in, gt, "),
+        ("parent__contains", "parent", "contains", "exact, in, gt, gte, lt, lte, range, isnull"),
+        ("data__gt", "data", "gt", "exact, in, isnull, has_key"),
+    ] {
+        for clause in ["filter", "exclude"] {
+            let reply = lab.refused(&retrieve(&json!({clause: {key: "x"}}), &json!({})).to_string(), 400);
+            let error = &reply.json()["errors"][0];
+            assert_eq!(error["pointer"], json!(format!("/__meta__/{clause}/{key}")));
+            assert_eq!(error["errorMessage"], json!(format!("\"{field}\" has no lookup \"{lookup}\"")));
+            let hint = error["hint"].as_str().unwrap();
+            assert!(hint.starts_with(&format!("it takes {accepted}")), "{key}: {hint}");
+        }
+    }
+    lab.refused(&retrieve(&json!({"ordering": ["name__lower"]}), &json!({})).to_string(), 400);
+    lab.refused(&retrieve(&json!({"ordering": ["at__year"]}), &json!({})).to_string(), 400);
+}
+
+#[test]
+fn a_value_that_its_type_cannot_take_is_refused() {
+    let mut lab = Lab::new();
+    let long = "a".repeat(60);
+    for (field, kind, value, why) in [
+        ("name", "a string", json!(["x"]), ""),
+        ("name", "a string", json!(true), ""),
+        ("name", "a string", json!("a\0b"), ": it holds a NUL character"),
+        ("notes", "a text", json!({"a": 1}), ""),
+        ("amount", "an integer", json!("x"), ""),
+        ("amount", "an integer", json!(""), ""),
+        ("amount", "an integer", json!(1.5), ""),
+        ("amount", "an integer", json!(true), ""),
+        ("amount", "an integer", json!([]), ""),
+        ("amount", "an integer", json!(9_223_372_036_854_775_808_u64), ": it does not fit into 64 bits"),
+        ("weight", "a float", json!("nan"), ""),
+        ("weight", "a float", json!("inf"), ""),
+        ("weight", "a float", json!(false), ""),
+        ("price", "a decimal", json!("1.234"), ": it has more than 2 decimal places"),
+        ("price", "a decimal", json!("12345.00"), ": it has more than 6 digits"),
+        ("price", "a decimal", json!("x"), ""),
+        ("price", "a decimal", json!("1_0"), ""),
+        ("price", "a decimal", json!(true), ""),
+        ("fresh", "a boolean", json!("maybe"), ""),
+        ("fresh", "a boolean", json!(2), ""),
+        ("day", "a date", json!("2024-02-30"), ": a date is YYYY-MM-DD"),
+        ("day", "a date", json!(20240201), ""),
+        ("at", "a datetime", json!("yesterday"), ": a datetime is RFC 3339, such as 2026-01-31T09:30:00Z"),
+        ("at", "a datetime", json!(5), ""),
+        ("hour", "a time", json!("25:00"), ": a time is HH:MM[:SS[.ffffff]]"),
+        ("serial", "a uuid", json!("x"), ""),
+        ("serial", "a uuid", json!(7), ""),
+        ("parent", "an integer", json!("x"), ""),
+        ("parent", "an integer", json!({}), ""),
+        ("amount", "an integer", json!(long), ""),
+    ] {
+        let shown: String = value.to_string().chars().take(40).collect();
+        let cut = if value.to_string().chars().count() > 40 { "…" } else { "" };
+        let message = format!("\"{field}\" is {kind} and cannot be {shown}{cut}{why}");
+        let mut values = json!({"name": "aa"});
+        values[field] = value.clone();
+        lab.says(&create(&values), &[&format!("/{field}: {message}")]);
+        lab.says(&update(&json!({}), &json!({ field: value })), &[&format!("/{field}: {message}")]);
+        let pointer = format!("/__meta__/filter/{field}");
+        lab.says(&retrieve(&json!({"filter": {field: value}}), &json!({})), &[&format!("{pointer}: {message}")]);
+    }
+}
+
+#[test]
+fn a_value_that_breaks_a_rule_of_its_field_is_refused() {
+    let mut lab = Lab::new();
+    for (field, value, why) in [
+        ("name", json!("a"), "\"name\" must have at least 2 characters"),
+        ("name", json!("é".repeat(21)), "\"name\" must have at most 20 characters"),
+        ("name", json!(null), "\"name\" must not be null"),
+        ("amount", json!(null), "\"amount\" must not be null"),
+        ("code", json!("A"), "\"code\" must match ^[a-z]+$"),
+        ("state", json!("ajar"), "\"state\" must be one of \"open\", \"shut\""),
+        ("amount", json!(-1), "\"amount\" must be at least 0"),
+        ("amount", json!(101), "\"amount\" must be at most 100"),
+        ("made", json!("2024-01-01"), "\"made\" cannot be written: the server sets it"),
+        ("parent", json!(99), "there is no lab.Sample with id 99"),
+        ("tags", json!(1), "\"tags\" must be a list of ids, not 1"),
+        ("tags", json!(null), "\"tags\" must be a list of ids, not null"),
+        ("tags", json!([99]), "there is no lab.Tag with id 99"),
+        ("tags", json!([1, 99]), "there is no lab.Tag with id 99"),
+    ] {
+        let mut values = json!({"name": "aa"});
+        values[field] = value.clone();
+        lab.says(&create(&values), &[&format!("/{field}: {why}")]);
+        lab.says(&update(&json!({}), &json!({ field: value })), &[&format!("/{field}: {why}")]);
+    }
+    for name in ["id", "pk"] {
+        let given = format!("/{name}: \"{name}\" cannot be written: the server gives it");
+        lab.says(&create(&json!({"name": "aa", name: 5})), &[&given]);
+        let kept = format!("/{name}: \"{name}\" cannot be written: a record keeps its id");
+        lab.says(&update(&json!({}), &json!({ name: 5 })), &[&kept]);
+    }
+}
+
+#[test]
+fn the_value_of_a_lookup_has_its_form() {
+    let mut lab = Lab::new();
+    for (key, value, message) in [
+        ("amount__in", json!(5), "\"amount__in\" must be a list of values, not 5"),
+        ("amount__range", json!([1]), "\"amount__range\" must be a list of two values, not [1]"),
+        ("amount__range", json!([1, 2, 3]), "\"amount__range\" must be a list of two values, not [1,2,3]"),
+        ("amount__isnull", json!(1), "\"amount__isnull\" must be true or false, not 1"),
+        ("amount__isnull", json!(null), "\"amount__isnull\" must be true or false, not null"),
+        ("name__regex", json!(5), "\"name__regex\" must be a string, not 5"),
+        ("data__has_key", json!(5), "\"data__has_key\" must be a string, not 5"),
+        ("__and__", json!({}), "\"__and__\" must be a list of filters, not {}"),
+        ("__or__", json!([1]), "\"__or__\" must be a list of filters, not 1"),
+        ("__not__", json!([]), "\"__not__\" must be a filter, not []"),
+        ("amount__gt", json!(null), "\"amount__gt\" is an integer and cannot be null: ask for null with isnull"),
+        ("at__year", json!("x"), "\"at__year\" is an integer and cannot be \"x\""),
+        ("at__date", json!("x"), "\"at__date\" is a date and cannot be \"x\": a date is YYYY-MM-DD"),
+        ("name__contains", json!([]), "\"name__contains\" is a text and cannot be []"),
+        ("name__regex", json!("("), "\"name__regex\" is not a regular expression: unclosed group"),
+        (
+            "name__regex",
+            json!("(?=a)"),
+            "\"name__regex\" is not a regular expression: look-around, including look-ahead and look-behind, is not supported",
+        ),
+    ] {
+        for clause in ["filter", "exclude"] {
+            let place = if key == "__or__" { "/0" } else { "" };
+            let expected = format!("/__meta__/{clause}/{key}{place}: {message}");
+            lab.says(&retrieve(&json!({clause: {key: value}}), &json!({})), &[&expected]);
+        }
+    }
+    let expected = "/__meta__/filter/amount__in/1: \"amount__in\" is an integer and cannot be \"x\"";
+    lab.says(&retrieve(&json!({"filter": {"amount__in": [1, "x"]}}), &json!({})), &[expected]);
+}
+
+#[test]
+fn unique_object_names_one_record() {
+    let mut lab = Lab::new();
+    let hint = "(name one of: id; code)";
+    for unique in [
+        json!({}),
+        json!({"name": "one"}),
+        json!({"id": 1, "code": "a"}),
+        json!({"id": 1, "pk": 1}),
+        json!({"nam": 1}),
+        json!({"id__gt": 0}),
+        json!({"tags": 1}),
+        json!({"parent__id": 1}),
+        json!({"__or__": []}),
+    ] {
+        let expected =
+            format!("/__meta__/uniqueObject: \"uniqueObject\" does not name one record of lab.Sample {hint}");
+        for (intent, values) in [
+            ("retrieve", json!({})),
+            ("retrieveOne", json!({})),
+            ("update", json!({"name": "aa"})),
+            ("deleteOne", json!({})),
+        ] {
+            lab.says(&request(intent, "lab.Sample", &json!({"uniqueObject": unique}), &values), &[&expected]);
+        }
+    }
+    for (unique, pointer) in [
+        (json!(5), "/__meta__/uniqueObject"),
+        (json!([1]), "/__meta__/uniqueObject"),
+        (json!(null), "/__meta__/uniqueObject"),
+        (json!({"id": null}), "/__meta__/uniqueObject/id"),
+        (json!({"id": "x"}), "/__meta__/uniqueObject/id"),
+        (json!({"id": [1]}), "/__meta__/uniqueObject/id"),
+    ] {
+        let body = request("deleteOne", "lab.Sample", &json!({"uniqueObject": unique}), &json!({}));
+        let reply = lab.refused(&body.to_string(), 400);
+        assert_eq!(reply.json()["errors"][0]["pointer"], pointer);
+    }
+}
+
+#[test]
+fn all_bad_parts_are_reported_at_once() {
+    let mut lab = Lab::new();
+    lab.says(
+        &create(&json!({"code": "A", "amount": 101, "day": "x", "parents": 1, "tags": ["x"], "made": 1})),
+        &[
+            "/code: \"code\" must match ^[a-z]+$",
+            "/amount: \"amount\" must be at most 100",
+            "/day: \"day\" is a date and cannot be \"x\": a date is YYYY-MM-DD",
+            "/parents: lab.Sample has no field \"parents\" (did you mean \"parent\"?)",
+            "/tags/0: \"tags\" is an integer and cannot be \"x\"",
+            "/made: \"made\" cannot be written: the server sets it",
+            "/name: lab.Sample needs the field \"name\"",
+        ],
+    );
+    lab.says(
+        &retrieve(
+            &json!({"limt": 1, "offset": -1, "filter": {"nam": 1, "amount": "x"}, "exclude": {"day__like": 1}, "ordering": ["x"]}),
+            &json!({"nam": null, "parent": {"code": 5}}),
+        ),
+        &[
+            "/__meta__/limt: __meta__ has no key \"limt\" (did you mean \"limit\"?)",
+            "/parent/code: the field \"code\" must be null to ask for it, or an object to ask for fields of it, not 5",
+            "/__meta__/offset: offset must be a whole number from 0, not -1",
+            "/__meta__/filter/nam: lab.Sample has no field \"nam\" (did you mean \"name\"?)",
+            "/__meta__/filter/amount: \"amount\" is an integer and cannot be \"x\"",
+            "/__meta__/exclude/day__like: \"day\" has no lookup \"like\" (it takes exact, in, gt, gte, lt, lte, range, isnull, year, iso_year, quarter, month, week, day, week_day, iso_week_day)",
+            "/nam: lab.Sample has no field \"nam\" (did you mean \"name\"?)",
+            "/__meta__/ordering/0: lab.Sample has no field \"x\"",
+        ],
+    );
+}
+
+#[test]
+fn filters_nest_32_levels_and_no_deeper() {
+    let mut lab = Lab::new();
+    let or = |levels: usize| (0..levels).fold(json!({"amount": 0}), |inner, _| json!({"__or__": [inner]}));
+    for filter in [within("__not__", 31, json!({"amount": 0})), or(31)] {
+        lab.works(&retrieve(&json!({"filter": filter, "exclude": filter}), &json!({})).to_string());
+        lab.works(&retrieve(&json!({}), &json!({"children": {"__meta__": {"filter": filter}}})).to_string());
+        let deeper = json!({"__not__": filter});
+        for request in [
+            retrieve(&json!({"filter": deeper}), &json!({})),
+            retrieve(&json!({"exclude": deeper}), &json!({})),
+            retrieve(&json!({}), &json!({"children": {"__meta__": {"filter": deeper}}})),
+        ] {
+            let reply = lab.refused(&request.to_string(), 400);
+            assert!(reply.body.contains("\"a request may hold at most 32 levels of filter\""), "{}", reply.body);
+        }
+    }
+}
+
+#[test]
+fn relations_reach_8_levels_and_no_further() {
+    let mut lab = Lab::new();
+    for relation in ["parent", "children"] {
+        let path = |levels: usize| format!("{}name", format!("{relation}__").repeat(levels));
+        let requests = |levels: usize| {
+            [
+                retrieve(&json!({"filter": {path(levels): "x"}}), &json!({})),
+                retrieve(&json!({"exclude": {path(levels): "x"}}), &json!({})),
+                retrieve(&json!({"ordering": [path(levels)]}), &json!({})),
+                retrieve(&json!({}), &within(relation, levels, json!({"name": null}))),
+            ]
+        };
+        for request in requests(8) {
+            lab.works(&request.to_string());
+        }
+        for request in requests(9) {
+            let reply = lab.refused(&request.to_string(), 400);
+            let message = "\"a request may hold at most 8 relations behind each other\"";
+            assert!(reply.body.contains(message), "{}", reply.body);
+        }
+    }
+}
+
+#[test]
+fn a_request_holds_500_fields_and_conditions_and_no_more() {
+    let mut lab = Lab::new();
+    let conditions = |count: usize| (0..count).map(|n| (format!("data__key{n}"), json!(n))).collect::<Map<_, _>>();
+    let too_many = "\"a request may hold at most 500 fields and conditions\"";
+    for clause in ["filter", "exclude"] {
+        lab.works(&retrieve(&json!({clause: conditions(499)}), &json!({"id": null})).to_string());
+        let reply = lab.refused(&retrieve(&json!({clause: conditions(500)}), &json!({"id": null})).to_string(), 400);
+        assert!(reply.body.contains(too_many), "{}", reply.body);
+    }
+    let many: Map<String, Value> = (0..60_000).map(|n| (format!("key{n}"), json!(null))).collect();
+    let reply = lab.refused(&retrieve(&json!({}), &Value::Object(many.clone())).to_string(), 400);
+    assert!(reply.body.contains(too_many), "{:.300}", reply.body);
+    let reply = lab.refused(&create(&Value::Object(many)).to_string(), 400);
+    assert!(reply.body.contains(too_many), "{:.300}", reply.body);
+}
+
+#[test]
+#[ignore = "bug: the objects of an __or__ are counted as conditions, so it holds at most 249 of them"]
+fn an_or_holds_as_many_conditions_as_a_filter() {
+    let mut lab = Lab::new();
+    let any = |count: usize| (0..count).map(|n| json!({"amount": n})).collect::<Vec<_>>();
+    lab.works(&retrieve(&json!({"filter": {"__or__": any(499)}}), &json!({"id": null})).to_string());
+    lab.refused(&retrieve(&json!({"filter": {"__or__": any(501)}}), &json!({"id": null})).to_string(), 400);
+}
+
+#[test]
+fn a_list_holds_10000_values_and_no_more() {
+    let mut lab = Lab::new();
+    let numbers = |count: i64| (0..count).collect::<Vec<_>>();
+    let too_many = "a request may hold at most 10000 values in one list";
+    for key in ["amount__in", "id__in", "parent__in", "tags__in", "data__a__in"] {
+        lab.works(&retrieve(&json!({"filter": {key: numbers(10_000)}}), &json!({})).to_string());
+        let body = retrieve(&json!({"filter": {key: numbers(10_001)}}), &json!({}));
+        lab.says(&body, &[&format!("/__meta__/filter/{key}: {too_many}")]);
+    }
+    lab.says(&update(&json!({}), &json!({"tags": vec![1; 10_001]})), &[&format!("/tags: {too_many}")]);
+    lab.works(&update(&json!({}), &json!({"tags": vec![1; 10_000]})).to_string());
+}
+
+#[test]
+fn a_regular_expression_has_1000_characters_and_no_more() {
+    let mut lab = Lab::new();
+    let message = "is longer than the 1000 characters that a regular expression may have";
+    for (key, longest) in [("name__regex", 1000), ("name__iregex", 996)] {
+        lab.works(&retrieve(&json!({"filter": {key: "é".repeat(longest)}}), &json!({})).to_string());
+        let body = retrieve(&json!({"filter": {key: "é".repeat(1001)}}), &json!({}));
+        lab.says(&body, &[&format!("/__meta__/filter/{key}: \"{key}\" {message}")]);
+    }
+}
+
+#[test]
+#[ignore = "bug: an iregex of 997 to 1000 characters is a 500, as the flag before it is counted"]
+fn a_regular_expression_that_folds_case_has_1000_characters_too() {
+    let mut lab = Lab::new();
+    lab.works(&retrieve(&json!({"filter": {"name__iregex": "a".repeat(1000)}}), &json!({})).to_string());
+}
+
+#[test]
+#[ignore = "bug: an iregex that only grows too large by folding case is a 500"]
+fn a_regular_expression_that_folding_makes_too_large_is_refused() {
+    let mut lab = Lab::new();
+    lab.works(&retrieve(&json!({"filter": {"name__regex": "k{6000}"}}), &json!({})).to_string());
+    let body = retrieve(&json!({"filter": {"name__iregex": "k{6000}"}}), &json!({}));
+    let expected = "/__meta__/filter/name__iregex: \"name__iregex\" is too large a regular expression";
+    lab.says(&body, &[expected]);
+}
+
+/// Both references of a sample, and both of each of those, so many levels deep.
+fn both(levels: usize, innermost: &Value) -> Value {
+    (0..levels).fold(innermost.clone(), |inner, _| json!({"parent": inner, "twin": inner}))
+}
+
+#[test]
+#[ignore = "bug: more than 63 nested references are more tables than SQLite joins, a 500"]
+fn many_nested_references_are_answered_or_refused() {
+    let mut lab = Lab::new();
+    lab.works(&retrieve(&json!({}), &both(5, &json!({"id": null}))).to_string());
+    let reply = lab.client.jql(&lab.server.key, &retrieve(&json!({}), &both(6, &json!({"id": null}))).to_string());
+    assert!(matches!(reply.status, 200 | 400), "{}", reply.body);
+    lab.is_unharmed("many nested references");
+}
+
+#[test]
+#[ignore = "bug: more than 2000 columns in one answer are more than SQLite gives, a 500"]
+fn many_nested_columns_are_answered_or_refused() {
+    let mut fields: Map<String, Value> =
+        (0..80).map(|n| (format!("field{n}"), json!({"type": "integer", "null": true}))).collect();
+    for (name, back) in [("parent", "children"), ("twin", "twins")] {
+        fields.insert(name.into(), json!({"type": "ref", "to": "lab.Wide", "null": true, "related_name": back}));
+    }
+    let server = Server::with(&json!({"lab.Wide": {"fields": fields}}).to_string(), &[]);
+    let reply = server.send(&request("retrieve", "lab.Wide", &json!({}), &both(5, &json!({}))));
+    assert!(matches!(reply.status, 200 | 400), "{}", reply.body);
+}
+
+#[test]
+fn paths_over_many_relations_are_answered() {
+    let mut lab = Lab::new();
+    let paths = |levels: u32, names: [&str; 2]| -> Vec<String> {
+        let path = |bits: u32| {
+            (0..levels).map(|level| format!("{}__", names[(bits >> level & 1) as usize])).collect::<String>()
+        };
+        (0..1 << levels).map(|bits| path(bits) + "name").collect()
+    };
+    for names in [["parent", "twin"], ["children", "twins"]] {
+        let conditions: Map<String, Value> = paths(8, names).into_iter().map(|path| (path, json!("x"))).collect();
+        lab.works(&retrieve(&json!({"filter": conditions}), &json!({})).to_string());
+        lab.works(&retrieve(&json!({"exclude": conditions}), &json!({})).to_string());
+        lab.works(&retrieve(&json!({"ordering": paths(7, names)}), &json!({})).to_string());
+    }
+}
+
+/// Names that no field has, chosen to leave a quoted name, a string, a path or a statement.
+fn hostile_names() -> Vec<String> {
+    let mut names: Vec<String> = [
+        "",
+        " ",
+        "\"",
+        "\"\"",
+        "'",
+        "`",
+        "]",
+        "[",
+        ")",
+        "(",
+        "\\",
+        "\0",
+        "a\0b",
+        "%",
+        "%s",
+        "%27",
+        ".",
+        "..",
+        "*",
+        "?1",
+        ":name",
+        "@name",
+        "$name",
+        "#",
+        ";",
+        "--",
+        "/*",
+        "/**/",
+        ",",
+        "\n",
+        "\r\n",
+        "\t",
+        "\u{1b}[2J",
+        "\u{202e}",
+        "a.b",
+        "t.name",
+        "t0",
+        "t0.name",
+        "t0.\"name\"",
+        "lab.Sample",
+        "main.sqlite_master",
+        "sqlite_master",
+        "rowid",
+        "_rowid_",
+        "oid",
+        "SELECT",
+        "select",
+        "NULL",
+        "null",
+        "OR",
+        "WHERE",
+        "AND",
+        "name\"",
+        "\"name\"",
+        "name'",
+        "name]",
+        "name)",
+        "name ",
+        " name",
+        "name;",
+        "name--",
+        "name\0",
+        "name\u{0}",
+        "NAME",
+        "Name",
+        "ｎame",
+        "nаme",
+        "name\" OR \"1\"=\"1",
+        "name') OR ('1'='1",
+        "name\"; DROP TABLE \"lab.Sample\"; --",
+        "name\") UNION SELECT \"hash\" FROM \"system.ApiKeySecret\" --",
+        "_connector",
+        "_negated",
+        "__class__",
+        "__proto__",
+        "constructor",
+        "__field__",
+        "__transform__",
+        "__",
+        "____",
+        "name__exact__",
+        "hash",
+        "é",
+        "😀",
+        "👩‍👩‍👧",
+        "$serde_json::private::Number",
+        "$.a",
+        "[0]",
+        "{}",
+        "{0}",
+        "${x}",
+        "json_extract(data, '$')",
+        "(SELECT 1)",
+        "1",
+        "0x10",
+        "1=1",
+        "-1",
+        "true",
+    ]
+    .map(str::to_owned)
+    .into();
+    names.extend(["x", "\"", "%", "😀", "__", "a__", "]"].map(|part| part.repeat(1024 / part.len())));
+    names
+}
+
+#[test]
+fn a_hostile_name_is_a_400_wherever_it_stands() {
+    let mut lab = Lab::new();
+    for name in hostile_names() {
+        let name = name.as_str();
+        let nested = |meta: Value| retrieve(&json!({}), &json!({"tags": {"__meta__": meta, "name": null}}));
+        for request in [
+            retrieve(&json!({}), &json!({name: null})),
+            retrieve(&json!({}), &json!({name: {}})),
+            retrieve(&json!({}), &json!({name: {"__field__": "name"}})),
+            retrieve(&json!({}), &json!({"parent": {name: null}})),
+            retrieve(&json!({}), &json!({"tags": {name: null}})),
+            retrieve(&json!({"filter": {name: 1}}), &json!({})),
+            retrieve(&json!({"filter": {format!("{name}__in"): [1]}}), &json!({})),
+            retrieve(&json!({"filter": {format!("name__{name}"): "x"}}), &json!({})),
+            retrieve(&json!({"filter": {format!("parent__{name}"): 1}}), &json!({})),
+            retrieve(&json!({"filter": {format!("tags__{name}"): 1}}), &json!({})),
+            retrieve(&json!({"filter": {"__or__": [{name: 1}]}}), &json!({})),
+            retrieve(&json!({"exclude": {name: 1}}), &json!({})),
+            retrieve(&json!({"ordering": [name]}), &json!({})),
+            retrieve(&json!({"ordering": format!("-{name}")}), &json!({})),
+            retrieve(&json!({"ordering": [format!("parent__{name}")]}), &json!({})),
+            retrieve(&json!({"search": {name: "x"}}), &json!({})),
+            retrieve(&json!({"uniqueObject": {name: 1}}), &json!({})),
+            retrieve(&json!({name: 1}), &json!({})),
+            nested(json!({name: 1})),
+            nested(json!({"filter": {name: 1}})),
+            nested(json!({"ordering": [name]})),
+            create(&json!({"name": "aa", name: "x"})),
+            update(&json!({}), &json!({name: "x"})),
+            update(&json!({"return": {name: null}}), &json!({"name": "aa"})),
+            request(name, "lab.Sample", &json!({}), &json!({})),
+            retrieve(&json!({"schema": name}), &json!({})),
+        ] {
+            let reply = lab.client.jql(&lab.server.key, &request.to_string());
+            assert_eq!(reply.status, 400, "{request:.300}\n{:.300}", reply.body);
+            assert_eq!(reply.json()["errors"][0]["code"], "JQL:JqlException");
+        }
+        for namespace in [name.to_owned(), format!("lab.{name}"), format!("{name}.Sample"), format!("lab.Sample{name}")]
+        {
+            let reply =
+                lab.client.jql(&lab.server.key, &request("count", &namespace, &json!({}), &json!({})).to_string());
+            let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            let expected = match namespace.split_once('.') {
+                _ if namespace == "lab.Sample" => 200,
+                Some((app, model))
+                    if is_name(model)
+                        && model.starts_with(|first: char| first.is_ascii_uppercase())
+                        && app.starts_with(|first: char| first.is_ascii_lowercase())
+                        && is_name(&app.replace('_', ""))
+                        && !app.bytes().any(|byte| byte.is_ascii_uppercase())
+                        && namespace.len() <= 120 =>
+                {
+                    404
+                }
+                _ => 400,
+            };
+            assert_eq!(reply.status, expected, "{namespace:.300}\n{:.300}", reply.body);
+        }
+    }
+    lab.is_unharmed("hostile names");
+    assert!(!lab.server.stderr().contains(" request "), "{}", lab.server.stderr());
+}
+
+#[test]
+fn a_hostile_name_is_only_a_key_inside_json() {
+    let mut lab = Lab::new();
+    for name in hostile_names() {
+        for (key, value) in [
+            (format!("data__{name}"), json!(1)),
+            (format!("data__{name}"), json!("x")),
+            (format!("data__{name}__isnull"), json!(true)),
+            (format!("data__a__{name}__gt"), json!(0)),
+            ("data__has_key".into(), json!(name)),
+            (format!("data__{name}__has_key"), json!(name)),
+        ] {
+            let body = retrieve(&json!({"filter": {key: value}}), &json!({"id": null})).to_string();
+            let reply = lab.client.jql(&lab.server.key, &body);
+            assert!(matches!(reply.status, 200 | 400), "{body:.300}\n{:.300}", reply.body);
+        }
+    }
+    lab.is_unharmed("hostile names inside JSON");
+}
+
+#[test]
+fn a_hostile_value_is_only_a_value() {
+    let mut lab = Lab::new();
+    for value in hostile_names().into_iter().filter(|value| !value.contains('\0')) {
+        for key in ["notes", "notes__in", "notes__icontains", "notes__startswith", "notes__gt", "notes__iexact"] {
+            let value = if key.ends_with("in") && !key.contains("contains") { json!([value]) } else { json!(value) };
+            let found = lab.works(&retrieve(&json!({"filter": {key: value}}), &json!({"id": null})).to_string());
+            assert_eq!(found, json!([]), "{key} {value}");
+        }
+        lab.works(&retrieve(&json!({"search": {"value": value}}), &json!({"id": null})).to_string());
+    }
+    lab.is_unharmed("hostile values");
+    for value in hostile_names().into_iter().filter(|value| !value.contains('\0')) {
+        let body = update(&json!({"return": {"notes": null}}), &json!({"notes": value}));
+        assert_eq!(lab.works(&body.to_string()), json!({ "notes": value }));
+        let body = retrieve(&json!({"filter": {"notes": value}}), &json!({"notes": null}));
+        assert_eq!(lab.works(&body.to_string()), json!([{ "notes": value }]));
+    }
+}
