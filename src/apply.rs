@@ -46,6 +46,7 @@ pub fn plan(session: &Session, catalogue: &Catalogue, definition: &Json) -> Resu
     for change in &changes {
         weigh(session, catalogue, &new, change, &mut planned)?;
     }
+    planned.obstacles.extend(foreign_things(session, catalogue, &new)?);
     planned.changes = changes;
     Ok((new, planned))
 }
@@ -260,29 +261,43 @@ fn carried<'m>(old: &'m Model, new: &Field) -> Carried<'m> {
     })
 }
 
-/// Makes the indexes that are new and drops those that are not wanted any more. A rebuilt table has none.
+/// Makes the indexes that are missing and drops those that are not wanted any more. Which there are is asked
+/// of the database: those of a table that was dropped or rebuilt went with it.
 fn reindex(session: &Session, old: Option<&Model>, new: &Model) -> Result<(), Failure> {
     let wanted = table::indexes(new);
-    let present = match old {
-        Some(old) if same_table(old, new) => table::indexes(old),
-        Some(old) => table::indexes(old).into_iter().filter(|index| is_of_links(old, index)).collect(),
-        None => Vec::new(),
-    };
-    for index in &present {
-        let link_gone = is_of_links(new, index) != old.is_some_and(|old| is_of_links(old, index));
-        if !wanted.contains(index) && !link_gone {
+    for index in old.map(table::indexes).unwrap_or_default() {
+        if !wanted.contains(&index) && is_there(session, &index)? {
             drop_thing(session, "DROP INDEX ", &index.name)?;
         }
     }
-    for index in wanted.iter().filter(|index| !present.contains(index)) {
-        session.execute(&index.create)?;
+    for index in &wanted {
+        if !is_there(session, index)? {
+            session.execute(&index.create)?;
+        }
     }
     Ok(())
 }
 
-/// Whether an index is on one of the model's link tables, which a rebuild leaves alone.
-fn is_of_links(model: &Model, index: &Made) -> bool {
-    table::links(model).iter().any(|link| index.name.starts_with(&format!("{}:", link.name)))
+fn is_there(session: &Session, made: &Made) -> Result<bool, Failure> {
+    let statement = r#"SELECT count(*) FROM "sqlite_schema" WHERE "name" = ?1"#;
+    Ok(session.number(&Statement::fixed(statement, [Scalar::Text(made.name.clone())]))? > 0)
+}
+
+/// Triggers and indexes that another tool put on the tables that would be rebuilt, and that would go with them.
+fn foreign_things(session: &Session, catalogue: &Catalogue, new: &[Model]) -> Result<Vec<String>, Failure> {
+    let mut found = Vec::new();
+    for model in new {
+        let Some(old) = catalogue.model(&model.namespace).filter(|old| !same_table(old, model)) else { continue };
+        let ours = table::indexes(old);
+        let statement = r#"SELECT "type", "name" FROM "sqlite_schema"
+            WHERE "tbl_name" = ?1 AND "type" IN ('trigger', 'index') AND "sql" IS NOT NULL"#;
+        let rows = session.rows(&Statement::fixed(statement, [Scalar::Text(model.namespace.to_string())]))?;
+        for row in rows.iter().filter(|row| ours.iter().all(|made| Scalar::Text(made.name.clone()) != row[1])) {
+            let why = "is not jqlite's and would go with the table: drop it, and make it again afterwards";
+            found.push(format!("the {} {} on {} {why}", row[0], row[1], model.namespace));
+        }
+    }
+    Ok(found)
 }
 
 /// What the definition in force looks like, as it was written.

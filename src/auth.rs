@@ -15,7 +15,8 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyText(String);
 
-const PREFIX: &str = "jql_";
+/// How every key begins.
+pub const PREFIX: &str = "jql_";
 const PUBLIC: usize = 12;
 /// 62^43 > 2^256
 const SECRET: usize = 43;
@@ -258,6 +259,11 @@ pub fn find(keys: Vec<Key>, named: &str) -> Result<Key, String> {
         1 => Ok(found.remove(0)),
         several => Err(format!("{several} keys have that name; name one by its id, which `jqlite keys list` shows")),
     }
+}
+
+/// Whether a text has the form of a public id.
+pub fn is_public_id(text: &str) -> bool {
+    text.len() == PUBLIC && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Ends a key for good; it stays in the list.

@@ -120,9 +120,9 @@ pub struct ServeArgs {
     #[arg(long, default_value = "30d", value_name = "TIME", value_parser = time::parse_duration)]
     pub log_retention: SignedDuration,
 
-    /// Requests answered at once
-    #[arg(long, default_value_t = config::WORKERS, value_name = "THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub workers: u16,
+    /// The most connections at one time
+    #[arg(long, default_value_t = config::MAX_CONNECTIONS, value_name = "CONNECTIONS")]
+    pub max_connections: usize,
 }
 
 #[derive(Debug, Subcommand)]

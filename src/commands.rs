@@ -97,7 +97,12 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Failed> {
 
 fn logs(database: &Database, args: LogsArgs) -> Result<(), Failed> {
     let key = match &args.key {
-        Some(named) => Some(auth::find(all_keys(database)?, named)?.public_id),
+        // The rows of a key that was deleted can still be asked for, by its id.
+        Some(named) => Some(
+            auth::find(all_keys(database)?, named)
+                .map(|key| key.public_id)
+                .or_else(|why| auth::is_public_id(named).then(|| named.clone()).ok_or(why))?,
+        ),
         None => None,
     };
     let store = database.open(Missing::Refuse)?;

@@ -19,9 +19,14 @@ pub const DATABASE: &str = "jqlite.db";
 pub const QUICKSTART: &str = "quickstart.db";
 /// Only this machine reaches it.
 pub const LISTEN: &str = "127.0.0.1:5750";
-/// Requests answered at once. Most of them wait, for the disk or for each other, so there are more than cores.
-pub const WORKERS: u16 = 96;
+/// Connections at one time; each has a thread.
+pub const MAX_CONNECTIONS: usize = 2048;
 /// Bytes of the largest body.
 pub const MAX_BODY: usize = 1 << 20;
 /// The highest `limit` of a page.
 pub const MAX_LIMIT: u64 = 1000;
+
+/// Readers of the database at one time: enough that a few slow queries leave room for quick ones.
+pub fn readers() -> usize {
+    std::thread::available_parallelism().map_or(8, |cores| (cores.get() * 4).max(8))
+}

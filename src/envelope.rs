@@ -113,7 +113,7 @@ pub fn note(message: &str) -> Reply {
 pub fn preflight() -> Reply {
     let headers = vec![
         ("Access-Control-Allow-Methods", "POST".to_owned()),
-        ("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-Id".to_owned()),
+        ("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, X-Request-Id".to_owned()),
         ("Access-Control-Max-Age", "600".to_owned()),
     ];
     Reply { headers, ..note("ask away") }

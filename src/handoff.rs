@@ -1,50 +1,13 @@
-//! Handing things from thread to thread: a bounded queue that many workers take from, and a place for one
-//! answer. Both sleep while they wait. The channels of the standard library and of crossbeam spin first,
-//! which is right where there is a core for each thread; with many more threads than cores it takes the
-//! time from those that have work.
+//! Handing things from thread to thread: locks, and a place for one answer.
+//!
+//! Who waits for an answer sleeps. The channels of the standard library spin first, which is right where there
+//! is a core for each thread; with many more threads than cores it takes the time from those with work.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Takes a lock also after a panic: nothing that is locked here is ever left half changed.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A queue of at most `capacity` items.
-pub struct Queue<T> {
-    items: Mutex<VecDeque<T>>,
-    arrived: Condvar,
-    capacity: usize,
-}
-
-impl<T> Queue<T> {
-    pub fn new(capacity: usize) -> Queue<T> {
-        Queue { items: Mutex::new(VecDeque::new()), arrived: Condvar::new(), capacity }
-    }
-
-    /// Adds an item, or gives it back where the queue is full.
-    pub fn push(&self, item: T) -> Result<(), T> {
-        let mut items = lock(&self.items);
-        if items.len() >= self.capacity {
-            return Err(item);
-        }
-        items.push_back(item);
-        drop(items);
-        self.arrived.notify_one();
-        Ok(())
-    }
-
-    /// Takes the oldest item, waiting for one where there is none.
-    pub fn take(&self) -> T {
-        let mut items = lock(&self.items);
-        loop {
-            match items.pop_front() {
-                Some(item) => return item,
-                None => items = self.arrived.wait(items).unwrap_or_else(PoisonError::into_inner),
-            }
-        }
-    }
 }
 
 /// Where one answer is put, and one thread waits for it.
@@ -107,14 +70,6 @@ impl<T> Answer<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_full_queue_gives_back_what_does_not_fit() {
-        let queue = Queue::new(1);
-        assert_eq!(queue.push(1), Ok(()));
-        assert_eq!(queue.push(2), Err(2));
-        assert_eq!(queue.take(), 1);
-    }
 
     #[test]
     fn a_dropped_promise_ends_the_wait() {

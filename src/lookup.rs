@@ -36,7 +36,7 @@ pub enum Takes {
     /// A piece of text.
     Text,
     /// A regular expression.
-    Regex,
+    Regex { folds: bool },
     /// `true`, or `false` for this other SQL.
     Flag { otherwise: &'static str },
     /// The name of a key.
@@ -60,8 +60,8 @@ pub static LOOKUPS: [Lookup; 18] = [
     Lookup { name: "istartswith", on: On::Text, takes: Takes::Text, sql: "instr(fold($x), fold($v)) = 1" },
     Lookup { name: "endswith", on: On::Text, takes: Takes::Text, sql: "ends_with($x, $v)" },
     Lookup { name: "iendswith", on: On::Text, takes: Takes::Text, sql: "ends_with(fold($x), fold($v))" },
-    Lookup { name: "regex", on: On::Text, takes: Takes::Regex, sql: "regexp($v, $x)" },
-    Lookup { name: "iregex", on: On::Text, takes: Takes::Regex, sql: "regexp('(?i)' || $v, $x)" },
+    Lookup { name: "regex", on: On::Text, takes: Takes::Regex { folds: false }, sql: "regexp($v, $x)" },
+    Lookup { name: "iregex", on: On::Text, takes: Takes::Regex { folds: true }, sql: "iregexp($v, $x)" },
     Lookup { name: "has_key", on: On::Json, takes: Takes::Key, sql: "json_type($x, $v) IS NOT NULL" },
 ];
 

@@ -39,6 +39,7 @@ mod apply;
 mod writer;
 
 mod handle;
+mod http;
 
 mod server;
 

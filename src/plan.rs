@@ -2,16 +2,17 @@
 //!
 //! A plan is plain data and knows no SQL. After it nothing is refused for what it asks; only the database
 //! may still say no. [`paths`] resolves names and asks permission, [`filter`] plans conditions, searches and
-//! orders, [`fields`] what is answered, [`write`] what is written.
+//! orders, [`inside`] those on json fields, [`fields`] what is answered, [`write`] what is written.
 
 mod fields;
 mod filter;
+mod inside;
 mod paths;
 mod write;
 
 use crate::access::{Action, Namespace};
 use crate::auth::Authenticated;
-use crate::error::{Error, Errors, Problem};
+use crate::error::{Code, Error, Errors, Problem};
 use crate::json::Pointer;
 use crate::lookup::{Lookup, Part, Reading};
 use crate::model::{Catalogue, Column, Model, Relation};
@@ -218,6 +219,10 @@ pub fn build(
     let mut planner = Planner { catalogue, caller, limits, now, errors: malformed, terms: 0, references: 0 };
     let plan = planner.plan(request);
     let mut errors = planner.errors;
+    if errors.iter().any(|error| error.problem.code() == Code::Authentication) {
+        errors.retain(|error| error.problem.code() == Code::Authentication);
+        return Err(errors);
+    }
     if errors.iter().any(|error| matches!(error.problem, Problem::Forbidden { .. })) {
         errors.retain(|error| matches!(error.problem, Problem::Forbidden { .. }));
         errors.dedup_by(|next, kept| next.problem == kept.problem);
@@ -300,7 +305,7 @@ impl Planner<'_> {
         Select {
             model: model.clone(),
             condition: Condition::everything(),
-            order: self.order(model, narrowing.ordering.as_deref(), &at.key("ordering")),
+            order: self.order(model, narrowing.ordering.as_ref(), &at.key("ordering")),
             limit,
             offset: narrowing.offset.unwrap_or(0),
             fields,

@@ -130,9 +130,16 @@ pub struct Narrowing {
     pub filter: Option<Object>,
     pub exclude: Option<Object>,
     pub search: Option<String>,
-    pub ordering: Option<Vec<String>>,
+    pub ordering: Option<Ordering>,
     pub limit: Option<u64>,
     pub offset: Option<u64>,
+}
+
+/// The fields to order by, in the form in which they were given.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ordering {
+    One(String),
+    List(Vec<String>),
 }
 
 /// Whether, and how far, matching records are counted.
@@ -367,10 +374,10 @@ impl Reader {
         None
     }
 
-    fn ordering(&mut self, meta: &Meta<'_>) -> Option<Vec<String>> {
+    fn ordering(&mut self, meta: &Meta<'_>) -> Option<Ordering> {
         let at = meta.at.key("ordering");
         match meta.get("ordering")? {
-            Json::String(one) => Some(vec![one.clone()]),
+            Json::String(one) => Some(Ordering::One(one.clone())),
             Json::List(items) => {
                 let mut names = Vec::with_capacity(items.len());
                 for (index, item) in items.iter().enumerate() {
@@ -379,7 +386,7 @@ impl Reader {
                         other => self.wrong(&at.index(index), "a part of ordering", "the name of a field", other),
                     }
                 }
-                Some(names)
+                Some(Ordering::List(names))
             }
             other => {
                 self.wrong(&at, "ordering", "a list of fields, or one", other);

@@ -1,69 +1,59 @@
-//! The HTTP server: listening, reading bodies, workers, replies, and an orderly stop. The only file that
-//! names the HTTP crate.
+//! The server: listening, a thread for each connection, and an orderly stop.
 //!
-//! `tiny_http` reads requests on a thread for each connection and hands them over; what it leaves to us is
-//! here: timeouts and `TCP_NODELAY` (set on the listening socket, from which connections inherit them), a
-//! bound on bodies and on requests that wait, requests that break HTTP, answers in one write, and a listener
-//! that comes back. As the timeout also ends its accepting after a silence, and as it panics without a word
-//! when descriptors run out, accepting is done by one generation of its server after another, all on the
-//! same socket.
+//! A connection's thread reads a request, answers it, and reads the next; no request is handed from thread to
+//! thread but those that write. That is the plain way, and with hundreds of clients also the fastest: what
+//! limits a database server on one machine is not the number of threads that wait.
 
 use crate::auth;
 use crate::call::Call;
-use crate::envelope::Reply;
+use crate::envelope::{self, Echo, Reply};
 use crate::error::Problem;
 use crate::handle::{self, App};
-use crate::handoff::Queue;
+use crate::handoff::lock;
+use crate::http::{Bounds, Connection, Head, Incoming};
+use crate::value::time;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use std::io::{self, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::Builder;
-use std::time::{Duration, Instant, SystemTime};
-use tiny_http::{HTTPVersion, Header, Request, Response, StatusCode};
+use std::time::{Duration, Instant};
 
 /// What the command line decides.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub workers: usize,
     /// The largest body, in bytes.
     pub max_body: usize,
     /// A connection that says nothing for so long is cut; so is one that does not take its answer.
     pub idle_timeout: Duration,
+    /// The most connections at one time.
+    pub max_connections: usize,
 }
 
-/// Requests that may wait for a worker; more are answered with 503.
-const WAITING: usize = 1024;
-/// Bodies that may be read at once, each by a thread of its own, so that slow senders hold up no worker.
-const READING: usize = 512;
-/// How long a body may take in all.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an answer may take to be sent in all.
-const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an orderly stop waits for requests in flight.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
-/// What a worker's stack holds: the deepest request is bounded.
+/// How long nothing must be in flight before it ends.
+const QUIET: Duration = Duration::from_millis(50);
+/// What a connection's stack holds: the deepest request is bounded.
 const STACK: usize = 1 << 20;
+/// How long accepting rests when there are no descriptors or threads.
+const REST: Duration = Duration::from_millis(50);
 
-/// A socket that listens, with everything set that its connections inherit.
+/// A socket that listens.
 ///
 /// # Errors
 /// The address is taken or not ours.
-pub fn listen(address: SocketAddr, settings: &Settings) -> io::Result<TcpListener> {
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     #[cfg(unix)]
     socket.set_reuse_address(true)?; // a restart need not wait for old connections to be forgotten
-    socket.set_tcp_nodelay(true)?;
-    socket.set_read_timeout(Some(settings.idle_timeout))?;
-    socket.set_write_timeout(Some(settings.idle_timeout))?;
     socket.bind(&address.into())?;
     socket.listen(1024)?;
     Ok(socket.into())
 }
 
 /// Serves until a signal asks to stop, then answers what is in flight and writes out the log.
-///
 /// `ready` is called once requests are accepted.
 ///
 /// # Errors
@@ -75,374 +65,236 @@ pub fn run(
     ready: impl FnOnce() -> Result<(), String>,
 ) -> io::Result<()> {
     let limit = rlimit::Resource::NOFILE;
-    let _ = limit.get().and_then(|(_, hard)| limit.set(hard, hard)); // a connection takes two; without the rise there are fewer
+    let _ = limit.get().and_then(|(_, hard)| limit.set(hard, hard)); // without the rise there are fewer connections
     let state = Arc::new(State {
         app,
-        waiting: Queue::new(WAITING),
-        max_body: settings.max_body,
-        idle: settings.idle_timeout,
-        in_flight: AtomicUsize::new(0),
-        reading: AtomicUsize::new(0),
+        bounds: Arc::new(Bounds {
+            max_body: settings.max_body,
+            idle: settings.idle_timeout,
+            held: AtomicUsize::new(0),
+        }),
+        max_connections: settings.max_connections,
+        connections: AtomicUsize::new(0),
+        in_flight: Mutex::new(InFlight { requests: 0, since: Instant::now() }),
         next_id: AtomicU64::new(0),
         boot: request_id_prefix(),
     });
-    for number in 0..settings.workers {
-        let state = state.clone();
-        Builder::new().name(format!("jqlite-worker-{number}")).stack_size(STACK).spawn(move || work(&state))?;
-    }
     let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
-    start_accepting(&state, &listener)?;
-    ready().map_err(io::Error::other)?;
-
-    signals.forever().next();
-    state.app.stopping.store(true, Ordering::SeqCst);
-    // A second signal stops at once.
+    let (stopping, waker) = (state.clone(), listener.try_clone()?);
     Builder::new().name("jqlite-signals".into()).spawn(move || {
         signals.forever().next();
-        std::process::exit(1);
+        stopping.app.stopping.store(true, Ordering::SeqCst);
+        let _ = SockRef::from(&waker).shutdown(Shutdown::Both); // ends the accepting; connections go on
+        signals.forever().next();
+        std::process::exit(1); // a second signal stops at once
     })?;
-    let _ = SockRef::from(&listener).shutdown(Shutdown::Both); // ends the accepting; connections go on
-    let deadline = Instant::now() + STOP_TIMEOUT;
-    let mut quiet = 0;
-    while quiet < 5 && Instant::now() < deadline {
-        quiet = if state.in_flight.load(Ordering::SeqCst) == 0 { quiet + 1 } else { 0 };
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    ready().map_err(io::Error::other)?;
+    accept(&state, &listener);
+    state.wait_until_quiet();
     state.app.writer.stop();
     Ok(())
 }
 
 struct State {
     app: Arc<App>,
-    waiting: Queue<Waiting>,
-    max_body: usize,
-    idle: Duration,
-    /// Requests taken and not answered yet.
-    in_flight: AtomicUsize,
-    /// Threads that read a body.
-    reading: AtomicUsize,
+    bounds: Arc<Bounds>,
+    max_connections: usize,
+    connections: AtomicUsize,
+    in_flight: Mutex<InFlight>,
     next_id: AtomicU64,
+    /// Tells the requests of this run from those of others.
     boot: String,
 }
 
-/// A request with its body read.
-struct Waiting {
-    request: Request,
-    call: Call,
+/// Requests read and not answered yet, and since when their number is what it is.
+struct InFlight {
+    requests: usize,
+    since: Instant,
 }
 
-/// Set by the panic hook when a thread of the HTTP crate panicked, which may be the one that accepts.
-static ACCEPT_MAY_BE_DEAD: AtomicBool = AtomicBool::new(false);
-
-/// Notes panics of threads that are not ours; ours are caught and answered.
-pub fn watch_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let thread = std::thread::current();
-        if thread.name().is_none() {
-            ACCEPT_MAY_BE_DEAD.store(true, Ordering::Relaxed);
-        }
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let message = panic.payload_as_str().unwrap_or("a panic").escape_debug();
-        eprintln!(
-            "{} {} panicked at {place}: {message}",
-            crate::value::time::now(),
-            thread.name().unwrap_or("a thread")
-        );
-    }));
-}
-
-/// Starts the next generation: a server on the same socket, and a thread that takes its requests.
-fn start_accepting(state: &Arc<State>, listener: &TcpListener) -> io::Result<()> {
-    let listener = listener.try_clone()?;
-    let server = tiny_http::Server::from_listener(listener.try_clone()?, None).map_err(io::Error::other)?;
-    let state = state.clone();
-    Builder::new().name("jqlite-accept".into()).spawn(move || take(&state, &listener, &server)).map(drop)
-}
-
-/// Takes the requests of one generation until it has ended and its last connection must be gone.
-fn take(state: &Arc<State>, listener: &TcpListener, server: &tiny_http::Server) {
-    // A connection that is still alive says something within its timeout, so twice that is silence.
-    let silence = state.idle * 2 + Duration::from_secs(1);
-    let mut accepting = true;
-    let mut heard = Instant::now();
-    loop {
-        match server.recv_timeout(Duration::from_millis(500)) {
-            Ok(Some(request)) => {
-                heard = Instant::now();
-                receive(state, request);
-            }
-            Ok(None) => {}
-            Err(_) if accepting => {
-                accepting = false;
-                succeed(state, listener);
-            }
-            Err(_) => {}
-        }
-        if accepting && ACCEPT_MAY_BE_DEAD.swap(false, Ordering::Relaxed) {
-            // If it is alive after all, two generations accept, which does no harm.
-            succeed(state, listener);
-        }
-        if !accepting && heard.elapsed() > silence && state.in_flight.load(Ordering::SeqCst) == 0 {
-            return;
-        }
-    }
-}
-
-/// Starts a successor, again and again where there are no descriptors or threads for it yet.
-fn succeed(state: &Arc<State>, listener: &TcpListener) {
+/// Takes connections until the server stops.
+fn accept(state: &Arc<State>, listener: &TcpListener) {
+    let mut complained = false;
     while !state.app.stopping.load(Ordering::SeqCst) {
-        match start_accepting(state, listener) {
-            Ok(()) => return,
+        match listener.accept() {
+            Ok((stream, remote)) => {
+                complained = false;
+                welcome(state, stream, remote);
+            }
+            Err(_) if state.app.stopping.load(Ordering::SeqCst) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
             Err(error) => {
-                eprintln!("{} cannot accept connections: {error}", crate::value::time::now());
-                std::thread::sleep(Duration::from_millis(200));
+                // Out of descriptors, most likely: connections that end give some back.
+                if !complained {
+                    eprintln!("{} cannot accept connections: {error}", time::now());
+                }
+                complained = true;
+                std::thread::sleep(REST);
             }
         }
     }
 }
 
-/// Hands a request to the workers; one whose body is still on its way, to a thread that reads it first.
-fn receive(state: &Arc<State>, request: Request) {
-    state.in_flight.fetch_add(1, Ordering::SeqCst);
-    let started = Instant::now();
-    let small =
-        request.body_length().is_none_or(|length| length <= 1024) && !is_chunked(&request) && !expects(&request);
-    if small {
-        let waiting = read(state, request, started);
-        return enqueue(state, waiting);
-    }
-    let reading = state.reading.fetch_add(1, Ordering::SeqCst);
-    let worker = state.clone();
-    let spawned = Builder::new().name("jqlite-body".into()).stack_size(STACK).spawn(move || {
-        let mut waiting = if reading < READING {
-            read(&worker, request, started)
+/// Gives a connection its thread, or says that there are too many.
+fn welcome(state: &Arc<State>, stream: TcpStream, remote: SocketAddr) {
+    let count = Counted::new(state);
+    let full = count.number > state.max_connections;
+    let thread = state.clone();
+    let talk = move || {
+        let state = thread;
+        let Ok(connection) = Connection::new(stream, remote, state.bounds.clone()) else { return };
+        if full {
+            turn_away(&state, connection)
         } else {
-            let call = Call { body: Err(Problem::Overloaded), ..call(&worker, &request, started) };
-            Waiting { request, call }
-        };
-        if waiting.call.body.is_err() || waiting.call.broken.is_some() {
-            // What is left of the body is drained after the answer, so no worker should wait for it.
-            waiting.call.broken = waiting.call.broken.or(waiting.call.body.as_ref().err().cloned());
-            finish(&worker, waiting);
-        } else {
-            enqueue(&worker, waiting);
+            converse(&state, connection)
         }
-        worker.reading.fetch_sub(1, Ordering::SeqCst);
-    });
-    if spawned.is_err() {
-        // The request went with the closure, and was answered by the crate with an empty 500.
-        state.reading.fetch_sub(1, Ordering::SeqCst);
-        state.in_flight.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-fn enqueue(state: &State, waiting: Waiting) {
-    if let Err(mut waiting) = state.waiting.push(waiting) {
-        waiting.call.broken = Some(Problem::Overloaded);
-        finish(state, waiting);
-    }
-}
-
-fn work(state: &State) {
-    loop {
-        finish(state, state.waiting.take());
-    }
-}
-
-/// Answers a request and hands its entry to the log.
-fn finish(state: &State, waiting: Waiting) {
-    let Waiting { request, call } = waiting;
-    let (reply, entry) = handle::answer(&state.app, &call);
-    let drained = call.body.is_ok();
-    // The crate may panic over what a client left unread; the answer is out by then.
-    let sent = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| send(state, request, &call, &reply, drained)));
-    drop(sent);
-    if let Some(entry) = entry {
-        state.app.writer.log(entry);
-    }
-    state.in_flight.fetch_sub(1, Ordering::SeqCst);
-}
-
-/// Reads the body, as far as it may be read.
-fn read(state: &State, mut request: Request, started: Instant) -> Waiting {
-    let mut call = call(state, &request, started);
-    if call.broken.is_none() {
-        call.body = body(&mut request, state.max_body, started);
-        call.bytes = call.body.as_ref().map_or(0, Vec::len) as u64;
-    } else if request.body_length().is_some_and(|length| length > 1024) || is_chunked(&request) {
-        call.body = Err(Problem::BadHttp { what: "the body was not read" });
-    }
-    Waiting { request, call }
-}
-
-fn body(request: &mut Request, limit: usize, started: Instant) -> Result<Vec<u8>, Problem> {
-    let length = request.body_length();
-    if length.is_some_and(|length| length > limit) {
-        return Err(Problem::BodyTooLarge { limit });
-    }
-    let mut body = Vec::with_capacity(length.unwrap_or(0));
-    let mut chunk = [0; 16 * 1024];
-    let reader = request.as_reader();
-    loop {
-        match reader.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(count) => body.extend_from_slice(&chunk[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                return Err(Problem::TooSlow);
-            }
-            Err(_) => return Err(Problem::BadHttp { what: "the body is malformed or was cut short" }),
-        }
-        if body.len() > limit {
-            return Err(Problem::BodyTooLarge { limit });
-        }
-        if started.elapsed() > BODY_TIMEOUT {
-            return Err(Problem::TooSlow);
-        }
-    }
-    if length.is_some_and(|length| length != body.len()) {
-        return Err(Problem::BadHttp { what: "the body was cut short" });
-    }
-    Ok(body)
-}
-
-/// What there is to know of a request without its body.
-fn call(state: &State, request: &Request, started: Instant) -> Call {
-    let header = |name: &'static str| {
-        let mut values = request.headers().iter().filter(|header| header.field.equiv(name));
-        let first = values.next().map(|header| header.value.as_str());
-        (first.filter(|_| values.next().is_none()), first.is_some())
+        drop(count);
     };
-    let text = |name: &'static str| header(name).0.map(str::to_owned);
-    let (path, query) = request.url().split_once('?').unwrap_or((request.url(), ""));
-    let mut broken = broken(request);
-    if broken.is_none() && (query.contains("jql_") || path.contains("jql_")) {
-        broken = Some(Problem::KeyInUrl);
+    if full && state.connections.load(Ordering::SeqCst) > state.max_connections + 64 {
+        return; // not even that can be said any more
     }
-    Call {
-        method: request.method().to_string(),
-        path: path.to_owned(),
-        broken,
-        // A header that stands there twice is none.
-        key: header("Authorization").0.and_then(auth::bearer),
-        content_type: text("Content-Type"),
-        origin: header("Origin").1.then(|| text("Origin").unwrap_or_default()),
-        host: text("Host"),
-        body: Ok(Vec::new()),
-        bytes: 0,
-        request_id: header("X-Request-Id").0.filter(|id| is_sane(id)).map_or_else(|| state.next_id(), str::to_owned),
-        remote_addr: request.remote_addr().map(|address| address.ip().to_string()),
-        started,
+    if Builder::new().name("jqlite-connection".into()).stack_size(STACK).spawn(talk).is_err() {
+        std::thread::sleep(REST); // the connection was closed with the closure
+    }
+}
+
+/// Counts a connection for as long as it is there.
+struct Counted {
+    state: Arc<State>,
+    number: usize,
+}
+
+impl Counted {
+    fn new(state: &Arc<State>) -> Counted {
+        Counted { state: state.clone(), number: state.connections.fetch_add(1, Ordering::SeqCst) + 1 }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.state.connections.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Answers the first request of a connection too many, and ends it.
+fn turn_away(state: &State, mut connection: Connection) {
+    if let Some(incoming) = connection.next() {
+        let call = state.call(&incoming, &connection);
+        let reply = envelope::failure(&[Problem::Overloaded.into()], &Echo::default(), 0);
+        let _ = connection.answer(&incoming, reply.status, &headers(state, &call, &reply), &reply.body, true);
+        connection.end();
+    }
+}
+
+/// Reads requests and answers them, one after the other.
+fn converse(state: &Arc<State>, mut connection: Connection) {
+    while let Some(mut incoming) = connection.next() {
+        let busy = Busy::new(state);
+        let mut call = state.call(&incoming, &connection);
+        take_body(&mut call, &mut incoming);
+        let (reply, entry) = handle::answer(&state.app, &call);
+        let last = incoming.last || state.app.stopping.load(Ordering::SeqCst);
+        let headers = headers(state, &call, &reply);
+        let sent = connection.answer(&incoming, reply.status, &headers, &reply.body, last);
+        if let Some(entry) = entry {
+            state.app.writer.log(entry);
+        }
+        drop(busy);
+        if sent.is_err() {
+            return; // the client is gone, or takes nothing
+        }
+        if last {
+            return connection.end();
+        }
+    }
+}
+
+/// Hands the body over, while it stays counted among those that are held.
+fn take_body(call: &mut Call, incoming: &mut Incoming) {
+    call.body = match &mut incoming.body {
+        Ok(body) => Ok(std::mem::take(&mut body.bytes)),
+        Err(problem) => Err(problem.clone()),
+    };
+    call.bytes = call.body.as_ref().map_or(0, Vec::len) as u64;
+}
+
+/// Counts a request for as long as it is in flight.
+struct Busy<'s>(&'s State);
+
+impl Busy<'_> {
+    fn new(state: &State) -> Busy<'_> {
+        state.count(1);
+        Busy(state)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.count(-1);
     }
 }
 
 impl State {
-    fn next_id(&self) -> String {
-        format!("{}-{:x}", self.boot, self.next_id.fetch_add(1, Ordering::Relaxed))
+    fn count(&self, change: isize) {
+        let mut in_flight = lock(&self.in_flight);
+        in_flight.requests = in_flight.requests.saturating_add_signed(change);
+        in_flight.since = Instant::now();
+    }
+
+    /// Waits until no request has been in flight for a moment.
+    fn wait_until_quiet(&self) {
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while Instant::now() < deadline {
+            let in_flight = lock(&self.in_flight);
+            if in_flight.requests == 0 && in_flight.since.elapsed() > QUIET {
+                return;
+            }
+            drop(in_flight);
+            std::thread::sleep(QUIET / 5);
+        }
+    }
+
+    /// What there is to know of a request, its body aside.
+    fn call(&self, incoming: &Incoming, connection: &Connection) -> Call {
+        let head = &incoming.head;
+        let (path, query) = head.target.split_once('?').unwrap_or((&head.target, ""));
+        let key_in_url = (query.contains(auth::PREFIX) || path.contains(auth::PREFIX)).then_some(Problem::KeyInUrl);
+        Call {
+            method: head.method.clone(),
+            path: path.to_owned(),
+            broken: incoming.broken.clone().or(key_in_url),
+            key: head.one("authorization").and_then(auth::bearer),
+            content_type: head.one("content-type").map(str::to_owned),
+            origin: head.all("origin").next().map(|_| head.one("origin").unwrap_or_default().to_owned()),
+            host: head.one("host").map(str::to_owned),
+            body: Ok(Vec::new()),
+            bytes: 0,
+            request_id: self.request_id(head),
+            remote_addr: Some(connection.remote.ip().to_string()),
+            started: incoming.started,
+        }
+    }
+
+    /// The client's own id, where it is a sane one, else the next of ours.
+    fn request_id(&self, head: &Head) -> String {
+        let sane = |id: &&str| {
+            let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+            plain && (1..=128).contains(&id.len()) && !id.contains(auth::PREFIX)
+        };
+        match head.one("x-request-id").filter(sane) {
+            Some(id) => id.to_owned(),
+            None => format!("{}-{:x}", self.boot, self.next_id.fetch_add(1, Ordering::Relaxed)),
+        }
     }
 }
 
-/// Tells the requests of this run from those of others.
 fn request_id_prefix() -> String {
     let mut bytes = [0; 4];
     let _ = getrandom::fill(&mut bytes); // zeros would do as well
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn is_sane(id: &str) -> bool {
-    (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
-}
-
-/// What proxies and this server would read differently, and so is not read at all.
-fn broken(request: &Request) -> Option<Problem> {
-    let all = |name: &'static str| request.headers().iter().filter(move |header| header.field.equiv(name));
-    let bad = |what| Some(Problem::BadHttp { what });
-    let lengths: Vec<&str> = all("Content-Length").map(|header| header.value.as_str()).collect();
-    let encodings: Vec<&str> = all("Transfer-Encoding").map(|header| header.value.as_str()).collect();
-    if request.headers().iter().any(|header| header.value.as_str().bytes().any(|byte| byte < b' ' && byte != b'\t')) {
-        return bad("a control character in a header");
-    }
-    if request.headers().iter().any(|header| header.field.as_str().as_str().contains([' ', '\t'])) {
-        return bad("a space in the name of a header");
-    }
-    match (lengths.as_slice(), encodings.as_slice()) {
-        ([], []) => {}
-        ([length], []) if !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit()) => {
-            if request.body_length().is_none() {
-                return bad("a Content-Length that is too large");
-            }
-        }
-        ([], [encoding]) if encoding.eq_ignore_ascii_case("chunked") => {}
-        ([_], []) => return bad("a Content-Length that is no number"),
-        ([], [_]) => return bad("a Transfer-Encoding other than chunked"),
-        ([], _) => return bad("two Transfer-Encodings"),
-        (_, []) => return bad("two Content-Lengths"),
-        _ => return bad("both Content-Length and Transfer-Encoding"),
-    }
-    if all("Connection").any(|header| header.value.as_str().to_ascii_lowercase().contains("upgrade")) {
-        return bad("upgrades are not served");
-    }
-    if all("Host").count() > 1 {
-        return bad("two Hosts");
-    }
-    if !request.url().starts_with('/') {
-        return bad("a request target that is not a path");
-    }
-    None
-}
-
-fn is_chunked(request: &Request) -> bool {
-    request.headers().iter().any(|header| header.field.equiv("Transfer-Encoding"))
-}
-
-fn expects(request: &Request) -> bool {
-    request.headers().iter().any(|header| header.field.equiv("Expect"))
-}
-
-/// Sends an answer, head and body in one write.
-fn send(state: &State, request: Request, call: &Call, reply: &Reply, drained: bool) {
-    let closing = !drained || call.broken.is_some() || state.app.stopping.load(Ordering::Relaxed);
-    let headers = headers(state, call, reply, closing);
-    if !drained {
-        // The crate drains the body when a writer is taken, and only after the answer when it answers itself.
-        let headers =
-            headers.iter().filter_map(|(name, value)| Header::from_bytes(name.as_bytes(), value.as_bytes()).ok());
-        let length = Some(reply.body.len());
-        let response = Response::new(StatusCode(reply.status), headers.collect(), reply.body.as_slice(), length, None);
-        let _ = request.respond(response); // a client that is gone needs no answer
-        return;
-    }
-    let head_only = call.method == "HEAD";
-    let mut out = Vec::with_capacity(reply.body.len() + 400);
-    let reason = StatusCode(reply.status).default_reason_phrase();
-    let _ = write!(out, "HTTP/1.1 {} {reason}\r\n", reply.status); // a Vec takes every byte
-    for (name, value) in &headers {
-        let _ = write!(out, "{name}: {value}\r\n");
-    }
-    let _ =
-        write!(out, "Date: {}\r\nContent-Length: {}\r\n", httpdate::fmt_http_date(SystemTime::now()), reply.body.len());
-    if *request.http_version() == HTTPVersion(1, 0) && !closing {
-        out.extend_from_slice(b"Connection: keep-alive\r\n");
-    }
-    out.extend_from_slice(b"\r\n");
-    if !head_only {
-        out.extend_from_slice(&reply.body);
-    }
-    let mut writer = request.into_writer();
-    let started = Instant::now();
-    let mut rest = out.as_slice();
-    while !rest.is_empty() && started.elapsed() < SEND_TIMEOUT {
-        match writer.write(rest) {
-            Ok(0) => return,
-            Ok(count) => rest = &rest[count..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return, // the client is gone, or takes nothing
-        }
-    }
-    let _ = writer.flush();
-}
-
-fn headers(state: &State, call: &Call, reply: &Reply, closing: bool) -> Vec<(&'static str, String)> {
+fn headers(state: &State, call: &Call, reply: &Reply) -> Vec<(&'static str, String)> {
     let mut headers = vec![
         ("Content-Type", "application/json; charset=utf-8".to_owned()),
         ("X-Request-Id", call.request_id.clone()),
@@ -455,8 +307,15 @@ fn headers(state: &State, call: &Call, reply: &Reply, closing: bool) -> Vec<(&'s
         headers.push(("Access-Control-Expose-Headers", "X-Request-Id, Retry-After".to_owned()));
         headers.push(("Vary", "Origin".to_owned()));
     }
-    if closing {
-        headers.push(("Connection", "close".to_owned()));
-    }
     headers
+}
+
+/// Writes panics into the server's own log. They end a connection at most: requests catch theirs.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let message = panic.payload_as_str().unwrap_or("a panic").escape_debug();
+        eprintln!("{} {} panicked at {place}: {message}", time::now(), thread.name().unwrap_or("a thread"));
+    }));
 }

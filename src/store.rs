@@ -3,6 +3,7 @@
 
 mod functions;
 
+use crate::config;
 use crate::error::Problem;
 use crate::handoff::lock;
 use crate::json::Json;
@@ -15,7 +16,7 @@ use rusqlite::{Connection, OpenFlags, ToSql, ffi};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const SCHEMA: &str = include_str!("../schema.sql");
@@ -59,8 +60,16 @@ impl std::fmt::Display for Location {
 pub struct Store {
     location: Location,
     timeout: Duration,
-    idle: Mutex<Vec<Session>>,
+    readers: Mutex<Readers>,
+    returned: Condvar,
     catalogue: Mutex<Arc<Catalogue>>,
+}
+
+/// The reading sessions: those that nobody uses, and how many there are in all.
+#[derive(Default)]
+struct Readers {
+    idle: Vec<Session>,
+    made: usize,
 }
 
 /// Whether a database that is not there is to be made.
@@ -80,12 +89,18 @@ impl Store {
         if let Location::File(path) = &location {
             prepare_file(path, missing)?;
         }
-        let store = Store { location, timeout, idle: Mutex::default(), catalogue: Mutex::default() };
+        let store = Store {
+            location,
+            timeout,
+            readers: Mutex::default(),
+            returned: Condvar::new(),
+            catalogue: Mutex::default(),
+        };
         let describe = |failure: Failure| format!("cannot open {}: {failure}", store.location);
-        let session = store.writer().map_err(describe)?;
-        store.install(&session)?;
-        lock(&store.idle).push(store.reader_for_start().map_err(describe)?);
+        store.install(&store.connect().map_err(describe)?)?;
+        drop(store.writer().map_err(describe)?); // from now on it has a write-ahead log
         // A database in memory lives as long as a connection to it, and the pool keeps one.
+        drop(store.reader().map_err(describe)?);
         Ok(store)
     }
 
@@ -93,14 +108,37 @@ impl Store {
         &self.location
     }
 
-    /// A session that may only read, from the pool.
+    /// A session that may only read, from the pool. Where all are in use, it waits for one, at most as long
+    /// as a statement may take.
     pub fn reader(&self) -> Result<Reader<'_>, Failure> {
-        let pooled = lock(&self.idle).pop();
-        let session = match pooled {
-            Some(session) => session,
-            None => self.reader_for_start()?,
-        };
-        Ok(Reader { store: self, session: Some(session) })
+        let deadline = Instant::now() + self.timeout;
+        let mut readers = lock(&self.readers);
+        loop {
+            if let Some(session) = readers.idle.pop() {
+                return Ok(Reader { store: self, session: Some(session) });
+            }
+            if readers.made < config::readers() {
+                readers.made += 1;
+                drop(readers);
+                return self.new_reader();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Failure::Other(Problem::Overloaded));
+            }
+            readers = self.returned.wait_timeout(readers, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn new_reader(&self) -> Result<Reader<'_>, Failure> {
+        let session = self.connect().and_then(|session| session.pragmas(&["PRAGMA query_only = ON"]).map(|()| session));
+        match session {
+            Ok(session) => Ok(Reader { store: self, session: Some(session) }),
+            Err(failure) => {
+                lock(&self.readers).made -= 1;
+                Err(failure)
+            }
+        }
     }
 
     /// A session that may write. There should be one at a time in a process; others wait for the file.
@@ -115,12 +153,6 @@ impl Store {
             "PRAGMA journal_size_limit = 67108864",
             "PRAGMA foreign_keys = ON",
         ])?;
-        Ok(session)
-    }
-
-    fn reader_for_start(&self) -> Result<Session, Failure> {
-        let session = self.connect()?;
-        session.pragmas(&["PRAGMA query_only = ON"])?;
         Ok(session)
     }
 
@@ -149,7 +181,7 @@ impl Store {
         Session::new(connection, self.timeout)
     }
 
-    /// Makes our tables in an empty file, and refuses a file that is not ours.
+    /// Makes our tables in an empty file, and refuses a file that is not ours before anything in it changes.
     fn install(&self, session: &Session) -> Result<(), String> {
         let describe = |failure: Failure| format!("cannot open {}: {failure}", self.location);
         let number = |text: &'static str| session.number(&Statement::fixed(text, [])).map_err(describe);
@@ -244,7 +276,8 @@ impl std::ops::Deref for Reader<'_> {
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
         if let Some(session) = self.session.take() {
-            lock(&self.store.idle).push(session);
+            lock(&self.store.readers).idle.push(session);
+            self.store.returned.notify_one();
         }
     }
 }
@@ -468,13 +501,14 @@ impl Session {
     /// Runs `work` with foreign keys unchecked, and checks them all before it is committed: the way in
     /// which SQLite wants tables rebuilt.
     pub fn rebuilding<T, E: From<Failure>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        self.pragmas(&["PRAGMA foreign_keys = OFF"])?;
+        // With the older way of renaming, views and triggers of other tools do not stand against it.
+        self.pragmas(&["PRAGMA foreign_keys = OFF", "PRAGMA legacy_alter_table = ON"])?;
         let outcome = self.writing(|| {
             let outcome = work()?;
             let broken = self.rows(&Statement::fixed("PRAGMA foreign_key_check", []))?;
             if broken.len() > 0 { Err(Failure::ForeignKey.into()) } else { Ok(outcome) }
         });
-        self.pragmas(&["PRAGMA foreign_keys = ON"])?;
+        self.pragmas(&["PRAGMA foreign_keys = ON", "PRAGMA legacy_alter_table = OFF"])?;
         outcome
     }
 

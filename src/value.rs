@@ -188,12 +188,13 @@ fn boolean(word: &str) -> Result<Scalar, String> {
 }
 
 /// Folds case over all of Unicode, character by character, so that two texts differ only in case
-/// exactly when they fold alike. Through upper case first, so that `ß` meets `SS` and `ς` meets `σ`.
+/// exactly when they fold alike. By way of upper case, so that `ß` meets `SS` and `ς` meets `σ`; from lower
+/// case, so that `ẞ` meets both.
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+    text.chars().flat_map(char::to_lowercase).flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
 /// A new UUID. Its start is the time, so that records made after each other lie beside each other.
@@ -204,16 +205,16 @@ pub fn new_uuid() -> String {
 /// The most characters of a regular expression.
 pub const LONGEST_REGEX: usize = 1000;
 
-/// Compiles a regular expression. The syntax is that of the `regex` crate: no look-around and no
-/// back-references, and in return time linear in the text.
+/// Compiles a regular expression, one that folds case or not. The syntax is that of the `regex` crate: no
+/// look-around and no back-references, and in return time linear in the text.
 ///
 /// # Errors
 /// An expression that is malformed, too long, or too large once compiled.
-pub fn regex(text: &str) -> Result<regex::Regex, String> {
+pub fn regex(text: &str, folds: bool) -> Result<regex::Regex, String> {
     if text.chars().count() > LONGEST_REGEX {
         return Err(format!("is longer than the {LONGEST_REGEX} characters that a regular expression may have"));
     }
-    regex::RegexBuilder::new(text).size_limit(1 << 20).build().map_err(|error| match error {
+    regex::RegexBuilder::new(text).case_insensitive(folds).size_limit(1 << 20).build().map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => "is too large a regular expression".to_owned(),
         other => {
             let last = other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
@@ -269,6 +270,7 @@ mod tests {
     #[test]
     fn folding_meets_over_all_of_unicode() {
         assert_eq!(fold("STRASSE"), fold("straße"));
+        assert_eq!(fold("STRAẞE"), fold("straße"));
         assert_eq!(fold("ΟΔΟΣ"), fold("οδος"));
         assert_eq!(fold("Ünïcode"), fold("üNÏCODE"));
         assert_ne!(fold("a"), fold("ä"));

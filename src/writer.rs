@@ -40,6 +40,8 @@ const LOG_DELAY: Duration = Duration::from_millis(200);
 const MANY_ENTRIES: usize = 1000;
 /// How often old entries are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
+/// How long the end waits for a file that another process holds.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Entries kept for a disk that takes none; beyond them the oldest are lost, and said to be.
 const MOST_ENTRIES: usize = 100_000;
 
@@ -167,10 +169,28 @@ impl Turns {
         if !jobs.is_empty() || !self.log.is_empty() {
             self.commit(jobs);
         }
-        if self.pruned.elapsed() >= PRUNE_EVERY {
+        if stopping {
+            self.write_out();
+        } else if self.pruned.elapsed() >= PRUNE_EVERY {
             self.prune();
         }
         stopping
+    }
+
+    /// Writes what is left of the log at the end, though another process may hold the file for a while.
+    fn write_out(&mut self) {
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while !self.log.is_empty() && Instant::now() < deadline {
+            std::thread::sleep(LOG_DELAY / 4);
+            self.commit(Vec::new());
+        }
+        if !self.log.is_empty() {
+            eprintln!(
+                "{} the usage log lost {} entries: the database could not be written",
+                time::now(),
+                self.log.len()
+            );
+        }
     }
 
     /// Runs and commits a group. Where SQLite undoes the whole transaction because of one job, that one is

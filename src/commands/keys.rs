@@ -5,8 +5,9 @@ use crate::access::{Permissions, SYSTEM};
 use crate::auth::{self, Key, KeyText};
 use crate::cli::{Expiry, KeysCommand};
 use crate::config;
+use crate::error::Problem;
 use crate::json::{Json, Object};
-use crate::store::Missing;
+use crate::store::{Failure, Missing};
 use crate::terminal::{Failed, maybe, plain, print_line, print_table, text, to_json};
 use crate::value::{Scalar, time};
 use std::io::Write;
@@ -41,7 +42,7 @@ pub fn bootstrap(database: &Database, name: &str, if_needed: bool) -> Result<(),
     }
 }
 
-/// Gives a key away, the only time it is seen.
+/// Gives a key away, the only time it is seen, unless it was written to a file.
 fn hand_out(
     json: bool,
     name: &str,
@@ -50,7 +51,6 @@ fn hand_out(
     file: Option<&Path>,
 ) -> Result<(), Failed> {
     if let Some(path) = file {
-        write_secret(path, key)?;
         eprintln!("the key is in {}; it is nowhere else", path.display());
     } else {
         eprintln!("keep the key: it is shown this once");
@@ -71,11 +71,6 @@ fn hand_out(
     }
 }
 
-fn write_secret(path: &Path, key: &KeyText) -> Result<(), Failed> {
-    let mut file = new_secret_file(path)?;
-    writeln!(file, "{}", key.reveal()).map_err(|error| format!("cannot write {}: {error}", path.display()))
-}
-
 /// A new file that only its owner can read.
 fn new_secret_file(path: &Path) -> Result<std::fs::File, Failed> {
     let mut options = std::fs::OpenOptions::new();
@@ -89,15 +84,26 @@ pub fn run(database: &Database, command: KeysCommand) -> Result<(), Failed> {
     match command {
         KeysCommand::Create { name, allow, expires, key_out } => {
             let permissions = Permissions(allow.into_iter().flat_map(|permissions| permissions.0).collect());
-            if key_out.as_ref().is_some_and(|path| path.exists()) {
-                return Err(format!("{} is there already", key_out.unwrap_or_default().display()));
-            }
             let until = if let Expiry::At(moment) = &expires { Some(moment.as_str()) } else { None };
-            let key = database.write(Missing::Refuse, |session| auth::create(session, &name, &permissions, until))?;
+            let mut file = key_out.as_deref().map(new_secret_file).transpose()?;
+            let made = database.write(Missing::Refuse, |session| {
+                let key = auth::create(session, &name, &permissions, until)?;
+                // Written before the key is committed, so that no key is made that nobody holds.
+                let written = file
+                    .as_mut()
+                    .map_or(Ok(()), |file| writeln!(file, "{}", key.reveal()).and_then(|()| file.sync_all()));
+                written.map_err(|error| {
+                    Failure::Other(Problem::Fault { cause: format!("cannot write the key: {error}") })
+                })?;
+                Ok(key)
+            });
+            if let (Err(_), Some(path)) = (&made, &key_out) {
+                let _ = std::fs::remove_file(path); // it was made a moment ago, and is empty or of no use
+            }
             if permissions.0.is_empty() {
                 eprintln!("the key may do nothing: give it permissions with --allow");
             }
-            hand_out(database.json, &name, &permissions, &key, key_out.as_deref())
+            hand_out(database.json, &name, &permissions, &made?, key_out.as_deref())
         }
         KeysCommand::List => {
             let now = time::now();

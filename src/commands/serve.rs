@@ -50,9 +50,8 @@ pub fn serve(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
 fn start(store: Store, args: &ServeArgs, ready: impl FnOnce(&str, &Store) -> String) -> Result<(), Failed> {
     warn_of_readers(store.location());
     let settings =
-        Settings { workers: usize::from(args.workers), max_body: args.max_body, idle_timeout: args.idle_timeout };
-    let listener =
-        server::listen(args.listen, &settings).map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
+        Settings { max_body: args.max_body, idle_timeout: args.idle_timeout, max_connections: args.max_connections };
+    let listener = server::listen(args.listen).map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let writer = store.writer().map_err(described)?;
     let writer = Writer::start(writer, args.log_retention).map_err(|error| error.to_string())?;
@@ -67,7 +66,7 @@ fn start(store: Store, args: &ServeArgs, ready: impl FnOnce(&str, &Store) -> Str
         cors_origins: args.cors_origin.clone(),
         stopping: AtomicBool::new(false),
     });
-    server::watch_panics();
+    server::log_panics();
     server::run(app, listener, &settings, || print_line(&line)).map_err(|error| error.to_string())
 }
 

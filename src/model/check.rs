@@ -37,7 +37,7 @@ pub fn value(field: &Field, kind: Type, value: &Scalar) -> Result<(), String> {
 }
 
 /// The order of two stored values of one type.
-fn order(left: &Scalar, right: &Scalar) -> Ordering {
+pub fn order(left: &Scalar, right: &Scalar) -> Ordering {
     match (left, right) {
         (Scalar::Integer(left), Scalar::Integer(right)) => left.cmp(right),
         (Scalar::Real(left), Scalar::Real(right)) => left.total_cmp(right),

@@ -1,10 +1,11 @@
 //! Reading `models.json`: every mistake is reported, each with a pointer into the file.
 
-use super::{Catalogue, Clock, Field, Kind, Model, OnDelete, Pattern, Reference};
+use super::{Catalogue, Clock, Field, Kind, Model, OnDelete, Pattern, Reference, check};
 use crate::access::{Namespace, SYSTEM};
 use crate::error::{Error, Errors, Problem, nearest, shown};
 use crate::json::{Json, Object, Pointer};
 use crate::value::{Scalar, Type, decimal};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -262,11 +263,21 @@ impl Reader {
             help: options.text("help"),
             kind,
         };
+        let crossed = |least: &Option<Scalar>, most: &Option<Scalar>| match (least, most) {
+            (Some(least), Some(most)) => check::order(least, most) == Ordering::Greater,
+            _ => false,
+        };
+        if crossed(&field.min, &field.max) {
+            options.refuse("min", "is more than max");
+        }
+        if field.min_length.zip(field.max_length).is_some_and(|(least, most)| least > most) {
+            options.refuse("min_length", "is more than max_length");
+        }
         if field.default == Some(Scalar::Null) && !field.null {
             options.refuse("default", "is null, but the field is not \"null\": true");
         }
         if let (Some(default), Some(plain)) = (&field.default, plain)
-            && let Err(why) = crate::model::check::value(&field, plain, default)
+            && let Err(why) = check::value(&field, plain, default)
         {
             options.refuse("default", &format!("breaks the field's own rule: it {why}"));
         }
@@ -458,7 +469,7 @@ impl Options<'_, '_> {
 
     fn pattern(&mut self) -> Option<Pattern> {
         let text = self.text("pattern")?;
-        match crate::value::regex(&text) {
+        match crate::value::regex(&text, false) {
             Ok(regex) => Some(Pattern(regex)),
             Err(why) => {
                 self.refuse("pattern", &why);

@@ -5,7 +5,7 @@ use crate::access::Action;
 use crate::error::{Error, Problem, shown};
 use crate::json::Pointer;
 use crate::model::{Join, Model, Relation};
-use crate::request::{Asked, Nested};
+use crate::request::{Asked, Nested, Ordering};
 use std::sync::Arc;
 
 impl Planner<'_> {
@@ -20,8 +20,8 @@ impl Planner<'_> {
         level: u64,
     ) -> Vec<Output> {
         if asked.is_empty() {
-            let value = |column: crate::model::Column| Output { name: column.name.clone(), what: What::Value(column) };
-            return model.columns().into_iter().map(value).collect();
+            let columns = model.columns().into_iter().take_while(|_| self.term(at));
+            return columns.map(|column| Output { name: column.name.clone(), what: What::Value(column) }).collect();
         }
         let mut fields = Vec::with_capacity(asked.len());
         for one in asked {
@@ -65,7 +65,7 @@ impl Planner<'_> {
         let id = model.id_column();
         let fields = vec![Output { name: "id".into(), what: What::Value(id) }];
         let limit = super::DEFAULT_LIMIT.min(self.limits.max_limit);
-        let order = self.order(&model, Some(&[]), at);
+        let order = self.order(&model, Some(&Ordering::List(Vec::new())), at);
         let select = Select { model, condition: Condition::everything(), order, limit, offset: 0, fields };
         Some(What::Ids { relation, path, select: Box::new(select) })
     }

@@ -5,14 +5,12 @@
 //! is a tree of its own.
 
 use super::paths::Path;
-use super::{Comparison, Condition, FILTER_LEVELS, MOST_VALUES, Operand, Order, Planner};
+use super::{Comparison, Condition, FILTER_LEVELS, MOST_TERMS, MOST_VALUES, Operand, Order, Planner};
 use crate::error::{Error, Problem, shown};
-use crate::json::{Json, Object, Pointer, write_string};
-use crate::lookup::{
-    JSON_BOOLEAN, JSON_KIND, JSON_NUMBER, JSON_TEXT, JSON_WHOLE, LOOKUPS, Lookup, Part, Reading, Takes, names_for,
-};
+use crate::json::{Json, Object, Pointer};
+use crate::lookup::{Lookup, Part, Takes, names_for};
 use crate::model::{Kind, Model, Relation};
-use crate::request::Narrowing;
+use crate::request::{Narrowing, Ordering};
 use crate::value::{self, Scalar, Type};
 use std::sync::Arc;
 
@@ -77,11 +75,11 @@ impl Planner<'_> {
             self.errors.push(Error::at(at, Problem::TooMany { what: "levels of filter", limit: FILTER_LEVELS }));
             return tree.condition();
         }
+        if members.is_empty() {
+            self.term(at);
+        }
         for (key, json) in members {
             let at = at.key(key);
-            if !self.term(&at) {
-                break;
-            }
             match key.as_str() {
                 "__and__" => tree.own.push(Condition::All(self.filters(model, key, json, &at, level))),
                 "__or__" => tree.own.push(Condition::Any(self.filters(model, key, json, &at, level))),
@@ -91,6 +89,7 @@ impl Planner<'_> {
                     }
                     other => self.wrong(&at, key, "a filter", other),
                 },
+                _ if !self.term(&at) => break,
                 _ => {
                     if let Some(path) = self.path(model, key, &at)
                         && let Some(comparison) = self.comparison(key, &path, json, &at)
@@ -112,15 +111,15 @@ impl Planner<'_> {
         for (index, item) in items.iter().enumerate() {
             let at = at.index(index);
             match item {
-                Json::Object(members) if self.term(&at) => conditions.push(self.filter(model, members, &at, level + 1)),
-                Json::Object(_) => break,
+                _ if self.terms > MOST_TERMS => break,
+                Json::Object(members) => conditions.push(self.filter(model, members, &at, level + 1)),
                 other => self.wrong(&at, key, "a list of filters", other),
             }
         }
         conditions
     }
 
-    fn wrong(&mut self, at: &Pointer<'_>, what: &str, wanted: &'static str, given: &Json) {
+    pub fn wrong(&mut self, at: &Pointer<'_>, what: &str, wanted: &'static str, given: &Json) {
         let problem = Problem::WrongForm { what: format!("\"{}\"", shown(&what)), wanted, given: shown(given) };
         self.errors.push(Error::at(at, problem));
     }
@@ -156,7 +155,7 @@ impl Planner<'_> {
     }
 
     /// The value of a lookup, with its type. A `null` asks for NULL, which is another lookup.
-    fn operand(
+    pub fn operand(
         &mut self,
         key: &str,
         kind: Type,
@@ -190,15 +189,14 @@ impl Planner<'_> {
                 self.wrong(at, key, "true or false", other);
                 return None;
             }
-            (Takes::Regex, Json::String(expression)) => {
-                if let Err(why) = value::regex(expression) {
+            (Takes::Regex { folds }, Json::String(expression)) => {
+                if let Err(why) = value::regex(expression, folds) {
                     self.errors.push(Error::at(at, Problem::Refused { field: shown(&key), why }));
                     return None;
                 }
                 Operand::One(Scalar::Text(expression.clone()))
             }
-            (Takes::Key, Json::String(name)) => Operand::One(Scalar::Text(json_path(&[], Some(name)))),
-            (Takes::Regex | Takes::Key, other) => {
+            (Takes::Regex { .. } | Takes::Key, other) => {
                 self.wrong(at, key, "a string", other);
                 return None;
             }
@@ -235,51 +233,6 @@ impl Planner<'_> {
         (self.errors.len() == before).then_some(values)
     }
 
-    /// A comparison with a json field: with the whole of it, or with what is at a path inside.
-    fn json_comparison(&mut self, key: &str, path: &Path<'_>, json: &Json, at: &Pointer<'_>) -> Option<Condition> {
-        let (keys, lookup) = match path.rest.split_last() {
-            Some((last, keys)) if Lookup::named(last).is_some() => (keys, Lookup::named(last)?),
-            _ => (path.rest.as_slice(), Lookup::named("exact")?),
-        };
-        let whole = keys.is_empty();
-        let sample = match json {
-            Json::List(items) if matches!(lookup.takes, Takes::List | Takes::Pair) => {
-                items.first().unwrap_or(&Json::Null)
-            }
-            other => other,
-        };
-        let reading = reading_for(lookup, sample);
-        if let Json::List(items) = json
-            && matches!(lookup.takes, Takes::List | Takes::Pair)
-            && items.iter().any(|item| !std::ptr::eq(reading_for(lookup, item), reading))
-        {
-            self.wrong(at, key, "a list of values of one kind", json);
-            return None;
-        }
-        let kind = if whole { Type::Json } else { reading.kind };
-        // Inside, numbers and texts have an order; the whole of a json field has none.
-        if !lookup.goes_with(kind) && !(lookup.takes == Takes::Key) {
-            let accepted =
-                if whole { names_for(Type::Json) } else { LOOKUPS.iter().map(|lookup| lookup.name).collect() };
-            let problem =
-                Problem::NoSuchLookup { field: path.column.name.clone(), lookup: lookup.name.into(), accepted };
-            self.errors.push(Error::at(at, problem));
-            return None;
-        }
-        let place = (!whole).then(|| json_path(keys, None));
-        let (lookup, value) = match json {
-            Json::Null if !whole && lookup.name == "exact" => (lookup, Operand::One(Scalar::Text("null".into()))),
-            Json::Null if !whole => return self.value(key, kind, json, at).map(|_| Condition::everything()),
-            Json::String(name) if lookup.takes == Takes::Key => {
-                (lookup, Operand::One(Scalar::Text(json_path(keys, Some(name)))))
-            }
-            Json::Integer(number) if kind == Type::Float => (lookup, Operand::One(Scalar::Integer(*number))),
-            _ => self.operand(key, kind, lookup, json, at)?,
-        };
-        let inside = if lookup.takes == Takes::Key { None } else { place.map(|place| (place, reading)) };
-        Some(Condition::Compare(Comparison { column: path.column.clone(), part: None, inside, lookup, value }))
-    }
-
     /// Every word must occur in one of the model's searched fields.
     fn search(&mut self, model: &Arc<Model>, words: &str, at: &Pointer<'_>) -> Condition {
         let icontains = Lookup::named("icontains").expect("it is a lookup");
@@ -310,18 +263,32 @@ impl Planner<'_> {
     }
 
     /// The order asked for, else the model's own; the id last, so that no two records tie.
-    pub fn order(&mut self, model: &Arc<Model>, asked: Option<&[String]>, at: &Pointer<'_>) -> Vec<Order> {
+    pub fn order(&mut self, model: &Arc<Model>, asked: Option<&Ordering>, at: &Pointer<'_>) -> Vec<Order> {
         let mut order = Vec::new();
-        for (index, term) in asked.unwrap_or(&model.ordering).iter().enumerate() {
-            let at = at.index(index);
-            if self.term(&at) {
-                self.order_term(model, term, &at, 1, &mut order);
-            }
+        match asked {
+            Some(Ordering::One(term)) => self.order_terms(model, std::slice::from_ref(term), |_| *at, &mut order),
+            Some(Ordering::List(terms)) => self.order_terms(model, terms, |index| at.index(index), &mut order),
+            None => self.order_terms(model, &model.ordering.clone(), |_| *at, &mut order),
         }
         if !order.iter().any(|term| term.path.is_empty() && term.column.name == "id") {
             order.push(Order { path: Vec::new(), column: model.id_column(), descending: false });
         }
         order
+    }
+
+    fn order_terms<'p>(
+        &mut self,
+        model: &Arc<Model>,
+        terms: &[String],
+        place: impl Fn(usize) -> Pointer<'p>,
+        order: &mut Vec<Order>,
+    ) {
+        for (index, term) in terms.iter().enumerate() {
+            let at = place(index);
+            if self.term(&at) {
+                self.order_term(model, term, &at, 1, order);
+            }
+        }
     }
 
     /// One term. A reference stands for the order of the model it points to, where that has one, as in Django.
@@ -358,33 +325,4 @@ impl Planner<'_> {
         }
         order.push(Order { path: path.hops, column: path.column, descending });
     }
-}
-
-/// How a value inside a json field is read, so that it compares with the value of the request.
-fn reading_for(lookup: &Lookup, value: &Json) -> &'static Reading {
-    match (lookup.takes, value) {
-        (Takes::Flag { .. }, _) | (_, Json::Null) => &JSON_KIND,
-        (Takes::Text | Takes::Regex, _) | (_, Json::String(_)) => &JSON_TEXT,
-        (_, Json::Integer(_) | Json::Number(_)) => &JSON_NUMBER,
-        (_, Json::Boolean(_)) => &JSON_BOOLEAN,
-        (_, Json::List(_) | Json::Object(_)) => &JSON_WHOLE,
-    }
-}
-
-/// A path as SQLite's JSON functions read it. As in Django, digits mean a place in a list; `key` is always a key.
-fn json_path(keys: &[&str], key: Option<&str>) -> String {
-    let mut out = b"$".to_vec();
-    for name in keys {
-        if !name.is_empty() && name.len() <= 9 && name.bytes().all(|byte| byte.is_ascii_digit()) {
-            out.extend_from_slice(format!("[{name}]").as_bytes());
-        } else {
-            out.push(b'.');
-            write_string(name, &mut out);
-        }
-    }
-    if let Some(name) = key {
-        out.push(b'.');
-        write_string(name, &mut out);
-    }
-    String::from_utf8(out).expect("JSON is UTF-8")
 }

@@ -181,6 +181,10 @@ impl Planner<'_> {
         }
         let mut ids: Vec<Scalar> = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
+            if *item == Json::Null {
+                self.wrong(&at.index(index), name, "a list of ids", item);
+                return None;
+            }
             ids.push(self.value(name, kind, item, &at.index(index))?);
         }
         Some(ids)

@@ -9,7 +9,8 @@ pub fn register(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
     connection.create_scalar_function("fold", 1, flags, fold)?;
     connection.create_scalar_function("ends_with", 2, flags, ends_with)?;
-    connection.create_scalar_function("regexp", 2, flags, regexp)
+    connection.create_scalar_function("regexp", 2, flags, |context| regexp(context, false))?;
+    connection.create_scalar_function("iregexp", 2, flags, |context| regexp(context, true))
 }
 
 /// `fold(text)`: the text without differences of case.
@@ -23,13 +24,13 @@ fn ends_with(context: &Context<'_>) -> Result<Option<bool>> {
     Ok(text.zip(end).map(|(text, end)| text.ends_with(end)))
 }
 
-/// `regexp(expression, text)`: the expression is compiled once a statement.
-fn regexp(context: &Context<'_>) -> Result<Option<bool>> {
+/// `regexp(expression, text)`, and `iregexp` that folds case: the expression is compiled once a statement.
+fn regexp(context: &Context<'_>, folds: bool) -> Result<Option<bool>> {
     let Some(text) = context.get_raw(1).as_str_or_null()? else { return Ok(None) };
     let regex = context.get_or_create_aux(
         0,
         |expression| -> std::result::Result<_, Box<dyn std::error::Error + Send + Sync>> {
-            Ok(value::regex(expression.as_str()?)?)
+            Ok(value::regex(expression.as_str()?, folds)?)
         },
     )?;
     Ok(Some(regex.is_match(text)))

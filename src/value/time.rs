@@ -40,7 +40,8 @@ pub fn parse_date(text: &str) -> Result<String, String> {
 
 /// Reads `09:30`, `09:30:15` and `09:30:15.5`.
 pub fn parse_time(text: &str) -> Result<String, String> {
-    if text.len() < 5 || text.as_bytes()[2] != b':' || text.contains(":60") {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b':' || byte == b'.');
+    if text.len() < 5 || !plain || text.as_bytes()[2] != b':' || text.contains(":60") {
         return Err("a time is HH:MM[:SS[.ffffff]]".into());
     }
     let time = text.parse::<Time>().map_err(|_| "a time is HH:MM[:SS[.ffffff]]".to_string())?;
@@ -61,9 +62,11 @@ pub fn parse_datetime(text: &str) -> Result<String, String> {
     let time = pieces.time().unwrap_or(Time::midnight());
     micros(time)?;
     let offset = pieces.offset().map_or(Offset::UTC, |offset| offset.to_numeric_offset());
-    let moment = offset.to_timestamp(DateTime::from_parts(in_range(pieces.date())?, time)).map_err(|_| form())?;
-    in_range(Offset::UTC.to_datetime(moment).date())?;
-    Ok(format_timestamp(moment))
+    let ahead = SignedDuration::from_secs(i64::from(offset.seconds()));
+    // Not by way of a timestamp: those end some hours before the year 9999 does.
+    let moment = DateTime::from_parts(in_range(pieces.date())?, time).checked_sub(ahead).map_err(|_| form())?;
+    in_range(moment.date())?;
+    Ok(moment.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string())
 }
 
 /// What is stored of a moment.
@@ -91,6 +94,8 @@ mod tests {
             ("2026-01-31 09:30", Some("2026-01-31T09:30:00.000000Z")),
             ("2024-05-01", Some("2024-05-01T00:00:00.000000Z")),
             ("0001-01-01T00:00:00+01:00", None),
+            ("9999-12-31T23:59:59.999999Z", Some("9999-12-31T23:59:59.999999Z")),
+            ("9999-12-31T23:59:59-01:00", None),
             ("2026-01-31T09:30:00.1234567Z", None),
             ("2026-02-30T00:00:00Z", None),
             ("2026-06-30T23:59:60Z", None),
@@ -110,7 +115,7 @@ mod tests {
         }
         assert_eq!(parse_time("09:30").as_deref(), Ok("09:30:00.000000"));
         assert_eq!(parse_time("09:30:15.5").as_deref(), Ok("09:30:15.500000"));
-        for text in ["9:30", "24:00", "09:30:60", "0930", "09:30:00.0000001"] {
+        for text in ["9:30", "24:00", "09:30:60", "0930", "09:30:00.0000001", "09:30:15+02:00"] {
             assert!(parse_time(text).is_err(), "{text}");
         }
     }
