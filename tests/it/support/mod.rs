@@ -136,6 +136,33 @@ impl Server {
         self.data(&request)["id"].clone()
     }
 
+    /// The ids of a page, in its order. `meta` stands in `__meta__` beside the intent and the namespace.
+    #[track_caller]
+    pub fn ids(&self, namespace: &str, meta: &Value) -> Value {
+        let mut request = json!({"__meta__": {"intent": "retrieve", "namespace": namespace}, "id": null});
+        request["__meta__"].as_object_mut().unwrap().extend(meta.as_object().unwrap().clone());
+        self.data(&request).as_array().unwrap().iter().map(|record| record["id"].clone()).collect()
+    }
+
+    /// The record of an id, with these fields of it.
+    #[track_caller]
+    pub fn record(&self, namespace: &str, id: &Value, fields: &[&str]) -> Value {
+        let mut request =
+            json!({"__meta__": {"intent": "retrieveOne", "namespace": namespace, "uniqueObject": {"id": id}}});
+        for field in fields {
+            request[*field] = Value::Null;
+        }
+        self.data(&request)
+    }
+
+    /// Sends a request that must be refused with this status, and gives its errors as `pointer: message`.
+    #[track_caller]
+    pub fn refused(&self, status: u16, request: &Value) -> Vec<String> {
+        let reply = self.send(request);
+        assert_eq!(reply.status, status, "{request}\n{}", reply.body);
+        reply.errors()
+    }
+
     /// The number of records of a model.
     #[track_caller]
     pub fn count(&self, namespace: &str) -> u64 {
