@@ -5,3 +5,4 @@ mod support;
 
 mod envelope;
 mod filters;
+mod models;
