@@ -6,3 +6,4 @@ mod support;
 mod envelope;
 mod filters;
 mod models;
+mod writes;
