@@ -6,4 +6,5 @@ mod support;
 mod envelope;
 mod filters;
 mod models;
+mod nesting;
 mod writes;
