@@ -7,4 +7,5 @@ mod envelope;
 mod filters;
 mod models;
 mod nesting;
+mod properties;
 mod writes;
