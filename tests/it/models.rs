@@ -2,9 +2,12 @@
 //!
 //! What a command leaves behind is read with plain SQLite, as any other tool would read it.
 
-use crate::support::{Client, Folder, MODELS, Server, fails, run};
+use crate::support::{Client, Folder, MODELS, Server, eventually, fails, run};
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A database with these models, and these statements run on it by another tool.
 fn database(models: &Value, statements: &str) -> Folder {
@@ -190,6 +193,33 @@ fn names_that_are_words_of_sql_make_tables_too() {
     let filter =
         json!({"filter": {"where__isnull": true, "values__from": -1, "rowid": "it's"}, "ordering": "where__group"});
     assert_eq!(server.ids("order.Select", &filter), json!([1]));
+    sound(&server.folder);
+}
+
+#[test]
+fn rules_hold_any_value_of_their_type() {
+    let models = json!({"a.B": {"fields": {
+        "least": {"type": "integer", "min": i64::MIN, "max": i64::MAX, "default": i64::MIN},
+        "choice": {"type": "string", "choices": ["it's", "a\"b", "c;--", "é\n", "?1", ""], "default": "it's"},
+        "small": {"type": "float", "min": -1e300, "max": 1e300, "default": 5e-324},
+        "one": {"type": "float", "choices": [1, 0.1, -2.5e-7], "default": 1},
+        "exact": {"type": "decimal", "max_digits": 18, "decimal_places": 18, "min": "-0.999999999999999999",
+                  "default": "0.000000000000000001"},
+        "data": {"type": "json", "default": {"it's": [1.5, null, "x\"y"]}},
+        "day": {"type": "date", "choices": ["2024-02-29"], "default": "2024-02-29"},
+        "key": {"type": "uuid", "choices": ["A0EEBC999C0B4EF8BB6D6BB9BD380A11"], "null": true}}}});
+    let server = Server::with(&models.to_string(), &[]);
+    let id = server.create("a.B", &json!({"key": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"}));
+    let fields = ["least", "choice", "small", "one", "exact", "data", "day"];
+    let expected = json!({"least": i64::MIN, "choice": "it's", "small": 5e-324, "one": 1.0,
+        "exact": "0.000000000000000001", "data": {"it's": [1.5, null, "x\"y"]}, "day": "2024-02-29"});
+    assert_eq!(server.record("a.B", &id, &fields).to_string(), expected.to_string());
+    for choice in ["a\"b", "c;--", "é\n", "?1", ""] {
+        server.create("a.B", &json!({"choice": choice, "one": -2.5e-7, "least": i64::MAX}));
+    }
+    // A row that another tool makes gets the same defaults.
+    open(&server.folder).execute_batch(r#"INSERT INTO "a.B" DEFAULT VALUES"#).unwrap();
+    assert_eq!(server.record("a.B", &json!(7), &fields).to_string(), expected.to_string());
     sound(&server.folder);
 }
 
@@ -473,6 +503,45 @@ fn an_apply_is_felt_by_a_running_server_on_the_next_request() {
     models.as_object_mut().unwrap().shift_remove("tickets.Tag");
     apply(&server.folder, &models, &["--allow-data-loss"]);
     assert_eq!(ask("id").status, 404);
+}
+
+#[test]
+fn an_apply_amid_writes_loses_none_that_was_acknowledged() {
+    let server = Server::start();
+    let finished = AtomicBool::new(false);
+    let acknowledged = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for client in 0..6 {
+            let (server, finished, acknowledged) = (&server, &finished, &acknowledged);
+            scope.spawn(move || {
+                let mut connection = Client::connect(&server.address);
+                for number in 0.. {
+                    let name = format!("{client}-{number}");
+                    let request = json!({"__meta__": {"intent": "create", "namespace": "tickets.Tag"}, "name": name});
+                    let reply = connection.jql(&server.key, &request.to_string());
+                    assert!(matches!(reply.status, 200 | 503), "{}", reply.body);
+                    if reply.status == 200 {
+                        acknowledged.lock().unwrap().insert(reply.json()["data"]["id"].as_u64().unwrap(), name);
+                    }
+                    if finished.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+            });
+        }
+        let mut models: Value = serde_json::from_str(MODELS).unwrap();
+        for length in 41..47 {
+            let before = acknowledged.lock().unwrap().len();
+            models["tickets.Tag"]["fields"]["name"]["max_length"] = json!(length);
+            apply(&server.folder, &models, &[]);
+            eventually("writes go on", || acknowledged.lock().unwrap().len() > before);
+        }
+        finished.store(true, Ordering::Relaxed);
+    });
+    let stored: Vec<String> =
+        acknowledged.into_inner().unwrap().iter().map(|(id, name)| format!("{id}|{name}")).collect();
+    assert_eq!(rows(&server.folder, r#"SELECT id, name FROM "tickets.Tag" ORDER BY id"#), stored);
+    sound(&server.folder);
 }
 
 // -- The file -----------------------------------------------------------------------------------
