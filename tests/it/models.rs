@@ -411,6 +411,22 @@ fn a_refs_field_may_be_turned_to_another_model() {
 }
 
 #[test]
+#[ignore = "bug: a view or trigger that another tool made stands against every rebuild of the table it reads"]
+fn views_and_triggers_of_another_tool_outlive_a_rebuild() {
+    let mut models = json!({"a.B": {"fields": {"name": {"type": "string"}}}, "a.C": {"fields": {}}});
+    let folder = database(
+        &models,
+        r#"CREATE VIEW names AS SELECT name FROM "a.B"; INSERT INTO "a.B" (name) VALUES ('one');
+           CREATE TRIGGER follow AFTER INSERT ON "a.C" BEGIN UPDATE "a.B" SET name = 'changed'; END;"#,
+    );
+    models["a.B"]["fields"]["name"]["max_length"] = json!(9);
+    apply(&folder, &models, &[]);
+    assert_eq!(rows(&folder, "SELECT name FROM names"), ["one"]);
+    open(&folder).execute_batch(r#"INSERT INTO "a.C" DEFAULT VALUES"#).unwrap();
+    assert_eq!(rows(&folder, "SELECT name FROM names"), ["changed"]);
+}
+
+#[test]
 fn what_is_stored_may_stand_against_a_change() {
     let models = json!({"a.B": {"fields": {"name": {"type": "string", "null": true}, "n": {"type": "integer"},
                                            "c": {"type": "ref", "to": "a.C", "null": true}}},
