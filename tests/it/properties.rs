@@ -679,3 +679,93 @@ fn pages_of_any_size_in_any_order_make_up_the_whole_list() {
         Ok(())
     });
 }
+
+/// Any JSON, of words that mean something somewhere.
+fn anything() -> impl Strategy<Value = Value> {
+    const WORDS: [&str; 44] = [
+        "__meta__",
+        "intent",
+        "namespace",
+        "filter",
+        "exclude",
+        "search",
+        "ordering",
+        "limit",
+        "offset",
+        "count",
+        "return",
+        "uniqueObject",
+        "value",
+        "upTo",
+        "retrieve",
+        "create",
+        "update",
+        "deleteOne",
+        "retrieveOne",
+        "p.Item",
+        "p.Tag",
+        "p.None",
+        "__and__",
+        "__or__",
+        "__not__",
+        "id",
+        "pk",
+        "name",
+        "rank",
+        "price",
+        "moment",
+        "owner",
+        "tags",
+        "children__name__iregex",
+        "day__week__in",
+        "tags__ratio__range",
+        "price__isnull",
+        "name__regex",
+        "-tags__name",
+        "owner__items",
+        "",
+        "__",
+        "ß\u{0}",
+        "(?i)[a-z]{9}",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        prop_oneof![Just(0), Just(1), any::<i64>()].prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        proptest::sample::select(&WORDS[..]).prop_map(Value::from),
+        proptest::sample::select(&["1e400", "-0", "2024-02-29", "9999-12-31T23:59:59Z", "12.50", "\u{10ffff}"][..])
+            .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            vec((proptest::sample::select(&WORDS[..]), inner), 0..5)
+                .prop_map(|members| members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+        ]
+    })
+}
+
+#[test]
+fn no_request_is_the_servers_own_fault() {
+    const INTENTS: [&str; 6] = ["retrieve", "retrieveOne", "count", "create", "update", "deleteOne"];
+    const KEYS: [&str; 10] =
+        ["filter", "exclude", "search", "ordering", "limit", "offset", "count", "return", "uniqueObject", "draw"];
+    const FIELDS: [&str; 12] =
+        ["id", "name", "rank", "price", "ratio", "flag", "day", "moment", "owner", "parent", "tags", "children"];
+    let of = |keys: &'static [&'static str]| vec((proptest::sample::select(keys), anything()), 0..4);
+    let case = (proptest::sample::select(&INTENTS[..]), of(&KEYS), of(&FIELDS), any::<bool>());
+    check(600, case, |bench, (intent, meta, fields, first)| {
+        let mut request = json!({"__meta__": {"intent": intent, "namespace": "p.Item"}});
+        request.as_object_mut().unwrap().extend(fields.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        let members = request["__meta__"].as_object_mut().unwrap();
+        members.extend(meta.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        if first {
+            members.insert("uniqueObject".into(), json!({"id": 1}));
+        }
+        let reply = bench.client.jql(&bench.server.key, &request.to_string());
+        prop_assert!(matches!(reply.status, 200 | 400 | 404 | 409), "{}\n{}", request, reply.body);
+        prop_assert_eq!(reply.json()["status"] == "OK", reply.status == 200);
+        Ok(())
+    });
+}
