@@ -5,6 +5,13 @@ mod support;
 
 mod envelope;
 mod errors;
+mod filters;
 mod keys;
+mod models;
+mod nesting;
 mod permissions;
+mod properties;
 mod readme;
+mod server;
+mod transport;
+mod writes;

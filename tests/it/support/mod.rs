@@ -154,28 +154,64 @@ impl Server {
         self.data(&request)["id"].clone()
     }
 
-    /// Everything in the database, as SQL: the log aside, and of keys what they are and may.
+    /// Everything in the database, row by row: the log aside, and of keys what they are and may.
     pub fn dump(&self) -> String {
-        let whole = self.sqlite(".dump");
-        let passing = ["system.UsageLog", "system.ApiKey"].map(|table| format!("INSERT INTO \"{table}\""));
-        let kept = whole.lines().filter(|line| !passing.iter().any(|start| line.starts_with(start)));
-        let keys = self
-            .sqlite(r#"SELECT "id", "name", "permissions", "created_by", "expires", "revoked" FROM "system.ApiKey""#);
-        kept.collect::<Vec<_>>().join("\n") + "\n" + &keys
+        let tables = self.rows(r#"SELECT "name" FROM "sqlite_schema" WHERE "type" = 'table' ORDER BY "name""#);
+        let mut out = String::new();
+        for table in tables.lines().filter(|table| *table != "system.UsageLog") {
+            let columns = if table == "system.ApiKey" { r#""id", "name", "permissions", "expires", "revoked""# } else { "*" };
+            out.push_str(&format!("{table}\n{}", self.rows(&format!(r#"SELECT {columns} FROM "{table}""#))));
+        }
+        out
     }
 
-    /// What SQLite's own shell makes of a command on the database.
+    /// What a statement gives on the database: a line for each row, `|` between its cells.
     #[track_caller]
-    pub fn sqlite(&self, command: &str) -> String {
-        let output = Command::new("sqlite3").arg(self.folder.path("test.db")).arg(command).output().unwrap();
-        assert!(output.status.success(), "sqlite3 {command}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+    pub fn rows(&self, statement: &str) -> String {
+        let connection = rusqlite::Connection::open(self.folder.path("test.db")).unwrap();
+        let mut statement = connection.prepare(statement).unwrap();
+        let width = statement.column_count();
+        let row = |row: &rusqlite::Row<'_>| {
+            let cell = |index| match row.get_ref(index).unwrap() {
+                rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                other => format!("{other:?}"),
+            };
+            Ok((0..width).map(cell).collect::<Vec<_>>().join("|"))
+        };
+        statement.query_map([], row).unwrap().map(|row| row.unwrap() + "\n").collect()
     }
 
     /// The usage log, the oldest entry first; `words` narrow it.
     #[track_caller]
     pub fn logs(&self, words: &[&str]) -> Vec<Value> {
         logs(&self.folder, words)
+    }
+
+    /// The ids of a page, in its order. `meta` stands in `__meta__` beside the intent and the namespace.
+    #[track_caller]
+    pub fn ids(&self, namespace: &str, meta: &Value) -> Value {
+        let mut request = json!({"__meta__": {"intent": "retrieve", "namespace": namespace}, "id": null});
+        request["__meta__"].as_object_mut().unwrap().extend(meta.as_object().unwrap().clone());
+        self.data(&request).as_array().unwrap().iter().map(|record| record["id"].clone()).collect()
+    }
+
+    /// The record of an id, with these fields of it.
+    #[track_caller]
+    pub fn record(&self, namespace: &str, id: &Value, fields: &[&str]) -> Value {
+        let mut request =
+            json!({"__meta__": {"intent": "retrieveOne", "namespace": namespace, "uniqueObject": {"id": id}}});
+        for field in fields {
+            request[*field] = Value::Null;
+        }
+        self.data(&request)
+    }
+
+    /// Sends a request that must be refused with this status, and gives its errors as `pointer: message`.
+    #[track_caller]
+    pub fn refused(&self, status: u16, request: &Value) -> Vec<String> {
+        let reply = self.send(request);
+        assert_eq!(reply.status, status, "{request}\n{}", reply.body);
+        reply.errors()
     }
 
     /// The number of records of a model.

@@ -1,0 +1,771 @@
+//! What holds for every filter and every order: random records, random questions, and a plain evaluation
+//! of the same questions to compare with.
+//!
+//! Everything random is made of dice, lists of numbers that choose from small pools, so that values tie
+//! and filters find something, and so that a failing case shrinks.
+
+use crate::support::{Client, Server};
+use jiff::civil::{Date, DateTime, date};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+const MODELS: &str = r#"{
+  "p.Owner": { "fields": { "name": { "type": "string", "null": true }, "rank": { "type": "integer", "null": true } },
+               "ordering": ["-rank", "name"] },
+  "p.Tag": { "fields": { "name": { "type": "text", "null": true }, "ratio": { "type": "float", "null": true } } },
+  "p.Item": { "fields": {
+      "name": { "type": "text", "null": true }, "rank": { "type": "integer", "null": true },
+      "price": { "type": "decimal", "max_digits": 12, "decimal_places": 2, "null": true },
+      "ratio": { "type": "float", "null": true }, "flag": { "type": "boolean", "null": true },
+      "day": { "type": "date", "null": true }, "moment": { "type": "datetime", "null": true },
+      "owner": { "type": "ref", "to": "p.Owner", "null": true, "related_name": "items" },
+      "parent": { "type": "ref", "to": "p.Item", "null": true, "related_name": "children" },
+      "tags": { "type": "refs", "to": "p.Tag", "related_name": "items" } } } }"#;
+
+// -- Values -------------------------------------------------------------------------------------
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Text,
+    Integer,
+    Decimal,
+    Float,
+    Boolean,
+    Date,
+    Moment,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Cell {
+    Null,
+    Text(String),
+    Integer(i64),
+    /// In hundredths.
+    Decimal(i64),
+    Float(f64),
+    Boolean(bool),
+    Date(Date),
+    Moment(DateTime),
+}
+
+const TEXTS: [&str; 14] = ["", "a", "A", "aB", "Ab%", "a_b", "ß", "SS", "aß", "σΣ", "ς", "é\\É", "\"q\" 'q'", "😀a"];
+const INTEGERS: [i64; 9] =
+    [0, 1, -1, 2, i64::MAX, i64::MIN, 9_007_199_254_740_992, 9_007_199_254_740_993, i64::MAX - 1];
+const DECIMALS: [i64; 8] = [0, 1, -1, 10, 1250, 1251, 999_999_999_999, -999_999_999_999];
+const FLOATS: [f64; 8] = [0.0, 0.1, -2.5, 3.0, 1e300, -1e300, 5e-324, 0.30000000000000004];
+const TIMES: [(i8, i8, i8, i32); 4] =
+    [(0, 0, 0, 0), (23, 59, 59, 999_999_000), (12, 30, 1, 500_000_000), (9, 0, 30, 1000)];
+const DATES: [Date; 9] = [
+    date(2024, 12, 30),
+    date(2024, 12, 29),
+    date(2021, 1, 1),
+    date(2021, 1, 3),
+    date(2024, 2, 29),
+    date(2000, 12, 31),
+    date(1999, 6, 15),
+    date(1, 1, 1),
+    date(9998, 12, 31),
+];
+
+fn pick<T: Clone>(from: &[T], die: u32) -> T {
+    from[die as usize % from.len()].clone()
+}
+
+impl Kind {
+    fn value(self, die: u32) -> Cell {
+        match self {
+            Kind::Text => Cell::Text(pick(&TEXTS, die).to_owned()),
+            Kind::Integer => Cell::Integer(pick(&INTEGERS, die)),
+            Kind::Decimal => Cell::Decimal(pick(&DECIMALS, die)),
+            Kind::Float => Cell::Float(pick(&FLOATS, die)),
+            Kind::Boolean => Cell::Boolean(die % 2 == 1),
+            Kind::Date => Cell::Date(pick(&DATES, die)),
+            Kind::Moment => {
+                let (hour, minute, second, nanosecond) = pick(&TIMES, die / 9);
+                Cell::Moment(pick(&DATES, die).at(hour, minute, second, nanosecond))
+            }
+        }
+    }
+
+    /// A value, or now and then NULL.
+    fn cell(self, die: u32) -> Cell {
+        if die % 5 == 4 { Cell::Null } else { self.value(die / 5) }
+    }
+}
+
+impl Cell {
+    /// As a request gives it.
+    fn json(&self) -> Value {
+        match self {
+            Cell::Null => Value::Null,
+            Cell::Text(text) => json!(text),
+            Cell::Integer(number) => json!(number),
+            Cell::Decimal(hundredths) => {
+                let sign = if *hundredths < 0 { "-" } else { "" };
+                json!(format!("{sign}{}.{:02}", hundredths.abs() / 100, hundredths.abs() % 100))
+            }
+            Cell::Float(number) => json!(number),
+            Cell::Boolean(flag) => json!(flag),
+            Cell::Date(day) => json!(day.to_string()),
+            Cell::Moment(moment) => json!(moment.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()),
+        }
+    }
+
+    /// As the tables keep it.
+    fn stored(&self) -> rusqlite::types::Value {
+        match self {
+            Cell::Null => rusqlite::types::Value::Null,
+            Cell::Integer(number) | Cell::Decimal(number) => (*number).into(),
+            Cell::Float(number) => (*number).into(),
+            Cell::Boolean(flag) => i64::from(*flag).into(),
+            other => other.json().as_str().unwrap().to_owned().into(),
+        }
+    }
+
+    /// The order of two values; none where one of them is NULL.
+    fn compare(&self, other: &Cell) -> Option<Ordering> {
+        match (self, other) {
+            (Cell::Text(left), Cell::Text(right)) => Some(left.cmp(right)),
+            (Cell::Integer(left), Cell::Integer(right)) | (Cell::Decimal(left), Cell::Decimal(right)) => {
+                Some(left.cmp(right))
+            }
+            (Cell::Float(left), Cell::Float(right)) => left.partial_cmp(right),
+            (Cell::Boolean(left), Cell::Boolean(right)) => Some(left.cmp(right)),
+            (Cell::Date(left), Cell::Date(right)) => Some(left.cmp(right)),
+            (Cell::Moment(left), Cell::Moment(right)) => Some(left.cmp(right)),
+            _ => None,
+        }
+    }
+
+    /// A part of a date or moment.
+    fn part(&self, name: &str) -> Cell {
+        let (day, time) = match self {
+            Cell::Date(day) => (*day, None),
+            Cell::Moment(moment) => (moment.date(), Some(moment.time())),
+            _ => return Cell::Null,
+        };
+        let week = day.iso_week_date();
+        let clock = || time.expect("only moments have hours");
+        Cell::Integer(match name {
+            "date" => return Cell::Date(day),
+            "year" => day.year().into(),
+            "iso_year" => week.year().into(),
+            "quarter" => match day.month() {
+                1..=3 => 1,
+                4..=6 => 2,
+                7..=9 => 3,
+                _ => 4,
+            },
+            "month" => day.month().into(),
+            "week" => week.week().into(),
+            "day" => day.day().into(),
+            "week_day" => day.weekday().to_sunday_one_offset().into(),
+            "iso_week_day" => day.weekday().to_monday_one_offset().into(),
+            "hour" => clock().hour().into(),
+            "minute" => clock().minute().into(),
+            _ => clock().second().into(),
+        })
+    }
+}
+
+// -- Records ------------------------------------------------------------------------------------
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Model {
+    Owner,
+    Tag,
+    Item,
+}
+
+impl Model {
+    fn fields(self) -> &'static [(&'static str, Kind)] {
+        match self {
+            Model::Owner => &[("name", Kind::Text), ("rank", Kind::Integer)],
+            Model::Tag => &[("name", Kind::Text), ("ratio", Kind::Float)],
+            Model::Item => &[
+                ("name", Kind::Text),
+                ("rank", Kind::Integer),
+                ("price", Kind::Decimal),
+                ("ratio", Kind::Float),
+                ("flag", Kind::Boolean),
+                ("day", Kind::Date),
+                ("moment", Kind::Moment),
+            ],
+        }
+    }
+
+    fn along(self, relation: &str) -> Model {
+        match (self, relation) {
+            (Model::Item, "owner") => Model::Owner,
+            (Model::Item, "tags") => Model::Tag,
+            _ => Model::Item,
+        }
+    }
+
+    fn table(self) -> String {
+        format!("p.{self:?}")
+    }
+}
+
+/// A record; ids count from 1 in each table.
+#[derive(Clone, Debug)]
+struct Record {
+    cells: BTreeMap<&'static str, Cell>,
+    owner: Option<usize>,
+    parent: Option<usize>,
+    tags: Vec<usize>,
+}
+
+#[derive(Clone, Debug)]
+struct World(BTreeMap<Model, Vec<Record>>);
+
+impl World {
+    fn new(owners: &[Vec<u32>], tags: &[Vec<u32>], items: &[Vec<u32>]) -> World {
+        let one_of = |many: usize, die: u32| (1..=many).nth(die as usize % (many + 2));
+        let record = |model: Model, dice: &Vec<u32>| Record {
+            cells: model.fields().iter().zip(dice).map(|((name, kind), die)| (*name, kind.cell(*die))).collect(),
+            owner: one_of(owners.len(), dice[7]),
+            parent: one_of(items.len(), dice[8]),
+            tags: (1..=tags.len()).filter(|tag| dice[9] >> tag & 1 == 1).collect(),
+        };
+        let table = |model, dice: &[Vec<u32>]| (model, dice.iter().map(|dice| record(model, dice)).collect());
+        World(BTreeMap::from([table(Model::Owner, owners), table(Model::Tag, tags), table(Model::Item, items)]))
+    }
+
+    fn record(&self, model: Model, id: usize) -> &Record {
+        &self.0[&model][id - 1]
+    }
+
+    fn ids(&self, model: Model) -> std::ops::RangeInclusive<usize> {
+        1..=self.0[&model].len()
+    }
+
+    /// The ids that a relation leads to.
+    fn related(&self, model: Model, id: usize, relation: &str) -> Vec<usize> {
+        let items = |wanted: &dyn Fn(&Record) -> bool| {
+            self.ids(Model::Item).filter(|item| wanted(self.record(Model::Item, *item))).collect()
+        };
+        match (model, relation) {
+            (_, "owner") => self.record(model, id).owner.into_iter().collect(),
+            (_, "parent") => self.record(model, id).parent.into_iter().collect(),
+            (_, "tags") => self.record(model, id).tags.clone(),
+            (_, "children") => items(&|item| item.parent == Some(id)),
+            (Model::Owner, _) => items(&|item| item.owner == Some(id)),
+            _ => items(&|item| item.tags.contains(&id)),
+        }
+    }
+
+    /// A field of a record, of which there may be none.
+    fn cell(&self, model: Model, id: Option<usize>, field: &str) -> Cell {
+        match id {
+            None => Cell::Null,
+            Some(id) if field == "id" => Cell::Integer(i64::try_from(id).unwrap()),
+            Some(id) => self.record(model, id).cells[field].clone(),
+        }
+    }
+
+    /// Puts these records in the place of those that a database holds.
+    fn write(&self, connection: &mut Connection) {
+        let transaction = connection.transaction().unwrap();
+        transaction
+            .execute_batch(
+                r#"DELETE FROM "p.Item.tags"; DELETE FROM "p.Item"; DELETE FROM "p.Owner"; DELETE FROM "p.Tag""#,
+            )
+            .unwrap();
+        for (model, records) in &self.0 {
+            for (id, record) in (1_i64..).zip(records) {
+                let mut columns = vec!["id".to_owned()];
+                let mut values: Vec<rusqlite::types::Value> = vec![id.into()];
+                let mut push = |name: &str, value| {
+                    columns.push(format!("\"{name}\""));
+                    values.push(value);
+                };
+                record.cells.iter().for_each(|(name, cell)| push(name, cell.stored()));
+                if *model == Model::Item {
+                    let reference = |id: Option<usize>| id.map(|id| i64::try_from(id).unwrap()).into();
+                    push("owner", reference(record.owner));
+                    push("parent", reference(record.parent));
+                    for tag in &record.tags {
+                        transaction.execute(r#"INSERT INTO "p.Item.tags" VALUES (?1, ?2)"#, (id, *tag as i64)).unwrap();
+                    }
+                }
+                let places = vec!["?"; columns.len()].join(", ");
+                let sql = format!("INSERT INTO \"{}\" ({}) VALUES ({places})", model.table(), columns.join(", "));
+                transaction.execute(&sql, rusqlite::params_from_iter(values)).unwrap();
+            }
+        }
+        transaction.commit().unwrap();
+    }
+}
+
+fn dice(count: usize) -> impl Strategy<Value = Vec<u32>> {
+    vec(0..100_000_u32, count)
+}
+
+fn world() -> impl Strategy<Value = World> {
+    (vec(dice(10), 0..4), vec(dice(10), 0..4), vec(dice(10), 0..16))
+        .prop_map(|(owners, tags, items)| World::new(&owners, &tags, &items))
+}
+
+// -- Filters ------------------------------------------------------------------------------------
+
+const PATHS: [&[&str]; 14] = [
+    &[],
+    &[],
+    &[],
+    &["owner"],
+    &["tags"],
+    &["parent"],
+    &["children"],
+    &["owner", "items"],
+    &["tags", "items"],
+    &["parent", "owner"],
+    &["children", "tags"],
+    &["children", "owner"],
+    &["parent", "parent"],
+    &["tags", "items", "owner"],
+];
+const EVERY: [&str; 8] = ["exact", "in", "gt", "gte", "lt", "lte", "range", "isnull"];
+const ON_TEXT: [&str; 9] =
+    ["iexact", "contains", "icontains", "startswith", "istartswith", "endswith", "iendswith", "regex", "iregex"];
+const DATE_PARTS: [&str; 8] = ["year", "iso_year", "quarter", "month", "week", "day", "week_day", "iso_week_day"];
+const MOMENT_PARTS: [&str; 4] = ["date", "hour", "minute", "second"];
+const REGEXES: [&str; 6] = ["^a", "b|S", "[ab]+$", "σ", "^$", "\\\\|%"];
+
+/// One condition, at the end of a path.
+#[derive(Clone, Debug)]
+struct Leaf {
+    key: String,
+    path: &'static [&'static str],
+    field: &'static str,
+    part: Option<&'static str>,
+    lookup: &'static str,
+    operands: Vec<Cell>,
+}
+
+#[derive(Clone, Debug)]
+enum Filter {
+    Object(Vec<Leaf>),
+    And(Vec<Filter>),
+    Or(Vec<Filter>),
+    Not(Box<Filter>),
+}
+
+fn leaf(dice: &[u32]) -> Leaf {
+    let path = pick(&PATHS, dice[0]);
+    let model = path.iter().fold(Model::Item, |model, relation| model.along(relation));
+    let fields = model.fields();
+    let mut words: Vec<&str> = path.to_vec();
+    // A path may also end at the relation itself, which stands for its id.
+    let (field, kind) = match fields.get(dice[1] as usize % (fields.len() + 1)) {
+        Some((name, kind)) => {
+            words.push(name);
+            (*name, *kind)
+        }
+        None => {
+            match dice[2] % 3 {
+                0 => words.push("id"),
+                1 => words.push("pk"),
+                _ if path.is_empty() => words.push("id"),
+                _ => {}
+            }
+            ("id", Kind::Integer)
+        }
+    };
+    let parts = match kind {
+        Kind::Date => DATE_PARTS.to_vec(),
+        Kind::Moment => [&DATE_PARTS[..], &MOMENT_PARTS].concat(),
+        _ => Vec::new(),
+    };
+    let part = parts.get(dice[3] as usize % (parts.len() * 4 / 3 + 1)).copied();
+    let mut lookups = EVERY.to_vec();
+    if kind == Kind::Text {
+        lookups.extend(ON_TEXT);
+    }
+    let lookup = pick(&lookups, dice[4]);
+    let value = |die: u32| match (field, part) {
+        ("id", _) => Cell::Integer(i64::from(die % 6)),
+        (_, Some(part)) => kind.value(die).part(part),
+        _ => kind.value(die),
+    };
+    let operands = match lookup {
+        "isnull" => vec![Cell::Boolean(dice[5].is_multiple_of(2))],
+        "in" => dice[5..5 + dice[8] as usize % 4]
+            .iter()
+            .map(|die| if die % 7 == 6 { Cell::Null } else { value(*die) })
+            .collect(),
+        "range" => vec![value(dice[5]), value(dice[6])],
+        "exact" if dice[6] % 8 == 7 => vec![Cell::Null],
+        "regex" | "iregex" => vec![Cell::Text(pick(&REGEXES, dice[5]).to_owned())],
+        _ => vec![value(dice[5])],
+    };
+    words.extend(part);
+    if lookup != "exact" || dice[7] % 2 == 1 {
+        words.push(lookup);
+    }
+    Leaf { key: words.join("__"), path, field, part, lookup, operands }
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let object = vec(dice(9), 0..4).prop_map(|leaves| {
+        let leaves = leaves.iter().map(|dice| leaf(dice)).map(|leaf| (leaf.key.clone(), leaf));
+        Filter::Object(leaves.collect::<BTreeMap<_, _>>().into_values().collect())
+    });
+    object.prop_recursive(3, 10, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Filter::And),
+            vec(inner.clone(), 0..4).prop_map(Filter::Or),
+            inner.prop_map(|inner| Filter::Not(Box::new(inner))),
+        ]
+    })
+}
+
+impl Leaf {
+    fn json(&self) -> Value {
+        match self.lookup {
+            "in" | "range" => self.operands.iter().map(Cell::json).collect(),
+            _ => self.operands[0].json(),
+        }
+    }
+
+    fn holds(&self, cell: &Cell) -> bool {
+        let cell = &self.part.map_or_else(|| cell.clone(), |part| cell.part(part));
+        let is = |ordering: Option<Ordering>, wanted: &[Ordering]| {
+            ordering.is_some_and(|ordering| wanted.contains(&ordering))
+        };
+        let first = self.operands.first().unwrap_or(&Cell::Null);
+        let against = cell.compare(first);
+        match (self.lookup, first, cell) {
+            ("exact", Cell::Null, _) => *cell == Cell::Null,
+            ("isnull", _, _) => (*cell == Cell::Null) == (*first == Cell::Boolean(true)),
+            ("exact", _, _) => is(against, &[Ordering::Equal]),
+            ("gt", _, _) => is(against, &[Ordering::Greater]),
+            ("gte", _, _) => is(against, &[Ordering::Greater, Ordering::Equal]),
+            ("lt", _, _) => is(against, &[Ordering::Less]),
+            ("lte", _, _) => is(against, &[Ordering::Less, Ordering::Equal]),
+            ("in", _, _) => self.operands.iter().any(|operand| is(cell.compare(operand), &[Ordering::Equal])),
+            ("range", _, _) => {
+                let within = cell.compare(&self.operands[1]);
+                is(against, &[Ordering::Greater, Ordering::Equal]) && is(within, &[Ordering::Less, Ordering::Equal])
+            }
+            (lookup, Cell::Text(piece), Cell::Text(text)) => text_holds(lookup, text, piece),
+            _ => false,
+        }
+    }
+}
+
+fn text_holds(lookup: &str, text: &str, piece: &str) -> bool {
+    let (folded, folded_piece) = (folded(text), folded(piece));
+    let regex =
+        |insensitive| regex::RegexBuilder::new(piece).case_insensitive(insensitive).build().unwrap().is_match(text);
+    match lookup {
+        "iexact" => folded == folded_piece,
+        "contains" => text.contains(piece),
+        "icontains" => folded.contains(&folded_piece),
+        "startswith" => text.starts_with(piece),
+        "istartswith" => folded.starts_with(&folded_piece),
+        "endswith" => text.ends_with(piece),
+        "iendswith" => folded.ends_with(&folded_piece),
+        "regex" => regex(false),
+        _ => regex(true),
+    }
+}
+
+/// Case folding of the letters in [`TEXTS`].
+fn folded(text: &str) -> String {
+    let fold = |letter: char| match letter {
+        'ß' => "ss".to_owned(),
+        'Σ' | 'ς' => "σ".to_owned(),
+        'É' => "é".to_owned(),
+        other => other.to_ascii_lowercase().to_string(),
+    };
+    text.chars().map(fold).collect()
+}
+
+impl Filter {
+    fn json(&self) -> Value {
+        let list = |filters: &[Filter]| filters.iter().map(Filter::json).collect::<Value>();
+        match self {
+            Filter::Object(leaves) => {
+                Value::Object(leaves.iter().map(|leaf| (leaf.key.clone(), leaf.json())).collect())
+            }
+            Filter::And(all) => json!({"__and__": list(all)}),
+            Filter::Or(any) => json!({"__or__": list(any)}),
+            Filter::Not(inner) => json!({"__not__": inner.json()}),
+        }
+    }
+
+    fn holds(&self, world: &World, item: usize) -> bool {
+        match self {
+            Filter::Object(leaves) => {
+                let leaves: Vec<(&[&str], &Leaf)> = leaves.iter().map(|leaf| (leaf.path, leaf)).collect();
+                all_hold(world, Model::Item, Some(item), &leaves)
+            }
+            Filter::And(all) => all.iter().all(|filter| filter.holds(world, item)),
+            Filter::Or(any) => any.iter().any(|filter| filter.holds(world, item)),
+            Filter::Not(inner) => !inner.holds(world, item),
+        }
+    }
+}
+
+/// Whether a record, which may be none, fulfils conditions, each with what is left of its path. Those that
+/// go on over the same relation must hold for one record there, or for none where there is none.
+fn all_hold(world: &World, model: Model, id: Option<usize>, leaves: &[(&[&str], &Leaf)]) -> bool {
+    let (own, further): (Vec<_>, Vec<_>) = leaves.iter().partition(|(path, _)| path.is_empty());
+    let mut relations: BTreeMap<&str, Vec<(&[&str], &Leaf)>> = BTreeMap::new();
+    for (path, leaf) in further {
+        relations.entry(path[0]).or_default().push((&path[1..], leaf));
+    }
+    own.iter().all(|(_, leaf)| leaf.holds(&world.cell(model, id, leaf.field)))
+        && relations.iter().all(|(relation, leaves)| {
+            let found = id.map_or_else(Vec::new, |id| world.related(model, id, relation));
+            let target = model.along(relation);
+            let holds = |id: Option<usize>| all_hold(world, target, id, leaves);
+            if found.is_empty() { holds(None) } else { found.into_iter().any(|id| holds(Some(id))) }
+        })
+}
+
+// -- Properties ---------------------------------------------------------------------------------
+
+/// A server, a connection to it, and one to its file.
+struct Bench {
+    server: Server,
+    client: Client,
+    file: Connection,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let server = Server::with(MODELS, &[]);
+        let client = Client::connect(&server.address);
+        let file = Connection::open(server.folder.path("test.db")).unwrap();
+        file.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF").unwrap();
+        Bench { server, client, file }
+    }
+
+    /// The ids of the items that a request finds.
+    fn items(&mut self, meta: Value) -> Result<Vec<usize>, TestCaseError> {
+        let mut request = json!({"__meta__": meta, "id": null});
+        request["__meta__"]["intent"] = json!("retrieve");
+        request["__meta__"]["namespace"] = json!("p.Item");
+        let reply = self.client.jql(&self.server.key, &request.to_string());
+        prop_assert_eq!(reply.status, 200, "{}\n{}", request, reply.body);
+        let data = reply.json()["data"].clone();
+        Ok(data.as_array().unwrap().iter().map(|record| record["id"].as_u64().unwrap() as usize).collect())
+    }
+}
+
+/// Holds a property against random cases.
+#[track_caller]
+fn check<S: Strategy>(
+    cases: u32,
+    strategy: S,
+    mut property: impl FnMut(&mut Bench, S::Value) -> Result<(), TestCaseError>,
+) {
+    let bench = std::cell::RefCell::new(Bench::new());
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 2000, ..Config::default() };
+    let property = std::cell::RefCell::new(&mut property);
+    let outcome = TestRunner::new(config).run(&strategy, |case| (property.borrow_mut())(&mut bench.borrow_mut(), case));
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+}
+
+#[test]
+fn a_filter_and_its_exclude_split_every_set_in_two() {
+    check(120, (world(), vec(filter(), 8)), |bench, (world, filters)| {
+        world.write(&mut bench.file);
+        for filter in &filters {
+            let mut both = bench.items(json!({"filter": filter.json()}))?;
+            both.extend(bench.items(json!({"exclude": filter.json()}))?);
+            both.sort_unstable();
+            prop_assert_eq!(both, world.ids(Model::Item).collect::<Vec<_>>(), "{}", filter.json());
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_filter_finds_what_a_plain_evaluation_finds() {
+    check(120, (world(), vec(filter(), 12)), |bench, (world, filters)| {
+        world.write(&mut bench.file);
+        for filter in &filters {
+            let found = bench.items(json!({"filter": filter.json(), "ordering": "pk"}))?;
+            let expected: Vec<usize> = world.ids(Model::Item).filter(|item| filter.holds(&world, *item)).collect();
+            prop_assert_eq!(found, expected, "{}", filter.json());
+        }
+        Ok(())
+    });
+}
+
+/// One term of an order, and the terms that it stands for: path, field, descending.
+type Term = (String, Vec<(Vec<&'static str>, &'static str, bool)>);
+
+fn term(dice: &[u32]) -> Term {
+    let descending = dice[2] % 2 == 1;
+    let sign = if descending { "-" } else { "" };
+    let path = pick(&PATHS, dice[0]);
+    let model = path.iter().fold(Model::Item, |model, relation| model.along(relation));
+    let fields = model.fields();
+    match fields.get(dice[1] as usize % (fields.len() + 1)) {
+        Some((name, _)) => {
+            let key = [path, &[*name]].concat().join("__");
+            (format!("{sign}{key}"), vec![(path.to_vec(), name, descending)])
+        }
+        // A reference to an owner stands for the owners' own order.
+        None => {
+            (format!("{sign}owner"), vec![(vec!["owner"], "rank", !descending), (vec!["owner"], "name", descending)])
+        }
+    }
+}
+
+/// What an item is ordered by: the least of the values at the end of a path, descending the greatest.
+fn order_key(world: &World, item: usize, path: &[&str], field: &str, descending: bool) -> Cell {
+    let (mut model, mut ids) = (Model::Item, vec![item]);
+    for relation in path {
+        ids = ids.into_iter().flat_map(|id| world.related(model, id, relation)).collect();
+        model = model.along(relation);
+    }
+    let values = ids.into_iter().map(|id| world.cell(model, Some(id), field)).filter(|cell| *cell != Cell::Null);
+    let order = |left: &Cell, right: &Cell| left.compare(right).expect("values of one kind");
+    let chosen = if descending { values.max_by(order) } else { values.min_by(order) };
+    chosen.unwrap_or(Cell::Null)
+}
+
+fn expected_order(world: &World, filter: &Filter, terms: &[Term]) -> Vec<usize> {
+    let mut items: Vec<usize> = world.ids(Model::Item).filter(|item| filter.holds(world, *item)).collect();
+    items.sort_by(|left, right| {
+        let by_terms = terms.iter().flat_map(|(_, stands_for)| stands_for).map(|(path, field, descending)| {
+            let key = |item| order_key(world, item, path, field, *descending);
+            let (left, right) = (key(*left), key(*right));
+            let ordering = match (&left, &right) {
+                (Cell::Null, Cell::Null) => Ordering::Equal,
+                (Cell::Null, _) => Ordering::Less,
+                (_, Cell::Null) => Ordering::Greater,
+                _ => left.compare(&right).expect("values of one kind"),
+            };
+            if *descending { ordering.reverse() } else { ordering }
+        });
+        by_terms.fold(Ordering::Equal, Ordering::then).then(left.cmp(right))
+    });
+    items
+}
+
+#[test]
+fn pages_of_any_size_in_any_order_make_up_the_whole_list() {
+    let case = (world(), filter(), vec(dice(3), 0..4), 1..8_usize);
+    check(120, case, |bench, (world, filter, terms, size)| {
+        world.write(&mut bench.file);
+        let terms: Vec<Term> = terms.iter().map(|dice| term(dice)).collect();
+        let ordering: Vec<&String> = terms.iter().map(|(key, _)| key).collect();
+        let whole = bench.items(json!({"filter": filter.json(), "ordering": ordering}))?;
+        prop_assert_eq!(&whole, &expected_order(&world, &filter, &terms), "{:?}", ordering);
+        let mut pages: Vec<usize> = Vec::new();
+        loop {
+            let page = json!({"filter": filter.json(), "ordering": ordering, "limit": size, "offset": pages.len()});
+            let page = bench.items(page)?;
+            prop_assert!(page.len() <= size);
+            pages.extend(&page);
+            if page.len() < size {
+                break;
+            }
+        }
+        prop_assert_eq!(pages, whole, "{:?} by {}", ordering, size);
+        Ok(())
+    });
+}
+
+/// Any JSON, of words that mean something somewhere.
+fn anything() -> impl Strategy<Value = Value> {
+    const WORDS: [&str; 44] = [
+        "__meta__",
+        "intent",
+        "namespace",
+        "filter",
+        "exclude",
+        "search",
+        "ordering",
+        "limit",
+        "offset",
+        "count",
+        "return",
+        "uniqueObject",
+        "value",
+        "upTo",
+        "retrieve",
+        "create",
+        "update",
+        "deleteOne",
+        "retrieveOne",
+        "p.Item",
+        "p.Tag",
+        "p.None",
+        "__and__",
+        "__or__",
+        "__not__",
+        "id",
+        "pk",
+        "name",
+        "rank",
+        "price",
+        "moment",
+        "owner",
+        "tags",
+        "children__name__iregex",
+        "day__week__in",
+        "tags__ratio__range",
+        "price__isnull",
+        "name__regex",
+        "-tags__name",
+        "owner__items",
+        "",
+        "__",
+        "ß\u{0}",
+        "(?i)[a-z]{9}",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        prop_oneof![Just(0), Just(1), any::<i64>()].prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        proptest::sample::select(&WORDS[..]).prop_map(Value::from),
+        proptest::sample::select(&["1e400", "-0", "2024-02-29", "9999-12-31T23:59:59Z", "12.50", "\u{10ffff}"][..])
+            .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            vec((proptest::sample::select(&WORDS[..]), inner), 0..5)
+                .prop_map(|members| members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+        ]
+    })
+}
+
+#[test]
+fn no_request_is_the_servers_own_fault() {
+    const INTENTS: [&str; 6] = ["retrieve", "retrieveOne", "count", "create", "update", "deleteOne"];
+    const KEYS: [&str; 10] =
+        ["filter", "exclude", "search", "ordering", "limit", "offset", "count", "return", "uniqueObject", "draw"];
+    const FIELDS: [&str; 12] =
+        ["id", "name", "rank", "price", "ratio", "flag", "day", "moment", "owner", "parent", "tags", "children"];
+    let of = |keys: &'static [&'static str]| vec((proptest::sample::select(keys), anything()), 0..4);
+    let case = (proptest::sample::select(&INTENTS[..]), of(&KEYS), of(&FIELDS), any::<bool>());
+    check(600, case, |bench, (intent, meta, fields, first)| {
+        let mut request = json!({"__meta__": {"intent": intent, "namespace": "p.Item"}});
+        request.as_object_mut().unwrap().extend(fields.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        let members = request["__meta__"].as_object_mut().unwrap();
+        members.extend(meta.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        if first {
+            members.insert("uniqueObject".into(), json!({"id": 1}));
+        }
+        let reply = bench.client.jql(&bench.server.key, &request.to_string());
+        prop_assert!(matches!(reply.status, 200 | 400 | 404 | 409), "{}\n{}", request, reply.body);
+        prop_assert_eq!(reply.json()["status"] == "OK", reply.status == 200);
+        Ok(())
+    });
+}
