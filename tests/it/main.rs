@@ -4,3 +4,5 @@
 mod support;
 
 mod envelope;
+mod server;
+mod transport;
