@@ -354,6 +354,21 @@ fn the_log_waits_for_another_process() {
     eventually("the log has all rows", || server.log_rows() == 5);
 }
 
+#[test]
+fn the_end_of_a_server_waits_for_another_process_with_the_log() {
+    let server = Server::start();
+    let holder = hold(&server);
+    for _ in 0..5 {
+        assert_answers(&server);
+    }
+    signal(server.pid(), "TERM");
+    std::thread::sleep(Duration::from_millis(600));
+    holder.execute_batch("COMMIT").unwrap();
+    drop(holder);
+    let (code, folder) = server.stop_by("CONT");
+    assert_eq!((code, log_rows(&folder)), (Some(0), 5));
+}
+
 // -- Stopping -----------------------------------------------------------------------------------
 
 #[test]
@@ -613,7 +628,16 @@ fn many_idle_connections_do_not_hold_up_others() {
 #[ignore = "bug: the crate's pool queues a connection behind an idle one"]
 fn every_one_of_many_connections_made_at_once_is_served() {
     let server = Server::start();
-    let mut clients: Vec<Client> = (0..200).map(|_| client(&server)).collect();
+    let made = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let some: Vec<Client> = (0..50).map(|_| client(&server)).collect();
+                made.lock().unwrap().extend(some);
+            });
+        }
+    });
+    let mut clients = made.into_inner().unwrap();
     for (number, client) in clients.iter_mut().enumerate().rev() {
         client.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let reply = client.try_reply("GET");

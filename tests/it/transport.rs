@@ -567,15 +567,14 @@ fn a_chunk_size_that_is_no_plain_hexadecimal_number_is_refused() {
 }
 
 #[test]
-#[ignore = "bug: the crate reads on behind a chunk size that is too large"]
 fn a_huge_chunk_size_is_refused() {
     let server = Server::start();
     let head = usual(&server);
-    for size in ["ffffffffffffffff", "fffffffffffffffff", "7fffffffffffffff", "100000000"] {
+    for size in ["ffffffffffffffff", "7fffffffffffffff", "100000000"] {
         let mut client = Client::connect(&server.address);
-        let smuggled = making_a_tag(&server, "smuggled");
+        let inside = making_a_tag(&server, "inside");
         client.send(
-            format!("POST /jql HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n{size}\r\n{smuggled}").as_bytes(),
+            format!("POST /jql HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n{size}\r\n{inside}").as_bytes(),
         );
         client.stream().shutdown(Shutdown::Write).unwrap();
         let reply = client.try_reply("POST");
@@ -583,6 +582,20 @@ fn a_huge_chunk_size_is_refused() {
         assert!(refused, "{size}: {reply:?}");
     }
     assert_eq!(tags(&server), 0);
+}
+
+#[test]
+#[ignore = "bug: the crate reads on behind a request that was refused"]
+fn nothing_behind_a_malformed_chunk_is_carried_out() {
+    let server = Server::start();
+    let head = usual(&server);
+    for chunk in ["fffffffffffffffff\r\n", "zz\r\n", "\r\n", "1\r\nab\r\n"] {
+        let hidden = making_a_tag(&server, "smuggled");
+        let head = format!("POST /jql HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n");
+        let statuses = answers(&server, &format!("{head}{chunk}{hidden}"));
+        assert!(matches!(statuses.first(), None | Some(400)), "{chunk:?}: {statuses:?}");
+        assert_eq!(tags(&server), 0, "{chunk:?}: {statuses:?}");
+    }
 }
 
 #[test]
