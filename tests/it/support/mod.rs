@@ -83,6 +83,15 @@ pub fn request(intent: &str, namespace: &str, meta: &Value, beside: &Value) -> V
 /// The published models: `tickets.Category`, `tickets.Tag`, `tickets.Ticket`, `profile.Customer`, `fleet.Vehicle`.
 pub const MODELS: &str = include_str!("../../../examples/models.json");
 
+/// The words that serve on a free port, told as JSON.
+const SERVE: [&str; 4] = ["serve", "--listen", "127.0.0.1:0", "--json"];
+
+/// The number of rows in the usage log of a folder's database.
+#[track_caller]
+pub fn log_rows(folder: &Folder) -> usize {
+    run(folder, &["logs", "--json", "--last", "10000000"]).lines().count()
+}
+
 /// A running server on a database of its own.
 pub struct Server {
     pub folder: Folder,
@@ -110,15 +119,44 @@ impl Server {
     /// A server on the database of a folder, which gets another key that may do everything.
     pub fn on(folder: Folder, words: &[&str]) -> Server {
         let key = run(&folder, &["keys", "create", "--name", "all", "--allow", "*.*:*,system.*:*"]);
-        let mut all = vec!["serve", "--listen", "127.0.0.1:0", "--json"];
-        all.extend(words);
+        let mut command = jqlite(&folder, &[]);
+        command.args(SERVE).args(words);
+        Server::launch(folder, key, command)
+    }
+
+    /// A server with the published models that may have no more than this many descriptors.
+    pub fn limited(descriptors: u32, words: &[&str]) -> Server {
+        let folder = Folder::new();
+        let file = folder.file("models.json", MODELS);
+        run(&folder, &["models", "apply", file.to_str().unwrap()]);
+        let key = run(&folder, &["keys", "create", "--name", "all", "--allow", "*.*:*,system.*:*"]);
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_jqlite")]).args(SERVE).args(words);
+        command.env("JQLITE_DB", folder.path("test.db"));
+        Server::launch(folder, key, command)
+    }
+
+    /// Runs a command that serves, and reads its ready line.
+    fn launch(folder: Folder, key: String, mut command: Command) -> Server {
         let log = std::fs::File::create(folder.path("stderr")).unwrap();
-        let mut child = jqlite(&folder, &all).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {line:?}"));
         let address = ready["url"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
         Server { folder, address, key, child }
+    }
+
+    /// The number of rows in the usage log.
+    #[track_caller]
+    pub fn log_rows(&self) -> usize {
+        log_rows(&self.folder)
+    }
+
+    /// Whether the process is there.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// A key with these permissions.
@@ -230,8 +268,13 @@ impl Server {
     }
 
     /// Asks the server to stop and waits for it; its exit code, and its folder to start another on.
-    pub fn stop(mut self) -> (Option<i32>, Folder) {
-        signal(self.pid(), "TERM");
+    pub fn stop(self) -> (Option<i32>, Folder) {
+        self.stop_by("TERM")
+    }
+
+    /// Sends a signal and waits for the end; the exit code, and the folder.
+    pub fn stop_by(mut self, name: &str) -> (Option<i32>, Folder) {
+        signal(self.pid(), name);
         let code = self.child.wait().unwrap().code();
         (code, std::mem::replace(&mut self.folder, Folder::new()))
     }
@@ -298,6 +341,25 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         Client { stream: BufReader::new(stream) }
+    }
+
+    /// Waits for no answer longer than this.
+    pub fn patience(&self, time: Duration) {
+        self.stream.get_ref().set_read_timeout(Some(time)).unwrap();
+    }
+
+    /// The connection itself.
+    pub fn stream(&self) -> &TcpStream {
+        self.stream.get_ref()
+    }
+
+    /// Whether the server closes the connection before our patience ends.
+    pub fn is_closed(&mut self) -> bool {
+        let mut rest = Vec::new();
+        match self.stream.read_to_end(&mut rest) {
+            Ok(_) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
     }
 
     /// Sends a JQL request.
