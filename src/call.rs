@@ -15,8 +15,7 @@ pub struct Call {
     pub content_type: Option<String>,
     pub origin: Option<String>,
     pub host: Option<String>,
-    /// The body, or why there is none.
-    pub body: Result<Vec<u8>, Problem>,
+    pub body: Vec<u8>,
     /// Bytes of the body.
     pub bytes: u64,
     pub request_id: String,
@@ -46,7 +45,7 @@ impl Call {
             Some(media) if media.eq_ignore_ascii_case("application/json") => {}
             other => return Err(Problem::MediaType { given: other.map(|given| shown(&given)) }),
         }
-        self.body.as_deref().map_err(Clone::clone)
+        Ok(&self.body)
     }
 
     /// Whether a browser asks if a page of one of these origins may send requests.

@@ -61,10 +61,8 @@ pub struct Connection {
 /// A request as it was read.
 pub struct Incoming {
     pub head: Head,
-    /// The body, or why there is none.
+    /// The body, or why the request is refused before anything in it is looked at.
     pub body: Result<Body, Problem>,
-    /// Why the request is refused before anything in it is looked at.
-    pub broken: Option<Problem>,
     /// Whether the connection ends with its answer: as the client asked, or because what follows is not sure
     /// to be a request.
     pub last: bool,
@@ -163,18 +161,10 @@ impl Connection {
     /// Reads the next request. `None` where the client is gone or said nothing for too long.
     pub fn next(&mut self) -> Option<Incoming> {
         if self.buffer.is_empty() {
-            self.read(Instant::now() + self.bounds.idle).ok()?;
+            self.read(Instant::now() + self.bounds.idle).ok()?; // nothing was begun, so nothing is answered
         }
         let started = Instant::now();
-        let refused = |broken| {
-            Some(Incoming {
-                head: Head::default(),
-                body: Err(Problem::TooSlow),
-                broken: Some(broken),
-                last: true,
-                started,
-            })
-        };
+        let refused = |problem| Some(Incoming { head: Head::default(), body: Err(problem), last: true, started });
         let deadline = started + HEAD_TIMEOUT.min(self.bounds.idle);
         let end = loop {
             match end_of_head(&self.buffer) {
@@ -193,17 +183,11 @@ impl Connection {
             Err(what) => return refused(Problem::BadHttp { what }),
         };
         self.buffer.drain(..end);
-        let (body, broken) = match framing(&head) {
-            Ok(framing) => (self.body(&head, &framing), None),
-            Err(problem) => (Err(problem.clone()), Some(problem)),
-        };
-        if matches!(body, Err(Problem::BadHttp { what: CUT_SHORT })) {
-            return None;
-        }
+        let body = framing(&head).and_then(|framing| self.body(&head, &framing));
         let asked_to_end =
             if head.is_1_0 { !head.lists("connection", "keep-alive") } else { head.lists("connection", "close") };
         let last = asked_to_end || body.is_err();
-        Some(Incoming { head, body, broken, last, started })
+        Some(Incoming { head, body, last, started })
     }
 
     fn body(&mut self, head: &Head, framing: &Framing) -> Result<Body, Problem> {
@@ -289,9 +273,9 @@ impl Connection {
         }
     }
 
-    /// Reads what is there, waiting for it until the deadline.
+    /// Reads what is there, waiting for it until the deadline, and never longer than a connection may say nothing.
     fn read(&mut self, deadline: Instant) -> Result<(), Cut> {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(Instant::now()).min(self.bounds.idle);
         if left.is_zero() {
             return Err(Cut::Slow);
         }

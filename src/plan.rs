@@ -196,8 +196,9 @@ pub const DEFAULT_LIMIT: u64 = 100;
 pub const FILTER_LEVELS: u64 = 32;
 /// Relations behind each other, in a path or nested.
 pub const RELATION_LEVELS: u64 = 8;
-/// Records of references nested in one request: SQLite joins at most 64 tables.
-pub const MOST_REFERENCES: u64 = 60;
+/// Records of references nested in one request: SQLite joins at most 64 tables, two of
+/// which may be the list's own.
+pub const MOST_REFERENCES: u64 = 62;
 /// Fields asked for, written, ordered by and compared, all together.
 pub const MOST_TERMS: u64 = 500;
 /// Values of one `in`.

@@ -191,7 +191,10 @@ fn converse(state: &Arc<State>, mut connection: Connection) {
     while let Some(mut incoming) = connection.next() {
         let busy = Busy::new(state);
         let mut call = state.call(&incoming, &connection);
-        take_body(&mut call, &mut incoming);
+        if let Ok(body) = &mut incoming.body {
+            call.bytes = body.bytes.len() as u64;
+            call.body = std::mem::take(&mut body.bytes); // it stays counted among those that are held
+        }
         let (reply, entry) = handle::answer(&state.app, &call);
         let last = incoming.last || state.app.stopping.load(Ordering::SeqCst);
         let headers = headers(state, &call, &reply);
@@ -207,15 +210,6 @@ fn converse(state: &Arc<State>, mut connection: Connection) {
             return connection.end();
         }
     }
-}
-
-/// Hands the body over, while it stays counted among those that are held.
-fn take_body(call: &mut Call, incoming: &mut Incoming) {
-    call.body = match &mut incoming.body {
-        Ok(body) => Ok(std::mem::take(&mut body.bytes)),
-        Err(problem) => Err(problem.clone()),
-    };
-    call.bytes = call.body.as_ref().map_or(0, Vec::len) as u64;
 }
 
 /// Counts a request for as long as it is in flight.
@@ -262,12 +256,12 @@ impl State {
         Call {
             method: head.method.clone(),
             path: path.to_owned(),
-            broken: incoming.broken.clone().or(key_in_url),
+            broken: incoming.body.as_ref().err().cloned().or(key_in_url),
             key: head.one("authorization").and_then(auth::bearer),
             content_type: head.one("content-type").map(str::to_owned),
             origin: head.all("origin").next().map(|_| head.one("origin").unwrap_or_default().to_owned()),
             host: head.one("host").map(str::to_owned),
-            body: Ok(Vec::new()),
+            body: Vec::new(),
             bytes: 0,
             request_id: self.request_id(head),
             remote_addr: Some(connection.remote.ip().to_string()),

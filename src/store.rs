@@ -97,7 +97,8 @@ impl Store {
             catalogue: Mutex::default(),
         };
         let describe = |failure: Failure| format!("cannot open {}: {failure}", store.location);
-        store.install(&store.connect().map_err(describe)?)?;
+        let first = store.connect().map_err(describe)?;
+        store.install(&first)?;
         drop(store.writer().map_err(describe)?); // from now on it has a write-ahead log
         // A database in memory lives as long as a connection to it, and the pool keeps one.
         drop(store.reader().map_err(describe)?);

@@ -77,7 +77,10 @@ fn new_secret_file(path: &Path) -> Result<std::fs::File, Failed> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| format!("cannot make {}: {error}", path.display()))
+    options.open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => format!("{} is there already", path.display()),
+        _ => format!("cannot make {}: {error}", path.display()),
+    })
 }
 
 pub fn run(database: &Database, command: KeysCommand) -> Result<(), Failed> {

@@ -239,7 +239,6 @@ fn a_key_goes_to_a_new_file_of_its_owner_alone() {
 }
 
 #[test]
-#[ignore = "bug: a key is made, and active, though the file for it cannot be"]
 fn no_key_is_made_where_its_file_cannot_be() {
     let folder = Folder::new();
     run(&folder, &["bootstrap"]);
@@ -254,7 +253,15 @@ fn no_key_is_made_where_its_file_cannot_be() {
 #[test]
 fn a_name_cannot_paint_on_the_terminal() {
     let folder = Folder::new();
-    run(&folder, &["bootstrap", "--name", "a\u{1b}[2J\nb"]);
+    for name in ["a\u{1b}[2Jb", "a\nb", "", " "] {
+        fails(&folder, &["bootstrap", "--name", name], 2);
+    }
+    run(&folder, &["bootstrap"]);
+    // Another tool may write what it likes into the file.
+    let connection = rusqlite::Connection::open(folder.path("test.db")).unwrap();
+    connection
+        .execute_batch("UPDATE \"system.ApiKey\" SET \"name\" = 'a' || char(27) || '[2J' || char(10) || 'b'")
+        .unwrap();
     let shown = run(&folder, &["keys", "list"]) + &fails(&folder, &["bootstrap"], 1);
     assert!(!shown.contains('\u{1b}'), "{shown}");
     assert_eq!(names(&folder), ["a\u{1b}[2J\nb"]);
@@ -331,7 +338,6 @@ fn whatever_is_no_key_fails_alike() {
 }
 
 #[test]
-#[ignore = "bug: a header that is not ASCII ends the connection without an answer"]
 fn a_key_that_is_not_ascii_fails_alike() {
     let server = Server::start();
     for wrong in [b"Bearer \xff\xfe".as_slice(), "Bearer jql_é".as_bytes(), b"Bearer \x80"] {
@@ -381,7 +387,6 @@ fn a_class_that_is_not_served_is_a_401_for_any_key() {
 }
 
 #[test]
-#[ignore = "bug: a key that lacks the permission too is told that, a 403"]
 fn a_class_that_is_not_served_comes_before_permissions() {
     let server = Server::start();
     let body = request("count", "tickets.Ticket", &json!({"authenticationClass": "session"}), &json!({}));
@@ -406,8 +411,8 @@ fn an_ended_key_fails_on_the_next_request_of_the_same_connection() {
         match name {
             "revoked" => drop(run(&server.folder, &["keys", "revoke", name])),
             "deleted" => drop(run(&server.folder, &["keys", "delete", name])),
-            "expired" => drop(server.sqlite(expire)),
-            _ => drop(server.sqlite(disable)),
+            "expired" => server.change(expire),
+            _ => server.change(disable),
         }
         let reply = client.jql(&key, &count());
         let body = told.map_or(FAILED.to_owned(), |told| FAILED.replace("Authentication failed", told));
@@ -427,7 +432,7 @@ fn changed_permissions_act_on_the_next_request_of_the_same_connection() {
     let mut client = Client::connect(&server.address);
     for (permissions, status) in [("tickets.Ticket:read", 200), ("tickets.Tag:read", 403), ("", 403), ("*.*:read", 200)]
     {
-        server.sqlite(&format!(
+        server.change(&format!(
             "UPDATE \"system.ApiKey\" SET \"permissions\" = '{permissions}' WHERE \"id\" =
              (SELECT \"api_key\" FROM \"system.ApiKeySecret\" WHERE \"public_id\" = '{}')",
             public_id(&key)
@@ -520,7 +525,6 @@ fn a_secret_that_was_sent_is_nowhere_afterwards() {
 }
 
 #[test]
-#[ignore = "bug: a key sent as X-Request-Id is kept in the usage log"]
 fn a_secret_sent_as_the_id_of_a_request_is_nowhere_afterwards() {
     let server = Server::start();
     let key = server.key.clone();
@@ -708,7 +712,6 @@ fn what_a_deleted_key_did_stays_in_the_log() {
 }
 
 #[test]
-#[ignore = "bug: the log cannot be asked for a key that was deleted"]
 fn the_log_of_a_deleted_key_can_be_asked_for() {
     let server = Server::start();
     let key = server.key_for("tickets.Ticket:read");

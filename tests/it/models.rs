@@ -372,7 +372,6 @@ fn losses_are_counted_and_need_to_be_allowed() {
 }
 
 #[test]
-#[ignore = "bug: a refs field that gets another target loses the index of its link table"]
 fn another_type_of_id_is_another_model() {
     let models = |id: &str| {
         json!({"a.B": {"id": {"type": id}, "fields": {"name": {"type": "string"},
@@ -395,7 +394,6 @@ fn another_type_of_id_is_another_model() {
 }
 
 #[test]
-#[ignore = "bug: a refs field that gets another target loses the index of its link table"]
 fn a_refs_field_may_be_turned_to_another_model() {
     let models = |to: &str| {
         json!({"a.B": {"fields": {"others": {"type": "refs", "to": to, "related_name": "bs"}}},
@@ -411,7 +409,6 @@ fn a_refs_field_may_be_turned_to_another_model() {
 }
 
 #[test]
-#[ignore = "bug: a view or trigger that another tool made stands against every rebuild of the table it reads"]
 fn views_and_triggers_of_another_tool_outlive_a_rebuild() {
     let mut models = json!({"a.B": {"fields": {"name": {"type": "string"}}}, "a.C": {"fields": {}}});
     let folder = database(

@@ -153,7 +153,6 @@ fn connection_close_ends_the_connection_after_the_answer() {
 }
 
 #[test]
-#[ignore = "bug: the crate reads on after our Connection: close"]
 fn a_refusal_that_says_close_closes_the_connection() {
     let server = Server::start();
     let mut client = Client::connect(&server.address);
@@ -311,7 +310,6 @@ fn a_body_cut_short_makes_no_record() {
 }
 
 #[test]
-#[ignore = "bug: the crate takes a chunk that is cut short for the end of the body"]
 fn a_chunked_body_cut_short_makes_no_record() {
     let server = Server::start();
     let body = tag("cut");
@@ -408,8 +406,11 @@ fn an_empty_content_length_is_refused() {
 }
 
 #[test]
-fn a_content_length_beyond_64_bits_is_refused() {
-    assert_headers_refused("Content-Length: 99999999999999999999999999\r\n");
+fn a_content_length_beyond_64_bits_is_too_large() {
+    let server = Server::start();
+    let head = format!("{}Content-Length: 99999999999999999999999999\r\n", usual(&server));
+    assert_eq!(Client::connect(&server.address).request("POST", "/jql", &head, "").status, 413);
+    assert_eq!(tags(&server), 0);
 }
 
 #[test]
@@ -425,7 +426,6 @@ fn two_transfer_encodings_are_refused() {
 }
 
 #[test]
-#[ignore = "bug: the crate trims a folded line and takes it for a header of its own"]
 fn a_folded_header_is_refused() {
     assert_headers_refused("X-Long: a\r\n b\r\n");
     assert_headers_refused("X-Long: a\r\n X-More: b\r\n");
@@ -448,13 +448,11 @@ fn a_control_character_in_a_header_is_refused() {
 }
 
 #[test]
-#[ignore = "bug: DEL in the value of a header is let through"]
 fn del_in_a_header_is_refused() {
     assert_headers_refused("X-One: a\x7fb\r\n");
 }
 
 #[test]
-#[ignore = "bug: the names of headers are only looked at for spaces"]
 fn a_control_character_in_the_name_of_a_header_is_refused() {
     for character in ['\0', '\x01', '\x1b', '\x7f'] {
         assert_headers_refused(&format!("X-One{character}: ab\r\n"));
@@ -468,21 +466,22 @@ fn a_space_in_the_name_of_a_header_is_refused() {
 }
 
 #[test]
-#[ignore = "bug: the crate trims white space before the name of a header"]
 fn white_space_before_the_name_of_a_header_is_refused() {
     assert_headers_refused("\x0bX-One: a\r\n");
 }
 
 #[test]
-#[ignore = "bug: a header with an empty name is let through"]
 fn a_header_without_a_name_or_a_colon_is_refused() {
     assert_headers_refused(": a\r\n");
     assert_headers_refused("X-One\r\n");
 }
 
 #[test]
-fn a_header_that_is_not_ascii_is_refused() {
-    assert_headers_refused("X-One: \u{e9}\r\n");
+fn a_header_that_nobody_asked_for_may_hold_what_rfc_9110_lets_it() {
+    let server = Server::start();
+    let reply = Client::connect(&server.address).request("GET", "/healthz", "X-One: \u{e9}\r\n", "");
+    assert_eq!(reply.status, 200);
+    assert_headers_refused("X-\u{e9}: one\r\n");
 }
 
 #[test]
@@ -493,7 +492,6 @@ fn a_target_that_is_not_a_path_is_refused() {
 }
 
 #[test]
-#[ignore = "bug: the crate ignores what follows the version"]
 fn words_after_the_version_are_refused() {
     assert_refused("POST /jql HTTP/1.1 HTTP/1.1", "");
 }
@@ -511,19 +509,16 @@ fn two_hosts_are_refused() {
 }
 
 #[test]
-#[ignore = "bug: the crate reads on behind a request that was refused"]
 fn nothing_behind_two_content_lengths_is_carried_out() {
     assert_ends_the_connection("POST /jql HTTP/1.1", "Content-Length: 0\r\nContent-Length: LENGTH\r\n");
 }
 
 #[test]
-#[ignore = "bug: the crate reads on behind a request that was refused"]
 fn nothing_behind_a_length_beside_chunked_is_carried_out() {
     assert_ends_the_connection("POST /jql HTTP/1.1", "Content-Length: LENGTH\r\nTransfer-Encoding: chunked\r\n");
 }
 
 #[test]
-#[ignore = "bug: the crate reads on behind a request that was refused"]
 fn nothing_behind_an_unknown_length_is_carried_out() {
     for headers in [
         "Content-Length: +LENGTH0000000000000000000000\r\n",
@@ -538,7 +533,6 @@ fn nothing_behind_an_unknown_length_is_carried_out() {
 }
 
 #[test]
-#[ignore = "bug: the crate reads on behind a request that was refused"]
 fn nothing_behind_another_refusal_of_http_is_carried_out() {
     let headers = "Content-Length: 0\r\n";
     assert_ends_the_connection("POST http://localhost/jql HTTP/1.1", headers);
@@ -548,7 +542,6 @@ fn nothing_behind_another_refusal_of_http_is_carried_out() {
 }
 
 #[test]
-#[ignore = "bug: the crate reads a chunk size of +4b as 4b"]
 fn a_chunk_size_that_is_no_plain_hexadecimal_number_is_refused() {
     let server = Server::start();
     let head = usual(&server);
@@ -585,7 +578,6 @@ fn a_huge_chunk_size_is_refused() {
 }
 
 #[test]
-#[ignore = "bug: the crate reads on behind a request that was refused"]
 fn nothing_behind_a_malformed_chunk_is_carried_out() {
     let server = Server::start();
     let head = usual(&server);
@@ -599,7 +591,6 @@ fn nothing_behind_a_malformed_chunk_is_carried_out() {
 }
 
 #[test]
-#[ignore = "bug: the crate allocates what is left of the body when the request is dropped: the process aborts"]
 fn a_huge_content_length_does_not_end_the_server() {
     let mut server = Server::start();
     let head = usual(&server);
@@ -616,7 +607,6 @@ fn a_huge_content_length_does_not_end_the_server() {
 }
 
 #[test]
-#[ignore = "bug: the crate bounds no header line, so memory grows with it"]
 fn a_header_without_end_is_refused() {
     let server = Server::start();
     let mut client = Client::connect(&server.address);
@@ -631,7 +621,6 @@ fn a_header_without_end_is_refused() {
 }
 
 #[test]
-#[ignore = "bug: the crate bounds no number of headers"]
 fn headers_without_end_are_refused() {
     let server = Server::start();
     let mut client = Client::connect(&server.address);
@@ -661,7 +650,6 @@ fn what_is_not_http_is_refused_and_the_server_goes_on() {
 }
 
 #[test]
-#[ignore = "bug: the crate answers these itself, without an envelope"]
 fn a_refusal_of_the_request_line_comes_in_the_envelope() {
     let server = Server::start();
     for bytes in ["GET\r\n\r\n", "GET /healthz HTTP/9.9\r\n\r\n", "GET /healthz HTTP/1.1\r\nX One: a\r\n\r\n"] {
@@ -674,13 +662,12 @@ fn a_refusal_of_the_request_line_comes_in_the_envelope() {
 }
 
 #[test]
-#[ignore = "bug: the crate blocks on its own answer to HTTP/2.0, for good"]
 fn a_version_of_http_that_is_not_served_is_refused() {
     let server = Server::start();
     let mut client = Client::connect(&server.address);
     client.patience(Duration::from_secs(5));
     client.send(b"GET /healthz HTTP/2.0\r\nHost: localhost\r\n\r\n");
-    assert_eq!(client.try_reply("GET").map(|reply| reply.status), Some(505));
+    assert_eq!(client.try_reply("GET").map(|reply| reply.status), Some(400));
     assert_eq!(tags(&server), 0);
 }
 
@@ -748,7 +735,6 @@ fn a_preflight_of_a_named_origin_is_answered() {
 }
 
 #[test]
-#[ignore = "bug: Idempotency-Key is not among the headers that a page may send"]
 fn a_preflight_may_ask_for_idempotency_keys() {
     let server = Server::with(MODELS, &["--cors-origin", "https://app.example.com"]);
     let reply = Client::connect(&server.address).request("OPTIONS", "/jql", "Origin: https://app.example.com\r\n", "");

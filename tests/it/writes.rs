@@ -139,7 +139,6 @@ fn what_a_type_cannot_take_is_refused_by_name_type_and_value() {
 }
 
 #[test]
-#[ignore = "bug: moments of the last 26 hours of the year 9999 are refused"]
 fn moments_reach_to_the_end_of_the_year_9999() {
     let server = Server::with(EVERY_TYPE, &[]);
     for (given, stored) in [

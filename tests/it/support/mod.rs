@@ -162,7 +162,8 @@ impl Server {
     /// A key with these permissions.
     #[track_caller]
     pub fn key_for(&self, permissions: &str) -> String {
-        run(&self.folder, &["keys", "create", "--name", permissions, "--allow", permissions])
+        let name = if permissions.is_empty() { "none" } else { permissions };
+        run(&self.folder, &["keys", "create", "--name", name, "--allow", permissions])
     }
 
     /// Sends a JQL request with the key that may do everything.
@@ -197,7 +198,8 @@ impl Server {
         let tables = self.rows(r#"SELECT "name" FROM "sqlite_schema" WHERE "type" = 'table' ORDER BY "name""#);
         let mut out = String::new();
         for table in tables.lines().filter(|table| *table != "system.UsageLog") {
-            let columns = if table == "system.ApiKey" { r#""id", "name", "permissions", "expires", "revoked""# } else { "*" };
+            let columns =
+                if table == "system.ApiKey" { r#""id", "name", "permissions", "expires", "revoked""# } else { "*" };
             out.push_str(&format!("{table}\n{}", self.rows(&format!(r#"SELECT {columns} FROM "{table}""#))));
         }
         out
@@ -217,6 +219,12 @@ impl Server {
             Ok((0..width).map(cell).collect::<Vec<_>>().join("|"))
         };
         statement.query_map([], row).unwrap().map(|row| row.unwrap() + "\n").collect()
+    }
+
+    /// Changes the database behind the server's back.
+    #[track_caller]
+    pub fn change(&self, statements: &str) {
+        rusqlite::Connection::open(self.folder.path("test.db")).unwrap().execute_batch(statements).unwrap();
     }
 
     /// The usage log, the oldest entry first; `words` narrow it.
