@@ -86,7 +86,7 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<Outcome, Errors> {
             let filtered = match count {
                 Count::None => None,
                 _ => {
-                    let found = session.number(&compile::count(&table, &select.condition, up_to))?;
+                    let found = session.total(&compile::count(&table, &select.condition, up_to))?;
                     let count = u64::try_from(found).unwrap_or(0);
                     Some(Filtered { count, at_least: up_to == Some(count) })
                 }
@@ -101,7 +101,7 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<Outcome, Errors> {
             Ok(Outcome::One(loaded))
         }
         Work::Count { condition } => {
-            let count = session.number(&compile::count(&table, condition, None))?;
+            let count = session.total(&compile::count(&table, condition, None))?;
             Ok(Outcome::Count(u64::try_from(count).unwrap_or(0)))
         }
         Work::Create(write) => create(session, &plan.model, &table, write),

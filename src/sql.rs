@@ -6,7 +6,7 @@
 use crate::value::Scalar;
 
 /// One statement, ready to be run.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Statement {
     pub text: String,
     pub parameters: Vec<Scalar>,

@@ -13,7 +13,8 @@ use crate::value::Scalar;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OpenFlags, ToSql, ffi};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -132,7 +133,11 @@ impl Store {
     }
 
     fn new_reader(&self) -> Result<Reader<'_>, Failure> {
-        let session = self.connect().and_then(|session| session.pragmas(&["PRAGMA query_only = ON"]).map(|()| session));
+        let session = self.connect().and_then(|mut session| {
+            session.pragmas(&["PRAGMA query_only = ON"])?;
+            session.only_reads = true;
+            Ok(session)
+        });
         match session {
             Ok(session) => Ok(Reader { store: self, session: Some(session) }),
             Err(failure) => {
@@ -292,7 +297,20 @@ pub struct Session {
     /// When the running statement is stopped, in milliseconds after `started`.
     deadline: Arc<AtomicU64>,
     timeout: Duration,
+    only_reads: bool,
+    totals: RefCell<Totals>,
 }
+
+/// Totals that were counted since the database last changed.
+#[derive(Default)]
+struct Totals {
+    /// SQLite's own mark: another one whenever any other connection, of whatever process, has committed.
+    data_version: i64,
+    counted: HashMap<Statement, i64>,
+}
+
+/// Totals remembered, a session.
+const MOST_TOTALS: usize = 256;
 
 /// The rows of one statement, cell after cell.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -392,7 +410,15 @@ impl Session {
         let shared = deadline.clone();
         let expired = move || millis(started.elapsed()) > shared.load(Ordering::Relaxed);
         connection.progress_handler(10_000, Some(expired))?;
-        Ok(Session { connection, queries: Cell::new(0), started, deadline, timeout })
+        Ok(Session {
+            connection,
+            queries: Cell::new(0),
+            started,
+            deadline,
+            timeout,
+            only_reads: false,
+            totals: RefCell::default(),
+        })
     }
 
     fn pragmas(&self, statements: &[&str]) -> Result<(), Failure> {
@@ -444,6 +470,28 @@ impl Session {
             Some(Scalar::Integer(number)) => Ok(*number),
             _ => Ok(0),
         }
+    }
+
+    /// As [`Self::number`], for a total, which takes time with the records it counts: a reader remembers it
+    /// until anything in the database changes. Within [`Self::reading`], so that the mark and the total are
+    /// of one moment.
+    pub fn total(&self, statement: &Statement) -> Result<i64, Failure> {
+        if !self.only_reads {
+            return self.number(statement); // the mark does not tell of its own writes
+        }
+        let version: i64 = self.connection.prepare_cached("PRAGMA data_version")?.query_one([], |row| row.get(0))?;
+        let mut totals = self.totals.borrow_mut();
+        if totals.data_version != version || totals.counted.len() >= MOST_TOTALS {
+            totals.counted.clear();
+            totals.data_version = version;
+        }
+        if let Some(total) = totals.counted.get(statement) {
+            self.queries.set(self.queries.get() + 1); // it counts as the statement that it stands for
+            return Ok(*total);
+        }
+        let total = self.number(statement)?;
+        totals.counted.insert(statement.clone(), total);
+        Ok(total)
     }
 
     /// Runs a statement that gives no rows; the number of records it changed.

@@ -18,6 +18,20 @@ pub enum Scalar {
     Text(String),
 }
 
+/// No NaN is ever stored or compared with, so equality is what it should be.
+impl Eq for Scalar {}
+
+impl std::hash::Hash for Scalar {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        match self {
+            Scalar::Null => 0.hash(state),
+            Scalar::Integer(number) => number.hash(state),
+            Scalar::Real(number) => number.to_bits().hash(state),
+            Scalar::Text(text) => text.hash(state),
+        }
+    }
+}
+
 impl std::fmt::Display for Scalar {
     /// As an error shows it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

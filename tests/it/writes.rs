@@ -700,3 +700,26 @@ fn what_was_acknowledged_outlives_a_kill() {
     let next = server.create("tickets.Tag", &json!({"name": "next"})).as_u64().unwrap();
     assert!(stored.keys().all(|id| *id < next));
 }
+
+/// Totals are remembered between requests; whoever commits, the next one is fresh.
+#[test]
+fn a_total_is_never_older_than_the_last_commit() {
+    let server = Server::start();
+    let mut client = Client::connect(&server.address);
+    let page =
+        json!({"__meta__": {"intent": "retrieve", "namespace": "tickets.Tag", "limit": 1}, "id": null}).to_string();
+    let create =
+        |name: &str| json!({"__meta__": {"intent": "create", "namespace": "tickets.Tag"}, "name": name}).to_string();
+    let other_tool = rusqlite::Connection::open(server.folder.path("test.db")).unwrap();
+    for round in 0..30 {
+        let name = format!("tag {round}");
+        match round % 3 {
+            0 => assert_eq!(Client::connect(&server.address).jql(&server.key, &create(&name)).status, 200),
+            1 => drop(run(&server.folder, &["query", server.folder.file("request", &create(&name)).to_str().unwrap()])),
+            _ => drop(other_tool.execute(r#"INSERT INTO "tickets.Tag" ("name") VALUES (?1)"#, [&name]).unwrap()),
+        }
+        for _ in 0..2 {
+            assert_eq!(client.jql(&server.key, &page).json()["extras"]["filtered"], round + 1);
+        }
+    }
+}
