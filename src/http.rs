@@ -114,16 +114,19 @@ impl Body {
         Body { bytes: Vec::new(), counted: 0, bounds: bounds.clone() }
     }
 
-    /// Makes room for more bytes.
-    fn reserve(&mut self, more: usize) -> Result<(), Problem> {
-        if self.bytes.len() + more > self.bounds.max_body {
-            return Err(Problem::BodyTooLarge { limit: self.bounds.max_body });
-        }
-        self.counted += more;
-        if self.bounds.held.fetch_add(more, Ordering::Relaxed) + more > MOST_HELD {
+    /// Whether so many more bytes may come.
+    fn admit(&self, more: usize) -> Result<(), Problem> {
+        let fits = more <= self.bounds.max_body.saturating_sub(self.bytes.len());
+        if fits { Ok(()) } else { Err(Problem::BodyTooLarge { limit: self.bounds.max_body }) }
+    }
+
+    /// Adds bytes that came, and counts them.
+    fn extend(&mut self, bytes: impl Iterator<Item = u8>, count: usize) -> Result<(), Problem> {
+        self.counted += count;
+        if self.bounds.held.fetch_add(count, Ordering::Relaxed) + count > MOST_HELD {
             return Err(Problem::Overloaded);
         }
-        self.bytes.reserve(more);
+        self.bytes.extend(bytes);
         Ok(())
     }
 }
@@ -193,7 +196,7 @@ impl Connection {
     fn body(&mut self, head: &Head, framing: &Framing) -> Result<Body, Problem> {
         let mut body = Body::empty(&self.bounds);
         if let Framing::Length(length) = framing {
-            body.reserve(*length)?;
+            body.admit(*length)?;
         }
         if !matches!(framing, Framing::None | Framing::Length(0)) && head.all("expect").next().is_some() {
             // Everything that can be said before the body came is said, so the client may send it.
@@ -208,12 +211,12 @@ impl Connection {
         Ok(body)
     }
 
-    /// Moves so many bytes into a body that has room for them.
+    /// Moves so many bytes into a body.
     fn exactly(&mut self, length: usize, body: &mut Body, deadline: Instant) -> Result<(), Problem> {
         let mut missing = length;
         loop {
             let count = missing.min(self.buffer.len());
-            body.bytes.extend(self.buffer.drain(..count));
+            body.extend(self.buffer.drain(..count), count)?;
             missing -= count;
             if missing == 0 {
                 return Ok(());
@@ -234,7 +237,7 @@ impl Connection {
                 None => return Err(Problem::BadHttp { what: "a chunk's size that is no plain hexadecimal number" }),
                 Some(0) => break,
                 Some(size) => {
-                    body.reserve(size)?;
+                    body.admit(size)?;
                     self.exactly(size, body, deadline)?;
                 }
             }
