@@ -29,8 +29,22 @@ fn blocks(text: &str) -> Vec<Block> {
     blocks
 }
 
+/// The tour needs a shell and curl. The gate has both; a machine without them is told so.
+fn can_run_the_tour() -> bool {
+    let missing: Vec<&str> =
+        ["bash", "curl"].into_iter().filter(|tool| Command::new(tool).arg("--version").output().is_err()).collect();
+    assert!(missing.is_empty() || std::env::var_os("CI").is_none(), "{missing:?} must be there");
+    if !missing.is_empty() {
+        eprintln!("skipped: there is no {}", missing.join(" and no "));
+    }
+    missing.is_empty()
+}
+
 #[test]
 fn the_tour_does_what_it_says() {
+    if !can_run_the_tour() {
+        return;
+    }
     let tour = README.split("## A tour").nth(1).unwrap().split("## More").next().unwrap();
     let blocks = blocks(tour);
     assert!(blocks.len() > 12 && blocks.iter().filter(|block| block.output.is_some()).count() > 9);
