@@ -8,11 +8,11 @@ use crate::auth::{self, KeyText};
 use crate::cli::ServeArgs;
 use crate::config;
 use crate::handle::App;
-use crate::json::Json;
+use crate::json::{Json, Object};
 use crate::plan::Limits;
 use crate::server::{self, Settings};
-use crate::store::{Location, Missing, Store};
-use crate::terminal::{Failed, print_line};
+use crate::store::{Failure, Location, Missing, Session, Store};
+use crate::terminal::{Failed, plain, print_line};
 use crate::value::time;
 use crate::writer::Writer;
 use std::path::Path;
@@ -33,21 +33,29 @@ pub fn serve(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
         eprintln!("there is no usable key yet; `jqlite bootstrap` makes the first");
     }
     start(store, args, |url, store| {
-        if database.json {
-            let members = vec![
-                ("url".to_owned(), Json::String(url.to_owned())),
-                ("db".to_owned(), Json::String(store.location().to_string())),
-                ("pid".to_owned(), Json::Integer(i64::from(std::process::id()))),
-            ];
-            Json::Object(members).to_string()
-        } else {
-            format!("serving {} at {url}", store.location())
-        }
+        Ok(match database.json {
+            true => Json::Object(whereabouts(url, store)).to_string(),
+            false => format!("serving {} at {url}", store.location()),
+        })
     })
 }
 
-/// Serves until it is told to stop. `ready` makes what is printed when requests are accepted.
-fn start(store: Store, args: &ServeArgs, ready: impl FnOnce(&str, &Store) -> String) -> Result<(), Failed> {
+/// Where a server is, for scripts.
+fn whereabouts(url: &str, store: &Store) -> Object {
+    vec![
+        ("url".to_owned(), Json::String(url.to_owned())),
+        ("db".to_owned(), Json::String(store.location().to_string())),
+        ("pid".to_owned(), Json::Integer(i64::from(std::process::id()))),
+    ]
+}
+
+/// Serves until it is told to stop. `ready` makes what is printed when requests are accepted; it is called
+/// once the address is ours.
+fn start(
+    store: Store,
+    args: &ServeArgs,
+    ready: impl FnOnce(&str, &Store) -> Result<String, Failed>,
+) -> Result<(), Failed> {
     warn_of_readers(store.location());
     let settings =
         Settings { max_body: args.max_body, idle_timeout: args.idle_timeout, max_connections: args.max_connections };
@@ -55,7 +63,7 @@ fn start(store: Store, args: &ServeArgs, ready: impl FnOnce(&str, &Store) -> Str
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let writer = store.writer().map_err(described)?;
     let writer = Writer::start(writer, args.log_retention).map_err(|error| error.to_string())?;
-    let line = ready(&format!("http://{address}"), &store);
+    let line = ready(&format!("http://{address}"), &store)?;
     let mut jql_paths = vec!["/jql".to_owned()];
     jql_paths.extend(args.jql_path.clone());
     let app = Arc::new(App {
@@ -88,47 +96,62 @@ const QUICKSTART_KEY: &str = "quickstart";
 
 pub fn quickstart(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
     let store = Store::open(database.location(config::QUICKSTART)?, Missing::Create, args.query_timeout)?;
-    let key = prepare_quickstart(&store, args.models.as_deref())?;
+    let session = store.writer().map_err(described)?;
+    session.unlimited();
+    refuse_database_in_use(&store, &session)?;
+    match &args.models {
+        Some(file) => apply_file(&store, file, false, false)?,
+        None => make_examples(&store, &session)?,
+    }
     start(store, args, |url, store| {
+        let key = session.writing(|| replace_key(&session)).map_err(described)?;
         if database.json {
-            let members = vec![
-                ("url".to_owned(), Json::String(url.to_owned())),
-                ("db".to_owned(), Json::String(store.location().to_string())),
-                ("pid".to_owned(), Json::Integer(i64::from(std::process::id()))),
-                ("key".to_owned(), key.reveal().into()),
-            ];
-            return Json::Object(members).to_string();
+            let mut members = whereabouts(url, store);
+            members.push(("key".to_owned(), key.reveal().into()));
+            return Ok(Json::Object(members).to_string());
         }
         eprintln!("serving {} at {url}; Ctrl-C stops it\n\nPaste this into another terminal:\n", store.location());
-        curl_line(url, &key)
+        Ok(curl_line(url, &key))
     })
 }
 
-/// Models, a few records and a key.
-fn prepare_quickstart(store: &Store, models: Option<&Path>) -> Result<KeyText, Failed> {
-    let session = store.writer().map_err(described)?;
-    session.unlimited();
-    let catalogue = store.catalogue(&session).map_err(described)?;
-    if let Some(file) = models {
-        apply_file(store, file, false, false)?;
-    } else if catalogue.version == 0 {
-        let definition = Json::parse(EXAMPLE_MODELS.as_bytes()).map_err(|error| error.to_string())?;
-        apply::apply(&session, &catalogue, &definition, false)
-            .map_err(|refused| explain(&refused, Path::new("models.json")))?;
-        for line in EXAMPLE_RECORDS.lines() {
-            let (reply, _) = as_operator(store, &session, line.as_bytes());
-            if reply.status != 200 {
-                return Err(String::from_utf8_lossy(&reply.body).into_owned());
-            }
+/// A database that somebody works with is not to get a key that may do everything by the way.
+fn refuse_database_in_use(store: &Store, session: &Session) -> Result<(), Failed> {
+    let keys = auth::list(session).map_err(described)?;
+    match keys.iter().find(|key| key.name != QUICKSTART_KEY) {
+        Some(key) => Err(format!(
+            "{} has keys of its own, \"{}\" among them; `jqlite serve` serves it",
+            store.location(),
+            plain(&key.name)
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The example models, and a few records where they are new.
+fn make_examples(store: &Store, session: &Session) -> Result<(), Failed> {
+    let catalogue = store.catalogue(session).map_err(described)?;
+    if catalogue.version > 0 {
+        return Ok(());
+    }
+    let definition = Json::parse(EXAMPLE_MODELS.as_bytes()).map_err(|error| error.to_string())?;
+    apply::apply(session, &catalogue, &definition, false)
+        .map_err(|refused| explain(&refused, Path::new("models.json")))?;
+    for line in EXAMPLE_RECORDS.lines() {
+        let (reply, _) = as_operator(store, session, line.as_bytes());
+        if reply.status != 200 {
+            return Err(String::from_utf8_lossy(&reply.body).into_owned());
         }
     }
-    let make = || {
-        for key in auth::list(&session)?.iter().filter(|key| key.name == QUICKSTART_KEY) {
-            auth::delete(&session, key)?;
-        }
-        auth::create(&session, QUICKSTART_KEY, &everything(), None)
-    };
-    session.writing(make).map_err(described)
+    Ok(())
+}
+
+/// A new key in place of the last start's, whose text is gone.
+fn replace_key(session: &Session) -> Result<KeyText, Failure> {
+    for key in auth::list(session)?.iter().filter(|key| key.name == QUICKSTART_KEY) {
+        auth::delete(session, key)?;
+    }
+    auth::create(session, QUICKSTART_KEY, &everything(), None)
 }
 
 /// A request to paste, on one line.
