@@ -15,8 +15,7 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyText(String);
 
-/// How every key begins.
-pub const PREFIX: &str = "jql_";
+const PREFIX: &str = "jql_";
 const PUBLIC: usize = 12;
 /// 62^43 > 2^256
 const SECRET: usize = 43;
@@ -99,11 +98,9 @@ fn checksum(text: &str) -> String {
     digits.iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// Who sent a request, and what they may do.
+/// What whoever sent a request may do.
 #[derive(Clone, Debug)]
 pub struct Authenticated {
-    /// The public id of the key; `None` for the operator at the command line.
-    pub key: Option<String>,
     permissions: Granted,
 }
 
@@ -124,7 +121,7 @@ impl Authenticated {
 
 /// The operator: whoever can read and write the file itself.
 pub fn operator() -> Authenticated {
-    Authenticated { key: None, permissions: Granted::Everything }
+    Authenticated { permissions: Granted::Everything }
 }
 
 /// Reads the key from the value of an `Authorization` header: `Bearer`, in any case, and a key.
@@ -133,12 +130,20 @@ pub fn bearer(header: &str) -> Option<KeyText> {
     if scheme.eq_ignore_ascii_case("bearer") { KeyText::parse(key.trim()) } else { None }
 }
 
-/// Finds out who holds a key. `now` is the moment of the request.
+/// A genuine key, and what stands in the database of it.
+pub struct Known {
+    permissions: String,
+    disabled: bool,
+    revoked: bool,
+    /// When it ends, and when the overlap of its rotation does.
+    ends: [Option<String>; 2],
+}
+
+/// Finds the key of that text.
 ///
 /// # Errors
-/// The key is unknown (one answer, as for one that is malformed); a genuine one is told that it was
-/// revoked, is disabled or has expired.
-pub fn authenticate(session: &Session, key: &KeyText, now: &str) -> Result<Authenticated, Problem> {
+/// It is unknown: one answer, as for one that is malformed.
+pub fn recognise(session: &Session, key: &KeyText) -> Result<Known, Problem> {
     let rows = session.rows(&Statement::fixed(
         r#"SELECT s."hash", s."until", k."permissions", k."expires", k."disabled", k."revoked"
            FROM "system.ApiKeySecret" s JOIN "system.ApiKey" k ON k."id" = s."api_key" WHERE s."public_id" = ?1"#,
@@ -152,21 +157,36 @@ pub fn authenticate(session: &Session, key: &KeyText, now: &str) -> Result<Authe
     if stored != key.hash() {
         return Err(Problem::Unauthenticated); // the comparison takes the same time wherever they differ
     }
-    if *revoked != Scalar::Null {
-        return Err(Problem::KeyRevoked);
-    }
-    if *disabled != Scalar::Null {
-        return Err(Problem::KeyDisabled);
-    }
-    for end in [expires, until] {
-        if let Scalar::Text(end) = end
-            && end.as_str() <= now
-        {
-            return Err(Problem::KeyExpired { at: end.clone() });
+    Ok(Known {
+        permissions: permissions.clone(),
+        disabled: *disabled != Scalar::Null,
+        revoked: *revoked != Scalar::Null,
+        ends: [expires, until].map(text),
+    })
+}
+
+impl Known {
+    /// Lets the key in. `now` is the moment of the request.
+    ///
+    /// # Errors
+    /// It was revoked, is disabled or has expired, and is told so.
+    pub fn admit(self, now: &str) -> Result<Authenticated, Problem> {
+        if self.revoked {
+            return Err(Problem::KeyRevoked);
         }
+        if self.disabled {
+            return Err(Problem::KeyDisabled);
+        }
+        if let Some(end) = self.ends.into_iter().flatten().find(|end| end.as_str() <= now) {
+            return Err(Problem::KeyExpired { at: end });
+        }
+        let permissions = self.permissions.parse().map_err(|cause| Problem::Fault { cause })?;
+        Ok(Authenticated { permissions: Granted::These(permissions) })
     }
-    let permissions = permissions.parse().map_err(|cause| Problem::Fault { cause })?;
-    Ok(Authenticated { key: Some(key.public_id().to_owned()), permissions: Granted::These(permissions) })
+}
+
+fn text(cell: &Scalar) -> Option<String> {
+    if let Scalar::Text(text) = cell { Some(text.clone()) } else { None }
 }
 
 /// What is known of a key, its secret aside.
@@ -227,7 +247,6 @@ pub fn list(session: &Session) -> Result<Vec<Key>, Failure> {
            FROM "system.ApiKey" k JOIN "system.ApiKeySecret" s ON s."api_key" = k."id" AND s."until" IS NULL ORDER BY k."id""#,
         [],
     ))?;
-    let text = |cell: &Scalar| if let Scalar::Text(text) = cell { Some(text.clone()) } else { None };
     let key = |row: &[Scalar]| Key {
         id: if let Scalar::Integer(id) = row[0] { id } else { 0 },
         public_id: text(&row[1]).unwrap_or_default(),
@@ -259,6 +278,14 @@ pub fn find(keys: Vec<Key>, named: &str) -> Result<Key, String> {
         1 => Ok(found.remove(0)),
         several => Err(format!("{several} keys have that name; name one by its id, which `jqlite keys list` shows")),
     }
+}
+
+/// Whether a text holds what looks like the beginning of a key, and so is kept nowhere.
+pub fn holds_key(text: &str) -> bool {
+    text.match_indices(PREFIX).any(|(place, _)| {
+        let rest = &text.as_bytes()[place + PREFIX.len()..];
+        rest.get(PUBLIC) == Some(&b'_') && rest[..PUBLIC].iter().all(u8::is_ascii_alphanumeric)
+    })
 }
 
 /// Whether a text has the form of a public id.

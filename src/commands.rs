@@ -9,7 +9,7 @@ use crate::auth::{self, Key};
 use crate::cli::{Cli, Command, LogsArgs};
 use crate::config;
 use crate::envelope::{self, Echo, Reply};
-use crate::error::Errors;
+use crate::error::{Error, Errors, Problem};
 use crate::json::{Json, write_list, write_string};
 use crate::plan::{self, Limits};
 use crate::store::{self, Failure, Location, Missing, Session, Store};
@@ -137,6 +137,7 @@ fn query(database: &Database, file: &Path) -> Result<(), Failed> {
     print_line("")?;
     match errors.first() {
         None => Ok(()),
+        Some(Error { problem: Problem::Fault { cause }, .. }) => Err(cause.clone()), // the owner may know
         Some(error) => Err(error.problem.to_string()),
     }
 }

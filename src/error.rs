@@ -4,6 +4,7 @@
 //! (the cause of a fault, the text of a statement) is kept beside the sentence, never inside it.
 
 use std::fmt;
+use std::time::Duration;
 
 /// The codes of the published error table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +55,21 @@ impl From<Problem> for Error {
     }
 }
 
-/// All that is wrong with one request; never empty.
+/// All that is wrong with one request; at most about a hundred of it.
 pub type Errors = Vec<Error>;
+
+/// Adds one more, until there are so many that the client gets the idea.
+pub fn note(errors: &mut Errors, error: Error) {
+    match errors.len() {
+        0..MOST_ERRORS => errors.push(error),
+        MOST_ERRORS => errors
+            .push(Problem::TooMany { what: "mistakes, so the rest is not listed", limit: MOST_ERRORS as u64 }.into()),
+        _ => {}
+    }
+}
+
+/// Mistakes listed in one answer.
+pub const MOST_ERRORS: usize = 100;
 
 impl From<Error> for Errors {
     fn from(error: Error) -> Errors {
@@ -88,9 +102,9 @@ pub enum Problem {
     MediaType {
         given: Option<String>,
     },
-    /// The body did not arrive in time.
+    /// The request did not arrive in time.
     TooSlow,
-    /// The request breaks HTTP in a way that proxies and servers read differently.
+    /// The request breaks HTTP, uses what is not served, or was cut short.
     BadHttp {
         what: &'static str,
     },
@@ -176,11 +190,6 @@ pub enum Problem {
         lookup: String,
         accepted: Vec<&'static str>,
     },
-    /// A path goes on after a field that leads nowhere.
-    NotARelation {
-        model: String,
-        field: String,
-    },
     /// A nested object where the field is a plain one.
     NotNested {
         model: String,
@@ -220,9 +229,9 @@ pub enum Problem {
         model: String,
         id: String,
     },
-    /// The answer would hold more records than one answer may.
+    /// The answer would hold more than one answer may.
     AnswerTooLarge {
-        limit: usize,
+        most: &'static str,
     },
 
     // -- Database -----------------------------------------------------------------------------
@@ -242,7 +251,7 @@ pub enum Problem {
     },
     /// The statement ran longer than `--query-timeout`.
     Timeout {
-        seconds: u64,
+        limit: Duration,
     },
     /// Another process holds the file for longer than we wait.
     Busy,
@@ -332,7 +341,7 @@ impl fmt::Display for Problem {
             BodyTooLarge { limit } => write!(f, "the body is larger than {limit} bytes"),
             MediaType { given: Some(given) } => write!(f, "the body is {given}, not application/json"),
             MediaType { given: None } => write!(f, "the body has no Content-Type"),
-            TooSlow => write!(f, "the body did not arrive in time"),
+            TooSlow => write!(f, "the request did not arrive in time"),
             BadHttp { what } => write!(f, "bad HTTP: {what}"),
             ForeignOrigin => write!(f, "requests from pages of another origin are refused"),
             KeyInUrl => write!(f, "a key was sent in the URL"),
@@ -357,9 +366,6 @@ impl fmt::Display for Problem {
             NoSuchSchema { given } => write!(f, "there is no schema \"{given}\""),
             NoSuchField { model, field, .. } => write!(f, "{model} has no field \"{field}\""),
             NoSuchLookup { field, lookup, .. } => write!(f, "\"{field}\" has no lookup \"{lookup}\""),
-            NotARelation { model, field } => {
-                write!(f, "\"{field}\" of {model} is not a relation, so no path leads through it")
-            }
             NotNested { model, field } => write!(f, "\"{field}\" of {model} is a plain field and holds no others"),
             BadValue { field, kind, value, why } => {
                 write!(f, "\"{field}\" is {kind} and cannot be {value}{}{why}", if why.is_empty() { "" } else { ": " })
@@ -370,7 +376,7 @@ impl fmt::Display for Problem {
             NotUnique { model, .. } => write!(f, "\"uniqueObject\" does not name one record of {model}"),
             NothingToChange => write!(f, "the update names no field to change"),
             NoSuchReference { model, id } => write!(f, "there is no {model} with id {id}"),
-            AnswerTooLarge { limit } => write!(f, "the answer would hold more than {limit} records"),
+            AnswerTooLarge { most } => write!(f, "the answer would hold more than {most}"),
 
             NoSuchRecord { model, what } => write!(f, "there is no {model} with {what}"),
             Taken { model, fields } => write!(f, "another {model} has this {} already", fields.join(" and ")),
@@ -378,7 +384,7 @@ impl fmt::Display for Problem {
                 write!(f, "the {model} is still referred to by other records")
             }
             StillReferenced { model, by } => write!(f, "the {model} is still referred to by {}", by.join(" and ")),
-            Timeout { seconds } => write!(f, "the query took longer than {seconds} s and was stopped"),
+            Timeout { limit } => write!(f, "the query took longer than {limit:?} and was stopped"),
             Busy => write!(f, "another process holds the database; try again"),
             DiskFull => write!(f, "the disk is full; nothing was changed"),
             Replan => write!(f, "the models are being changed; try again"),

@@ -10,7 +10,7 @@ use crate::store::{Store, catalogue_version};
 use crate::usage::Entry;
 use crate::value::time;
 use crate::writer::Writer;
-use crate::{about, run};
+use crate::{about, log, run};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,8 +73,9 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
     let reader = app.store.reader()?;
     reader.start();
     reader.reading(|| {
-        let caller = auth::authenticate(&reader, key, &entry.at)?;
-        entry.key.clone_from(&caller.key);
+        let known = auth::recognise(&reader, key)?;
+        entry.key = Some(key.public_id().to_owned()); // also of one that is refused for what it is
+        let caller = known.admit(&entry.at)?;
 
         let (request, malformed) = request::parse(call.json()?)?;
         entry.note(&request);
@@ -108,7 +109,7 @@ fn write(app: &App, plan: &Arc<Plan>) -> Result<(run::Outcome, u64), Errors> {
 fn refuse(errors: &Errors, echo: &Echo, call: &Call) -> Reply {
     for error in errors {
         if let Problem::Fault { cause } = &error.problem {
-            eprintln!("{} request {}: {}", time::now(), call.request_id, cause.escape_debug());
+            log::line(format_args!("request {}: {}", call.request_id, cause.escape_debug()));
         }
     }
     envelope::failure(errors, echo, 0)

@@ -85,6 +85,9 @@ impl Json {
             Json::Object(members) => {
                 let mut seen = std::collections::HashSet::with_capacity(members.len());
                 for (name, value) in members {
+                    if found.len() > crate::error::MOST_ERRORS {
+                        return;
+                    }
                     if !seen.insert(name.as_str()) {
                         found.push(here.key(name).to_string());
                     }
@@ -182,6 +185,9 @@ impl<'de> DeserializeSeed<'de> for Seed {
     }
 }
 
+/// Bytes of an object's key: names are short, and an error may name each.
+const LONGEST_KEY: usize = 4096;
+
 /// The key under which `serde_json` hands over a number with all its digits.
 const NUMBER: &str = "$serde_json::private::Number";
 
@@ -218,6 +224,9 @@ impl<'de> Visitor<'de> for Tree {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
         let mut members = Vec::new();
         while let Some(name) = access.next_key::<String>()? {
+            if name.len() > LONGEST_KEY {
+                return Err(A::Error::custom("a key of more than 4096 bytes"));
+            }
             if name == NUMBER && members.is_empty() {
                 match access.next_value_seed(NumberOrValue)? {
                     NumberOr::Number(digits) => return number(digits).map_err(A::Error::custom),

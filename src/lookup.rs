@@ -1,7 +1,7 @@
 //! The lookups and date parts of filters: one row each.
 //!
 //! The plan asks a row what it goes with and what value it takes; the compiler takes its SQL, in which
-//! `$x` stands for the field, `$v` for the value and `$w` for a range's second value. A new lookup is a
+//! `$x` stands for the field, `$v` for the value, `$w` for a range's second value and `$p` for a path inside json. A new lookup is a
 //! row here, a line in the manual and a test.
 
 use crate::value::Type;

@@ -11,6 +11,8 @@ mod error;
 mod config;
 mod value;
 
+mod log;
+
 mod cli;
 mod lookup;
 mod model;

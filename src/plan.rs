@@ -12,7 +12,7 @@ mod write;
 
 use crate::access::{Action, Namespace};
 use crate::auth::Authenticated;
-use crate::error::{Code, Error, Errors, Problem};
+use crate::error::{Code, Error, Errors, Problem, note};
 use crate::json::Pointer;
 use crate::lookup::{Lookup, Part, Reading};
 use crate::model::{Catalogue, Column, Model, Relation};
@@ -201,6 +201,8 @@ pub const RELATION_LEVELS: u64 = 8;
 pub const MOST_REFERENCES: u64 = 62;
 /// Fields asked for, written, ordered by and compared, all together.
 pub const MOST_TERMS: u64 = 500;
+/// Regular expressions: each takes memory once it is compiled.
+pub const MOST_EXPRESSIONS: u64 = 16;
 /// Values of one `in`.
 pub const MOST_VALUES: u64 = 10_000;
 
@@ -217,7 +219,8 @@ pub fn build(
     limits: Limits,
     now: &str,
 ) -> Result<Plan, Errors> {
-    let mut planner = Planner { catalogue, caller, limits, now, errors: malformed, terms: 0, references: 0 };
+    let mut planner =
+        Planner { catalogue, caller, limits, now, errors: malformed, terms: 0, references: 0, expressions: 0 };
     let plan = planner.plan(request);
     let mut errors = planner.errors;
     if errors.iter().any(|error| error.problem.code() == Code::Authentication) {
@@ -246,6 +249,8 @@ struct Planner<'a> {
     terms: u64,
     /// Nested references so far.
     references: u64,
+    /// Regular expressions so far.
+    expressions: u64,
 }
 
 impl Planner<'_> {
@@ -253,8 +258,7 @@ impl Planner<'_> {
         let meta = Pointer::ROOT.key("__meta__");
         let model = self.model(&request.namespace, request.intent.rule().action, &meta.key("namespace"))?;
         let narrowing = &request.narrowing;
-        let narrowed = narrowing.filter.is_some() || narrowing.exclude.is_some() || narrowing.search.is_some();
-        if narrowed {
+        if narrowing.narrows() {
             // A write that is narrowed by what it must not read would tell it.
             self.model(&request.namespace, Action::Read, &meta.key("namespace"))?;
         }
@@ -301,7 +305,7 @@ impl Planner<'_> {
         let limit = narrowing.limit.unwrap_or(DEFAULT_LIMIT.min(self.limits.max_limit));
         if limit > self.limits.max_limit {
             let problem = Problem::TooMany { what: "records in one page (limit)", limit: self.limits.max_limit };
-            self.errors.push(Error::at(at.key("limit"), problem));
+            self.note(Error::at(at.key("limit"), problem));
         }
         Select {
             model: model.clone(),
@@ -313,11 +317,17 @@ impl Planner<'_> {
         }
     }
 
+    fn note(&mut self, error: Error) {
+        note(&mut self.errors, error);
+    }
+
     /// Counts one more field or condition; `false` where there are too many.
     fn term(&mut self, at: &Pointer<'_>) -> bool {
         self.terms += 1;
         if self.terms == MOST_TERMS + 1 {
-            self.errors.push(Error::at(at, Problem::TooMany { what: "fields and conditions", limit: MOST_TERMS }));
+            // First, so that it is told however much else is wrong.
+            let problem = Problem::TooMany { what: "fields and conditions", limit: MOST_TERMS };
+            self.errors.insert(0, Error::at(at, problem));
         }
         self.terms <= MOST_TERMS
     }

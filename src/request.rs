@@ -2,7 +2,7 @@
 //! exists or a value fits is the plan's business.
 
 use crate::access::{Action, Namespace};
-use crate::error::{Error, Errors, Problem, nearest, shown};
+use crate::error::{Error, Errors, Problem, nearest, note, shown};
 use crate::json::{Json, Object, Pointer};
 
 /// What a request wants done.
@@ -135,6 +135,13 @@ pub struct Narrowing {
     pub offset: Option<u64>,
 }
 
+impl Narrowing {
+    /// Whether it leaves anything out.
+    pub fn narrows(&self) -> bool {
+        self.filter.is_some() || self.exclude.is_some() || self.search.is_some()
+    }
+}
+
 /// The fields to order by, in the form in which they were given.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ordering {
@@ -178,7 +185,7 @@ pub fn parse(body: &[u8]) -> Result<(Request, Errors), Errors> {
     if !repeated.is_empty() {
         let error = |pointer: String| {
             let key = pointer.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~");
-            Error::at(pointer, Problem::RepeatedKey { key })
+            Error::at(pointer, Problem::RepeatedKey { key: shown(&key) })
         };
         return Err(repeated.into_iter().map(error).collect());
     }
@@ -198,8 +205,12 @@ struct Reader {
 const META: &str = "__meta__";
 
 impl Reader {
+    fn note(&mut self, error: Error) {
+        note(&mut self.errors, error);
+    }
+
     fn wrong(&mut self, at: &Pointer<'_>, what: &str, wanted: &'static str, given: &Json) {
-        self.errors.push(Error::at(at, Problem::WrongForm { what: what.into(), wanted, given: shown(given) }));
+        self.note(Error::at(at, Problem::WrongForm { what: what.into(), wanted, given: shown(given) }));
     }
 
     fn request(&mut self, json: Json) -> Option<Request> {
@@ -208,7 +219,7 @@ impl Reader {
             return None;
         };
         let Some(place) = members.iter().position(|(name, _)| name == META) else {
-            self.errors.push(Error::at("", Problem::MissingKey { place: "the request".into(), key: META }));
+            self.note(Error::at("", Problem::MissingKey { place: "the request".into(), key: META }));
             return None;
         };
         let at = Pointer::ROOT.key(META);
@@ -230,11 +241,11 @@ impl Reader {
         let mut fields = None;
         let mut values = Vec::new();
         match rule.beside {
-            Beside::Fields => fields = Some(self.fields(&Pointer::ROOT, &members)),
+            Beside::Fields => fields = Some(self.fields(&Pointer::ROOT, members.iter())),
             Beside::Values => {
                 values = members;
                 fields = meta.get("return").map(|json| match json {
-                    Json::Object(members) => self.fields(&at.key("return"), members),
+                    Json::Object(members) => self.fields(&at.key("return"), members.iter()),
                     other => {
                         self.wrong(&at.key("return"), "return", "an object", other);
                         Vec::new()
@@ -244,7 +255,7 @@ impl Reader {
             Beside::Nothing => {
                 for (key, _) in members {
                     let pointer = Pointer::ROOT.key(&key).to_string();
-                    self.errors.push(Error::at(pointer, Problem::UselessKey { key, intent: rule.name }));
+                    self.note(Error::at(pointer, Problem::UselessKey { key: shown(&key), intent: rule.name }));
                 }
             }
         }
@@ -275,7 +286,7 @@ impl Reader {
             None => {}
             Some(Json::String(schema)) if schema == "model" => {}
             Some(Json::String(schema)) => {
-                self.errors.push(Error::at(meta.at.key("schema"), Problem::NoSuchSchema { given: shown(schema) }));
+                self.note(Error::at(meta.at.key("schema"), Problem::NoSuchSchema { given: shown(schema) }));
             }
             Some(other) => self.wrong(&meta.at.key("schema"), "schema", "a string", other),
         }
@@ -288,7 +299,7 @@ impl Reader {
                 let found = INTENTS.iter().find(|rule| rule.name == given || rule.alias == Some(given));
                 if found.is_none() {
                     let served = INTENTS.iter().map(|rule| rule.name).collect();
-                    self.errors.push(Error::at(at, Problem::NoSuchIntent { given: shown(given), served }));
+                    self.note(Error::at(at, Problem::NoSuchIntent { given: shown(given), served }));
                 }
                 found
             }
@@ -312,7 +323,7 @@ impl Reader {
     fn needed<'m>(&mut self, meta: &'m Meta<'_>, key: &'static str) -> Option<&'m Json> {
         let found = meta.get(key);
         if found.is_none() {
-            self.errors.push(Error::at(meta.at, Problem::MissingKey { place: META.into(), key }));
+            self.note(Error::at(meta.at, Problem::MissingKey { place: META.into(), key }));
         }
         found
     }
@@ -326,11 +337,11 @@ impl Reader {
                 continue;
             }
             let problem = if all().any(|known| known == name) {
-                Problem::UselessKey { key: key.clone(), intent: rule.name }
+                Problem::UselessKey { key: shown(key), intent: rule.name }
             } else {
                 Problem::UnknownKey { place: META.into(), key: shown(key), nearest: nearest(key, all()) }
             };
-            self.errors.push(Error::at(meta.at.key(key), problem));
+            self.note(Error::at(meta.at.key(key), problem));
         }
         for key in rule.needs {
             self.needed(meta, key);
@@ -448,8 +459,8 @@ impl Reader {
         }
     }
 
-    fn fields(&mut self, at: &Pointer<'_>, members: &Object) -> Vec<Asked> {
-        let mut asked = Vec::with_capacity(members.len());
+    fn fields<'j>(&mut self, at: &Pointer<'_>, members: impl Iterator<Item = &'j (String, Json)>) -> Vec<Asked> {
+        let mut asked = Vec::new();
         for (name, json) in members {
             let at = at.key(name);
             match json {
@@ -470,8 +481,7 @@ impl Reader {
     }
 
     fn nested(&mut self, at: &Pointer<'_>, members: &Object) -> Nested {
-        let mut fields = members.clone();
-        let meta = fields.iter().position(|(name, _)| name == META).map(|place| fields.remove(place).1);
+        let meta = members.iter().find(|(name, _)| name == META).map(|(_, json)| json.clone());
         let has_meta = meta.is_some();
         let narrowing = match meta {
             None => Narrowing::default(),
@@ -485,7 +495,7 @@ impl Reader {
                         key: shown(key),
                         nearest: nearest(key, known()),
                     };
-                    self.errors.push(Error::at(at.key(key), problem));
+                    self.note(Error::at(at.key(key), problem));
                 }
                 self.narrowing(&meta)
             }
@@ -494,7 +504,7 @@ impl Reader {
                 Narrowing::default()
             }
         };
-        Nested { narrowing, fields: self.fields(at, &fields), has_meta }
+        Nested { narrowing, fields: self.fields(at, members.iter().filter(|(name, _)| name != META)), has_meta }
     }
 }
 

@@ -115,7 +115,7 @@ fn load(session: &Session, query: Query, held: &mut usize) -> Result<Loaded, Err
     let rows = session.rows(&query.statement)?;
     *held += rows.len();
     if *held > MOST_RECORDS {
-        return Err(Problem::AnswerTooLarge { limit: MOST_RECORDS }.into());
+        return Err(Problem::AnswerTooLarge { most: "100000 records" }.into());
     }
     let mut children = Vec::with_capacity(query.children.len());
     for mut child in query.children {

@@ -11,7 +11,7 @@ use crate::error::Problem;
 use crate::handle::{self, App};
 use crate::handoff::lock;
 use crate::http::{Bounds, Connection, Head, Incoming};
-use crate::value::time;
+use crate::log;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -84,7 +84,9 @@ pub fn run(
     Builder::new().name("jqlite-signals".into()).spawn(move || {
         signals.forever().next();
         stopping.app.stopping.store(true, Ordering::SeqCst);
-        let _ = SockRef::from(&waker).shutdown(Shutdown::Both); // ends the accepting; connections go on
+        // Ends the accepting; connections go on. Where the first is not enough, a connection wakes it.
+        let _ = SockRef::from(&waker).shutdown(Shutdown::Both);
+        let _ = waker.local_addr().and_then(|address| TcpStream::connect_timeout(&address, REST));
         signals.forever().next();
         std::process::exit(1); // a second signal stops at once
     })?;
@@ -126,7 +128,7 @@ fn accept(state: &Arc<State>, listener: &TcpListener) {
             Err(error) => {
                 // Out of descriptors, most likely: connections that end give some back.
                 if !complained {
-                    eprintln!("{} cannot accept connections: {error}", time::now());
+                    log::line(format_args!("cannot accept connections: {error}"));
                 }
                 complained = true;
                 std::thread::sleep(REST);
@@ -251,8 +253,8 @@ impl State {
     /// What there is to know of a request, its body aside.
     fn call(&self, incoming: &Incoming, connection: &Connection) -> Call {
         let head = &incoming.head;
-        let (path, query) = head.target.split_once('?').unwrap_or((&head.target, ""));
-        let key_in_url = (query.contains(auth::PREFIX) || path.contains(auth::PREFIX)).then_some(Problem::KeyInUrl);
+        let path = head.target.split('?').next().unwrap_or_default();
+        let key_in_url = auth::holds_key(&head.target).then_some(Problem::KeyInUrl);
         Call {
             method: head.method.clone(),
             path: path.to_owned(),
@@ -273,7 +275,7 @@ impl State {
     fn request_id(&self, head: &Head) -> String {
         let sane = |id: &&str| {
             let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
-            plain && (1..=128).contains(&id.len()) && !id.contains(auth::PREFIX)
+            plain && (1..=128).contains(&id.len()) && !auth::holds_key(id)
         };
         match head.one("x-request-id").filter(sane) {
             Some(id) => id.to_owned(),
@@ -310,6 +312,6 @@ pub fn log_panics() {
         let thread = std::thread::current();
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let message = panic.payload_as_str().unwrap_or("a panic").escape_debug();
-        eprintln!("{} {} panicked at {place}: {message}", time::now(), thread.name().unwrap_or("a thread"));
+        log::line(format_args!("{} panicked at {place}: {message}", thread.name().unwrap_or("a thread")));
     }));
 }

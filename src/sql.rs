@@ -22,6 +22,12 @@ impl Statement {
         Statement { text: text.into(), parameters: parameters.into() }
     }
 
+    /// About how many bytes it takes.
+    pub fn size(&self) -> usize {
+        let text = |value: &Scalar| if let Scalar::Text(text) = value { text.len() } else { 8 };
+        self.text.len() + self.parameters.iter().map(text).sum::<usize>()
+    }
+
     /// Appends SQL of ours.
     pub fn push(&mut self, sql: &'static str) -> &mut Self {
         self.text.push_str(sql);

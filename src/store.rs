@@ -31,6 +31,9 @@ const SCHEMA_VERSION: i64 = 1;
 /// How long a statement waits while another process holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Bytes of all rows of one request.
+const MOST_BYTES: usize = 64 << 20;
+
 /// Statements kept prepared, a session.
 const PREPARED: usize = 256;
 
@@ -199,12 +202,18 @@ impl Store {
                 "{} was written by a later version of jqlite (schema {later}, this one knows {SCHEMA_VERSION})",
                 self.location
             )),
-            (0, 0) if number("SELECT count(*) FROM sqlite_schema")? == 0 => {
-                let script = format!(
-                    "BEGIN IMMEDIATE;\n{SCHEMA}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;"
-                );
-                session.connection.execute_batch(&script).map_err(|error| describe(error.into()))
-            }
+            (0, 0) if number("SELECT count(*) FROM sqlite_schema")? == 0 => session
+                .writing(|| {
+                    // Another process may have been first.
+                    if session.number(&Statement::fixed("PRAGMA application_id", []))? == APPLICATION_ID {
+                        return Ok(());
+                    }
+                    session.connection.execute_batch(SCHEMA)?;
+                    session.connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+                    session.connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+                    Ok(())
+                })
+                .map_err(describe),
             _ => Err(format!("{} is a SQLite database, but not one of jqlite's", self.location)),
         }
     }
@@ -297,6 +306,8 @@ pub struct Session {
     /// When the running statement is stopped, in milliseconds after `started`.
     deadline: Arc<AtomicU64>,
     timeout: Duration,
+    /// Bytes of rows that may still be read since [`Session::start`].
+    room: Cell<usize>,
     only_reads: bool,
     totals: RefCell<Totals>,
 }
@@ -311,6 +322,8 @@ struct Totals {
 
 /// Totals remembered, a session.
 const MOST_TOTALS: usize = 256;
+/// Bytes of a statement whose total is remembered.
+const LONGEST_REMEMBERED: usize = 4096;
 
 /// The rows of one statement, cell after cell.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -383,13 +396,15 @@ impl From<rusqlite::Error> for Failure {
         };
         match code.extended_code {
             ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY => Failure::Unique(columns_in(&message)),
-            ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => Failure::ForeignKey,
+            ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Failure::ForeignKey,
+            // A trigger of another tool says no.
+            ffi::SQLITE_CONSTRAINT_TRIGGER => Failure::Check(message),
             ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_NOTNULL => {
                 Failure::Check(message.split_once(": ").map_or(message.as_str(), |(_, rule)| rule).to_owned())
             }
             _ => match code.code {
                 ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked => Failure::Other(Problem::Busy),
-                ffi::ErrorCode::OperationInterrupted => Failure::Other(Problem::Timeout { seconds: 0 }),
+                ffi::ErrorCode::OperationInterrupted => Failure::Other(Problem::Timeout { limit: Duration::ZERO }),
                 ffi::ErrorCode::DiskFull => Failure::Other(Problem::DiskFull),
                 _ => fault(format!("{error} ({})", code.extended_code)),
             },
@@ -416,6 +431,7 @@ impl Session {
             started,
             deadline,
             timeout,
+            room: Cell::new(usize::MAX),
             only_reads: false,
             totals: RefCell::default(),
         })
@@ -431,11 +447,13 @@ impl Session {
     /// Starts the clock and the count of statements for one request.
     pub fn start(&self) {
         self.queries.set(0);
+        self.room.set(MOST_BYTES);
         self.deadline.store(millis(self.started.elapsed() + self.timeout), Ordering::Relaxed);
     }
 
     /// Lets statements run as long as they need: for commands, not for requests.
     pub fn unlimited(&self) {
+        self.room.set(usize::MAX);
         self.deadline.store(u64::MAX, Ordering::Relaxed);
     }
 
@@ -458,7 +476,13 @@ impl Session {
         let mut rows = prepared.query(rusqlite::params_from_iter(&statement.parameters)).map_err(|e| self.timed(e))?;
         while let Some(row) = rows.next().map_err(|e| self.timed(e))? {
             for index in 0..width {
-                cells.push(scalar(row.get_ref(index)?)?);
+                let cell = scalar(row.get_ref(index)?)?;
+                let bytes = size_of::<Scalar>() + if let Scalar::Text(text) = &cell { text.len() } else { 0 };
+                let Some(room) = self.room.get().checked_sub(bytes) else {
+                    return Err(Failure::Other(Problem::AnswerTooLarge { most: "64 MiB" }));
+                };
+                self.room.set(room);
+                cells.push(cell);
             }
         }
         Ok(Rows { width, cells })
@@ -476,8 +500,9 @@ impl Session {
     /// until anything in the database changes. Within [`Self::reading`], so that the mark and the total are
     /// of one moment.
     pub fn total(&self, statement: &Statement) -> Result<i64, Failure> {
-        if !self.only_reads {
-            return self.number(statement); // the mark does not tell of its own writes
+        // The mark does not tell of a session's own writes; and what is long is not worth its memory.
+        if !self.only_reads || statement.size() > LONGEST_REMEMBERED {
+            return self.number(statement);
         }
         let version: i64 = self.connection.prepare_cached("PRAGMA data_version")?.query_one([], |row| row.get(0))?;
         let mut totals = self.totals.borrow_mut();
@@ -529,6 +554,11 @@ impl Session {
         self.bare("BEGIN IMMEDIATE")
     }
 
+    /// Undoes whatever transaction a panic left open.
+    pub fn abandon(&self) {
+        drop(Undo(self));
+    }
+
     /// Commits the open transaction, or undoes it where that fails.
     pub fn commit(&self) -> Result<(), Failure> {
         let guard = Undo(self);
@@ -569,9 +599,7 @@ impl Session {
 
     fn timed(&self, error: rusqlite::Error) -> Failure {
         match Failure::from(error) {
-            Failure::Other(Problem::Timeout { .. }) => {
-                Failure::Other(Problem::Timeout { seconds: self.timeout.as_secs() })
-            }
+            Failure::Other(Problem::Timeout { .. }) => Failure::Other(Problem::Timeout { limit: self.timeout }),
             other => other,
         }
     }

@@ -155,7 +155,7 @@ pub fn list(session: &Session, wanted: &Wanted) -> Result<Vec<Vec<Scalar>>, Fail
 }
 
 /// Most entries pruned at once, so that writes wait for none of it long.
-const PRUNED_AT_ONCE: u64 = 500;
+pub const PRUNED_AT_ONCE: usize = 500;
 
 /// Takes away some entries from before `moment`, the oldest first; how many.
 pub fn prune(session: &Session, moment: &str) -> Result<usize, Failure> {

@@ -18,7 +18,7 @@ pub enum Scalar {
     Text(String),
 }
 
-/// No NaN is ever stored or compared with, so equality is what it should be.
+/// NaN and negative zero are made away with when a value is coerced, so equality is what it should be.
 impl Eq for Scalar {}
 
 impl std::hash::Hash for Scalar {
@@ -228,13 +228,16 @@ pub fn regex(text: &str, folds: bool) -> Result<regex::Regex, String> {
     if text.chars().count() > LONGEST_REGEX {
         return Err(format!("is longer than the {LONGEST_REGEX} characters that a regular expression may have"));
     }
-    regex::RegexBuilder::new(text).case_insensitive(folds).size_limit(1 << 20).build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "is too large a regular expression".to_owned(),
-        other => {
-            let last = other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            format!("is not a regular expression: {last}")
-        }
-    })
+    regex::RegexBuilder::new(text).case_insensitive(folds).size_limit(1 << 20).dfa_size_limit(1 << 18).build().map_err(
+        |error| match error {
+            regex::Error::CompiledTooBig(_) => "is too large a regular expression".to_owned(),
+            other => {
+                let last =
+                    other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                format!("is not a regular expression: {last}")
+            }
+        },
+    )
 }
 
 #[cfg(test)]

@@ -4,11 +4,13 @@
 
 use crate::error::{Errors, Problem};
 use crate::handoff::{Promise, lock, promise};
+use crate::log;
 use crate::store::{Failure, Session};
 use crate::usage::{self, Entry};
 use crate::value::time;
 use jiff::SignedDuration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
@@ -20,6 +22,8 @@ pub struct Writer {
     /// Entries on their way to the log. They are fetched with the next group, or after a while, so that
     /// no request wakes the thread for its entry.
     log: Arc<Mutex<Vec<Entry>>>,
+    /// Entries that found no place there.
+    lost: Arc<AtomicU64>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -42,7 +46,7 @@ const MANY_ENTRIES: usize = 1000;
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
 /// How long the end waits for a file that another process holds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
-/// Entries kept for a disk that takes none; beyond them the oldest are lost, and said to be.
+/// Entries kept for a disk that takes none, and as many again on their way; beyond them they are lost.
 const MOST_ENTRIES: usize = 100_000;
 
 impl Writer {
@@ -50,10 +54,19 @@ impl Writer {
     pub fn start(session: Session, retention: SignedDuration) -> std::io::Result<Writer> {
         let (messages, receiver) = sync_channel(QUEUE);
         let log = Arc::new(Mutex::new(Vec::new()));
-        let mut turns =
-            Turns { session, receiver, arriving: log.clone(), log: Vec::new(), pruned: Instant::now(), retention };
+        let lost = Arc::new(AtomicU64::new(0));
+        let mut turns = Turns {
+            session,
+            receiver,
+            arriving: log.clone(),
+            lost: lost.clone(),
+            log: Vec::new(),
+            pruned: Instant::now(),
+            retention,
+            stopping: false,
+        };
         let thread = Builder::new().name("jqlite-writer".into()).spawn(move || turns.run())?;
-        Ok(Writer { messages, log, thread: Mutex::new(Some(thread)) })
+        Ok(Writer { messages, log, lost, thread: Mutex::new(Some(thread)) })
     }
 
     /// Has `work` done in a savepoint, and gives what came of it once it is committed. `work` may be run
@@ -72,14 +85,17 @@ impl Writer {
         answer.wait().ok_or_else(|| Problem::Fault { cause: "the writer dropped a job".into() })?
     }
 
-    /// Hands an entry to the log. Waits where too many are waiting, and is lost only after [`Self::stop`].
+    /// Hands an entry to the log, and never waits: where the disk takes none for long, it is lost, and that
+    /// is said.
     pub fn log(&self, entry: Entry) {
         let mut log = lock(&self.log);
+        if log.len() >= MOST_ENTRIES {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         log.push(entry);
-        let many = log.len() >= MANY_ENTRIES;
-        drop(log);
-        if many {
-            let _ = self.messages.send(Message::Log);
+        if log.len() == MANY_ENTRIES {
+            let _ = self.messages.try_send(Message::Log); // a full queue wakes the thread as well
         }
     }
 
@@ -132,113 +148,119 @@ struct Turns {
     session: Session,
     receiver: Receiver<Message>,
     arriving: Arc<Mutex<Vec<Entry>>>,
+    lost: Arc<AtomicU64>,
     /// Entries that no commit has taken yet.
     log: Vec<Entry>,
     pruned: Instant,
     retention: SignedDuration,
+    stopping: bool,
 }
 
 impl Turns {
     fn run(&mut self) {
-        let mut stopping = false;
-        while !stopping {
-            // What a panic leaves: an undone transaction, and callers whose job is gone and who are told so.
-            let turn = AssertUnwindSafe(|| self.turn());
-            stopping = catch_unwind(turn).unwrap_or(false);
+        while !self.stopping {
+            if catch_unwind(AssertUnwindSafe(|| self.turn())).is_err() {
+                // The callers whose jobs are gone are told so by their broken promises.
+                self.session.abandon();
+            }
         }
+        self.write_out();
     }
 
-    /// Waits for work and commits what there is. `true` when it is time to end.
-    fn turn(&mut self) -> bool {
+    /// Waits for work and commits what there is.
+    fn turn(&mut self) {
         let mut jobs: Vec<Box<dyn Job>> = Vec::new();
-        let mut stopping = false;
         let mut next = match self.receiver.recv_timeout(LOG_DELAY) {
             Ok(message) => Some(message),
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return true,
+            Err(RecvTimeoutError::Disconnected) => {
+                self.stopping = true;
+                None
+            }
         };
         while let Some(message) = next {
             match message {
                 Message::Job(job) => jobs.push(job),
                 Message::Log => {}
-                Message::Stop => stopping = true,
+                Message::Stop => self.stopping = true,
             }
             next = if jobs.len() < GROUP { self.receiver.try_recv().ok() } else { None };
         }
-        self.log.append(&mut lock(&self.arriving));
-        if !jobs.is_empty() || !self.log.is_empty() {
-            self.commit(jobs);
-        }
-        if stopping {
-            self.write_out();
-        } else if self.pruned.elapsed() >= PRUNE_EVERY {
+        self.fetch_log();
+        let writable = jobs.is_empty() && self.log.is_empty() || self.commit(jobs);
+        if writable && !self.stopping && self.pruned.elapsed() >= PRUNE_EVERY {
             self.prune();
         }
-        stopping
+    }
+
+    fn fetch_log(&mut self) {
+        if self.log.len() < MOST_ENTRIES {
+            self.log.append(&mut lock(&self.arriving));
+        }
     }
 
     /// Writes what is left of the log at the end, though another process may hold the file for a while.
     fn write_out(&mut self) {
         let deadline = Instant::now() + STOP_TIMEOUT;
-        while !self.log.is_empty() && Instant::now() < deadline {
+        self.fetch_log();
+        while !self.log.is_empty() && !self.commit(Vec::new()) && Instant::now() < deadline {
             std::thread::sleep(LOG_DELAY / 4);
-            self.commit(Vec::new());
         }
-        if !self.log.is_empty() {
-            eprintln!(
-                "{} the usage log lost {} entries: the database could not be written",
-                time::now(),
-                self.log.len()
-            );
+        let lost = self.log.len() as u64 + self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            log::line(format_args!("the usage log lost {lost} entries: the database could not be written"));
         }
     }
 
-    /// Runs and commits a group. Where SQLite undoes the whole transaction because of one job, that one is
-    /// told, and the others are run again without it.
-    fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+    /// Runs and commits a group, and the log with it; `false` where the database takes nothing. Where SQLite
+    /// undoes the whole transaction because of one job, that one is told, and the others are run again
+    /// without it.
+    fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) -> bool {
         loop {
             if let Err(failure) = self.session.begin() {
-                let problem = Problem::from(failure);
-                return settle(jobs, Err(problem));
+                settle(jobs, Err(Problem::from(failure)));
+                return false;
             }
             let culprit = jobs.iter_mut().position(|job| {
                 job.run(&self.session);
                 !self.session.in_transaction()
             });
             let Some(culprit) = culprit else { break };
-            jobs.remove(culprit).settle(Err(Problem::Fault { cause: "SQLite undid the group".into() }));
+            jobs.remove(culprit).settle(Err(Problem::Busy));
             if jobs.is_empty() {
-                return;
+                return true;
             }
         }
         self.session.unlimited();
-        let log = std::mem::take(&mut self.log);
-        let logged = self.session.savepoint(|| usage::insert(&self.session, &log));
+        let entries = std::mem::take(&mut self.log);
+        let logged = self.session.savepoint(|| usage::insert(&self.session, &entries));
         let committed = if self.session.in_transaction() { self.session.commit() } else { Err(disk_full(&logged)) };
-        match (&logged, &committed) {
-            (Ok(()), Ok(())) => {}
-            (Err(failure), _) | (_, Err(failure)) => self.keep(log, failure),
+        let done = logged.is_ok() && committed.is_ok();
+        if done {
+            self.say_what_was_lost();
+        } else {
+            self.log = entries; // for the next commit
         }
         settle(jobs, committed.map_err(Problem::from));
+        done
     }
 
-    /// Keeps entries that could not be written, for the next commit.
-    fn keep(&mut self, entries: Vec<Entry>, failure: &Failure) {
-        self.log = entries;
-        if self.log.len() > MOST_ENTRIES {
-            let lost = self.log.len() - MOST_ENTRIES;
-            self.log.drain(..lost);
-            eprintln!("{} the usage log lost {lost} entries: {failure}", time::now());
+    fn say_what_was_lost(&self) {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            log::line(format_args!("the usage log lost {lost} entries while the database could not be written"));
         }
     }
 
-    /// A step of pruning.
+    /// A step of pruning; the next follows at once where this one was not the last.
     fn prune(&mut self) {
         self.pruned = Instant::now();
         let Ok(before) = time::from_now(-self.retention) else { return };
         self.session.unlimited();
-        if let Err(failure) = self.session.writing(|| usage::prune(&self.session, &before)) {
-            eprintln!("{} cannot prune the usage log: {failure}", time::now());
+        match self.session.writing(|| usage::prune(&self.session, &before)) {
+            Ok(pruned) if pruned >= usage::PRUNED_AT_ONCE => self.pruned -= PRUNE_EVERY,
+            Ok(_) => {}
+            Err(failure) => log::line(format_args!("cannot prune the usage log: {failure}")),
         }
     }
 }

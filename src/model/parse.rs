@@ -166,6 +166,10 @@ impl Reader {
                 self.refuse(at, name, "is of the app \"system\", which is the server's own");
                 return None;
             }
+            Ok(namespace) if namespace.app.starts_with("sqlite_") => {
+                self.refuse(at, name, "begins with sqlite_, which SQLite keeps for itself");
+                return None;
+            }
             Ok(namespace) => namespace,
             Err(why) => {
                 self.refuse(at, name, format!("is not a namespace: {why}"));
@@ -306,6 +310,13 @@ impl Reader {
                     self.refuse(&at.key("ordering").index(index), path, format!("is no field of {name}"));
                 }
             }
+            if ordering_loops(&catalogue, model, &mut Vec::new()) {
+                self.refuse(
+                    &at.key("ordering"),
+                    "ordering",
+                    "leads back to the model itself; name a field of the reference, such as parent__id",
+                );
+            }
             for (index, path) in model.search.iter().flatten().enumerate() {
                 if !resolve(&catalogue, model, path).is_some_and(Type::is_text) {
                     self.refuse(&at.key("search").index(index), path, format!("is no text field of {name}"));
@@ -364,6 +375,24 @@ fn resolve(catalogue: &Catalogue, model: &Model, path: &str) -> Option<Type> {
             resolve(catalogue, catalogue.model(&catalogue.relation(model, relation)?.target)?, rest)
         }
     }
+}
+
+/// Whether the orders of models lead back to a model that is being ordered: a term that names a reference
+/// stands for the order of the model it points to.
+fn ordering_loops(catalogue: &Catalogue, model: &Model, seen: &mut Vec<Namespace>) -> bool {
+    if seen.contains(&model.namespace) {
+        return true;
+    }
+    seen.push(model.namespace.clone());
+    let names = model.ordering.iter().map(|term| term.strip_prefix('-').unwrap_or(term));
+    let loops = names.filter_map(|name| model.fields.iter().find(|field| field.name == name)).any(|field| match &field
+        .kind
+    {
+        Kind::Ref(reference) => catalogue.model(&reference.to).is_some_and(|to| ordering_loops(catalogue, to, seen)),
+        _ => false,
+    });
+    seen.pop();
+    loops
 }
 
 fn is_field_name(name: &str) -> bool {

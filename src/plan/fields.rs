@@ -47,7 +47,7 @@ impl Planner<'_> {
             (Some(relation), Some(nested), _) => self.nested(relation, nested, path, at, level),
             (None, Some(_), Some(_)) => {
                 let problem = Problem::NotNested { model: model.namespace.to_string(), field: shown(&name) };
-                self.errors.push(Error::at(at, problem));
+                self.note(Error::at(at, problem));
                 None
             }
             (None, _, None) => {
@@ -84,12 +84,12 @@ impl Planner<'_> {
             if nested.has_meta {
                 let place = format!("the reference \"{}\"", relation.name);
                 let problem = Problem::UnknownKey { place, key: "__meta__".into(), nearest: None };
-                self.errors.push(Error::at(at.key("__meta__"), problem));
+                self.note(Error::at(at.key("__meta__"), problem));
             }
             self.references += 1;
             if self.references == MOST_REFERENCES + 1 {
                 let problem = Problem::TooMany { what: "nested references", limit: MOST_REFERENCES };
-                self.errors.push(Error::at(at, problem));
+                self.note(Error::at(at, problem));
             }
             let fields = self.fields(&model, &nested.fields, at, &path, level + 1);
             return Some(What::Record { column: column.clone(), model, fields });

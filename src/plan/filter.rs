@@ -5,7 +5,7 @@
 //! is a tree of its own.
 
 use super::paths::Path;
-use super::{Comparison, Condition, FILTER_LEVELS, MOST_TERMS, MOST_VALUES, Operand, Order, Planner};
+use super::{Comparison, Condition, FILTER_LEVELS, MOST_EXPRESSIONS, MOST_TERMS, MOST_VALUES, Operand, Order, Planner};
 use crate::error::{Error, Problem, shown};
 use crate::json::{Json, Object, Pointer};
 use crate::lookup::{Lookup, Part, Takes, names_for};
@@ -72,7 +72,7 @@ impl Planner<'_> {
     fn filter(&mut self, model: &Arc<Model>, members: &Object, at: &Pointer<'_>, level: u64) -> Condition {
         let mut tree = Tree::default();
         if level > FILTER_LEVELS {
-            self.errors.push(Error::at(at, Problem::TooMany { what: "levels of filter", limit: FILTER_LEVELS }));
+            self.note(Error::at(at, Problem::TooMany { what: "levels of filter", limit: FILTER_LEVELS }));
             return tree.condition();
         }
         if members.is_empty() {
@@ -121,7 +121,7 @@ impl Planner<'_> {
 
     pub fn wrong(&mut self, at: &Pointer<'_>, what: &str, wanted: &'static str, given: &Json) {
         let problem = Problem::WrongForm { what: format!("\"{}\"", shown(&what)), wanted, given: shown(given) };
-        self.errors.push(Error::at(at, problem));
+        self.note(Error::at(at, problem));
     }
 
     /// What stands behind the column of a path, and the value beside it.
@@ -147,7 +147,7 @@ impl Planner<'_> {
                 lookup: shown(&rest.join("__")),
                 accepted: names_for(kind),
             };
-            self.errors.push(Error::at(at, problem));
+            self.note(Error::at(at, problem));
             return None;
         };
         let (lookup, value) = self.operand(key, kind, lookup, json, at)?;
@@ -190,8 +190,14 @@ impl Planner<'_> {
                 return None;
             }
             (Takes::Regex { folds }, Json::String(expression)) => {
+                self.expressions += 1;
+                if self.expressions > MOST_EXPRESSIONS {
+                    let problem = Problem::TooMany { what: "regular expressions", limit: MOST_EXPRESSIONS };
+                    self.note(Error::at(at, problem));
+                    return None;
+                }
                 if let Err(why) = value::regex(expression, folds) {
-                    self.errors.push(Error::at(at, Problem::Refused { field: shown(&key), why }));
+                    self.note(Error::at(at, Problem::Refused { field: shown(&key), why }));
                     return None;
                 }
                 Operand::One(Scalar::Text(expression.clone()))
@@ -215,7 +221,7 @@ impl Planner<'_> {
             Err(why) => {
                 let problem =
                     Problem::BadValue { field: shown(&field), kind: kind.described(), value: shown(json), why };
-                self.errors.push(Error::at(at, problem));
+                self.note(Error::at(at, problem));
                 None
             }
         }
@@ -224,7 +230,7 @@ impl Planner<'_> {
     /// The values of an `in`. As in Django, a `null` among them matches nothing.
     fn list(&mut self, key: &str, kind: Type, items: &[Json], at: &Pointer<'_>) -> Option<Vec<Scalar>> {
         if items.len() as u64 > MOST_VALUES {
-            self.errors.push(Error::at(at, Problem::TooMany { what: "values in one list", limit: MOST_VALUES }));
+            self.note(Error::at(at, Problem::TooMany { what: "values in one list", limit: MOST_VALUES }));
             return None;
         }
         let before = self.errors.len();
@@ -306,6 +312,9 @@ impl Planner<'_> {
             let Some(target) = self.hop(&relation, at) else { return };
             let start = order.len();
             for term in &target.ordering.clone() {
+                if !self.term(at) {
+                    return;
+                }
                 self.order_term(&target, term, at, level + 1, order);
             }
             for term in &mut order[start..] {
@@ -317,7 +326,7 @@ impl Planner<'_> {
         let Some(path) = self.path(model, name, at) else { return };
         if let [lookup, ..] = path.rest.as_slice() {
             let field = path.column.name.clone();
-            self.errors.push(Error::at(
+            self.note(Error::at(
                 at,
                 Problem::NoSuchLookup { field, lookup: shown(lookup), accepted: vec!["no lookup in ordering"] },
             ));

@@ -52,7 +52,7 @@ impl Planner<'_> {
                 Some(compare(reading, lookup, Operand::One(value)))
             }
             (Takes::List, Json::List(items)) if items.len() as u64 > MOST_VALUES => {
-                self.errors.push(Error::at(at, Problem::TooMany { what: "values in one list", limit: MOST_VALUES }));
+                self.note(Error::at(at, Problem::TooMany { what: "values in one list", limit: MOST_VALUES }));
                 None
             }
             (Takes::List, Json::List(items)) => {
@@ -109,7 +109,7 @@ impl Planner<'_> {
     ) -> Option<Condition> {
         let field = path.column.name.clone();
         let problem = Problem::NoSuchLookup { field, lookup: shown(&lookup.name), accepted };
-        self.errors.push(Error::at(at, problem));
+        self.note(Error::at(at, problem));
         None
     }
 }

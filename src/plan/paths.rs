@@ -22,7 +22,7 @@ impl Planner<'_> {
     pub fn model(&mut self, namespace: &Namespace, action: Action, at: &Pointer<'_>) -> Option<Arc<Model>> {
         if !self.caller.may(namespace, action) {
             let permission = namespace.permission(action);
-            self.errors.push(Error::at(at, Problem::Forbidden { permission }));
+            self.note(Error::at(at, Problem::Forbidden { permission }));
             return None;
         }
         let found = self.catalogue.model(namespace).cloned();
@@ -32,7 +32,7 @@ impl Planner<'_> {
             let seen: Vec<String> =
                 seen.filter(|model| self.caller.may(model, action)).map(Namespace::to_string).collect();
             let nearest = nearest(&name, seen.iter().map(String::as_str));
-            self.errors.push(Error::at(at, Problem::NoSuchModel { namespace: name, nearest }));
+            self.note(Error::at(at, Problem::NoSuchModel { namespace: name, nearest }));
         }
         found
     }
@@ -59,7 +59,7 @@ impl Planner<'_> {
             field: shown(&field),
             nearest: nearest(field, names.iter().map(String::as_str)),
         };
-        self.errors.push(Error::at(at, problem));
+        self.note(Error::at(at, problem));
     }
 
     /// Follows a path such as `category__name__icontains` as far as it names relations and a column.
@@ -82,7 +82,7 @@ impl Planner<'_> {
                 return Some(Path { hops, column, rest: rest(names) });
             };
             if hops.len() as u64 >= RELATION_LEVELS {
-                self.errors.push(Error::at(
+                self.note(Error::at(
                     at,
                     Problem::TooMany { what: "relations behind each other", limit: RELATION_LEVELS },
                 ));

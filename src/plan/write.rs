@@ -21,7 +21,7 @@ impl Planner<'_> {
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         if names.len() != members.len() || !is_unique(model, &names) {
             let problem = Problem::NotUnique { model: model.namespace.to_string(), accepted: unique_keys(model) };
-            self.errors.push(Error::at(at, problem));
+            self.note(Error::at(at, problem));
             return None;
         }
         let exact = Lookup::named("exact").expect("it is a lookup");
@@ -39,7 +39,7 @@ impl Planner<'_> {
             all.push(Condition::Compare(Comparison { column, part: None, inside: None, lookup: exact, value }));
         }
         let narrowing = &request.narrowing;
-        if narrowing.filter.is_some() || narrowing.exclude.is_some() || narrowing.search.is_some() {
+        if narrowing.narrows() {
             all.push(self.condition(model, narrowing, meta));
         }
         Some(Target { condition: Condition::All(all), id, named: named.join(" and ") })
@@ -63,7 +63,7 @@ impl Planner<'_> {
                 }
                 None => {
                     let problem = Problem::Required { model: model.namespace.to_string(), field: field.name.clone() };
-                    self.errors.push(Error::at(Pointer::ROOT.key(&field.name), problem));
+                    self.note(Error::at(Pointer::ROOT.key(&field.name), problem));
                 }
             }
         }
@@ -79,7 +79,7 @@ impl Planner<'_> {
     pub fn update(&mut self, model: &Arc<Model>, request: &Request) -> Write {
         let mut write = self.assignments(model, request);
         if request.values.is_empty() {
-            self.errors.push(Error::at("", Problem::NothingToChange));
+            self.note(Error::at("", Problem::NothingToChange));
         }
         for field in model.fields.iter().filter(|field| field.clock == Some(Clock::OnWrite)) {
             if let Some(column) = field.column() {
@@ -114,12 +114,12 @@ impl Planner<'_> {
                 continue;
             };
             if !seen.insert(field.name.clone()) {
-                self.errors.push(Error::at(at, Problem::RepeatedKey { key: field.name.clone() }));
+                self.note(Error::at(at, Problem::RepeatedKey { key: field.name.clone() }));
                 continue;
             }
             if field.clock.is_some() {
                 let problem = Problem::ReadOnly { field: name.clone(), why: "the server sets it" };
-                self.errors.push(Error::at(at, problem));
+                self.note(Error::at(at, problem));
                 continue;
             }
             match &field.kind {
@@ -161,7 +161,7 @@ impl Planner<'_> {
             },
         };
         if let Err(why) = check::value(field, kind, &value) {
-            self.errors.push(Error::at(at, Problem::Refused { field: name.to_owned(), why }));
+            self.note(Error::at(at, Problem::Refused { field: name.to_owned(), why }));
             return;
         }
         assignments.push(Assignment { column, value, given: name.to_owned(), to });
@@ -171,12 +171,12 @@ impl Planner<'_> {
         let Json::List(items) = json else {
             let problem =
                 Problem::WrongForm { what: format!("\"{name}\""), wanted: "a list of ids", given: shown(json) };
-            self.errors.push(Error::at(at, problem));
+            self.note(Error::at(at, problem));
             return None;
         };
         if items.len() as u64 > super::MOST_VALUES {
             let problem = Problem::TooMany { what: "values in one list", limit: super::MOST_VALUES };
-            self.errors.push(Error::at(at, problem));
+            self.note(Error::at(at, problem));
             return None;
         }
         let mut ids: Vec<Scalar> = Vec::with_capacity(items.len());
@@ -208,14 +208,14 @@ impl Planner<'_> {
                 field: shown(&name),
                 nearest: nearest(name, names),
             };
-            self.errors.push(Error::at(at, problem));
+            self.note(Error::at(at, problem));
         } else if creating && model.id == Type::Uuid {
             if let Some(value) = self.value(name, Type::Uuid, json, at) {
                 assignments.push(Assignment { column: model.id_column(), value, given: name.to_owned(), to: None });
             }
         } else {
             let why = if creating { "the server gives it" } else { "a record keeps its id" };
-            self.errors.push(Error::at(at, Problem::ReadOnly { field: name.to_owned(), why }));
+            self.note(Error::at(at, Problem::ReadOnly { field: name.to_owned(), why }));
         }
     }
 

@@ -1,0 +1,11 @@
+//! The server's own log: one line on standard error. A line that cannot be written is lost, and nothing else:
+//! whoever closed standard error does not end the server with it.
+
+use crate::value::time;
+use std::fmt;
+use std::io::Write;
+
+/// Writes a line, with the moment before it.
+pub fn line(text: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "{} {text}", time::now());
+}
