@@ -959,3 +959,47 @@ fn a_hostile_value_is_only_a_value() {
         assert_eq!(lab.works(&body.to_string()), json!([{ "notes": value }]));
     }
 }
+
+#[test]
+fn mistakes_are_listed_up_to_a_hundred() {
+    let server = Server::start();
+    let long = "x".repeat(4000);
+    let twice = format!("{{\"{long}\": {{{}}}, \"__meta__\": {{}}}}", vec!["\"a\": null"; 20_000].join(","));
+    let wrong: Vec<String> = (0..20_000).map(|number| format!("\"a{number}\": 1")).collect();
+    let meta = r#""__meta__": {"intent": "retrieve", "namespace": "tickets.Ticket"}"#;
+    for body in [twice, format!("{{{meta}, \"{long}\": {{{}}}}}", wrong.join(","))] {
+        let reply = Client::connect(&server.address).jql(&server.key, &body);
+        assert_eq!(reply.status, 400);
+        assert!(reply.body.len() < 1 << 20 && reply.errors().len() <= 101, "{} bytes", reply.body.len());
+    }
+    let body = format!("{{{meta}, \"{}\": null}}", "x".repeat(5000));
+    assert!(Client::connect(&server.address).jql(&server.key, &body).errors()[0].contains("more than 4096 bytes"));
+}
+
+#[test]
+fn an_answer_has_a_size_that_it_does_not_pass() {
+    let server = Server::start();
+    server.change(
+        r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 80)
+           INSERT INTO "tickets.Ticket" ("title", "description", "created", "updated")
+           SELECT i, hex(zeroblob(450000)), '2026-01-31T09:30:00.000000Z', '2026-01-31T09:30:00.000000Z' FROM n"#,
+    );
+    let page = |limit: u32| json!({"__meta__": {"intent": "retrieve", "namespace": "tickets.Ticket", "limit": limit}});
+    assert_eq!(server.send(&page(20)).status, 200);
+    let reply = server.send(&page(80));
+    assert_eq!((reply.status, reply.errors()), (400, vec![": the answer would hold more than 64 MiB".to_owned()]));
+}
+
+#[test]
+fn a_request_holds_16_regular_expressions_and_no_more() {
+    let server = Server::start();
+    let filters = |count: usize| json!({"__or__": vec![json!({"title__regex": "a+"}); count]});
+    let request =
+        |count| json!({"__meta__": {"intent": "count", "namespace": "tickets.Ticket", "filter": filters(count)}});
+    assert_eq!(server.send(&request(16)).status, 200);
+    let reply = server.send(&request(17));
+    assert_eq!(
+        reply.errors(),
+        ["/__meta__/filter/__or__/16/title__regex: a request may hold at most 16 regular expressions"]
+    );
+}

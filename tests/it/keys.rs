@@ -720,3 +720,25 @@ fn the_log_of_a_deleted_key_can_be_asked_for() {
     eventually("it is logged", || !server.logs(&[]).is_empty());
     assert_eq!(server.logs(&["--key", public_id(&key)]).len(), 1);
 }
+
+#[test]
+fn the_use_of_a_key_that_was_revoked_is_logged_as_its_own() {
+    let server = Server::start();
+    let key = server.key_for("tickets.Ticket:read");
+    run(&server.folder, &["keys", "revoke", "tickets.Ticket:read"]);
+    assert_eq!(Client::connect(&server.address).jql(&key, &count()).status, 401);
+    assert_eq!(Client::connect(&server.address).jql(&forged(&key), &count()).status, 401);
+    let id = public_id(&key);
+    eventually("the use is logged", || server.logs(&["--key", id, "--status", "401"]).len() == 1);
+}
+
+#[test]
+fn many_first_keys_asked_for_at_once_are_one() {
+    let folder = Folder::new();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| run(&folder, &["bootstrap", "--if-needed"]));
+        }
+    });
+    assert_eq!(names(&folder), ["bootstrap"]);
+}

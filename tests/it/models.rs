@@ -664,3 +664,21 @@ fn check_tells_what_another_tool_has_broken() {
     let said = fails(&folder, &["check"], 1);
     assert!(said.contains("a.B:n"), "{said}");
 }
+
+#[test]
+fn orders_that_lead_back_and_names_that_sqlite_keeps_are_refused() {
+    let folder = Folder::new();
+    let file = folder.file(
+        "models.json",
+        r#"{ "a.B": { "fields": { "up": { "type": "ref", "to": "a.B", "null": true, "related_name": "down" } }, "ordering": ["up"] },
+             "sqlite_a.C": { "fields": {} } }"#,
+    );
+    let said = fails(&folder, &["models", "apply", file.to_str().unwrap()], 1);
+    assert!(said.contains("#/sqlite_a.C: ") && said.contains("SQLite keeps for itself"), "{said}");
+    let file = folder.file(
+        "models.json",
+        r#"{ "a.B": { "fields": { "up": { "type": "ref", "to": "a.B", "null": true, "related_name": "down" } }, "ordering": ["up"] } }"#,
+    );
+    let said = fails(&folder, &["models", "apply", file.to_str().unwrap()], 1);
+    assert!(said.contains("#/a.B/ordering: \"ordering\" leads back to the model itself"), "{said}");
+}

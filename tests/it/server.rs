@@ -857,3 +857,40 @@ fn a_server_out_of_descriptors_can_be_stopped() {
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(server.stop().0, Some(0));
 }
+
+#[test]
+fn a_server_whose_standard_error_is_closed_goes_on() {
+    let folder = Folder::new();
+    let file = folder.file("models.json", MODELS);
+    run(&folder, &["models", "apply", file.to_str().unwrap()]);
+    let key = run(&folder, &["keys", "create", "--name", "all", "--allow", "*.*:*"]);
+    let mut child = jqlite(&folder, &["serve", "--listen", "127.0.0.1:0", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let ready: Value = serde_json::from_str(&line).unwrap();
+    let address = address_in(ready["url"].as_str().unwrap());
+    // While another process holds the file, the server has something to complain of.
+    let other = rusqlite::Connection::open(folder.path("test.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let reply = Client::connect(&address).jql(&key, &tag("waits"));
+    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
+    other.execute_batch("ROLLBACK").unwrap();
+    eventually("it writes again", || Client::connect(&address).jql(&key, &tag("goes in")).status == 200);
+    signal(child.id(), "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_path_may_look_a_little_like_a_key() {
+    let server = Server::with(MODELS, &["--jql-path", "/jql_api"]);
+    let body = counting();
+    let mut client = client(&server);
+    client.send((head(&server, body.len()).replace("POST /jql ", "POST /jql_api ") + "\r\n" + &body).as_bytes());
+    let reply = client.reply("POST");
+    assert_eq!(reply.status, 200, "{}", reply.body);
+}
