@@ -53,10 +53,38 @@ impl Call {
         self.method == "OPTIONS" && self.broken.is_none() && self.origin.is_some() && self.is_from_known_page(origins)
     }
 
-    /// Whether no page sent it, or one of ours, or one of an origin that was let in.
+    /// Whether no page sent it, or one of ours, or one of an origin that was let in. A page of ours is known by
+    /// its address: a name in `Host` may be anybody's who lets it lead here.
     fn is_from_known_page(&self, origins: &[String]) -> bool {
         let Some(origin) = &self.origin else { return true };
-        let own = self.host.as_ref().map(|host| format!("http://{host}"));
+        let own = self.host.as_ref().filter(|host| is_address(host)).map(|host| format!("http://{host}"));
         own.as_ref() == Some(origin) || origins.contains(origin)
+    }
+}
+
+/// Whether a `Host` is `localhost` or an IP address, with a port or without.
+fn is_address(host: &str) -> bool {
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
+        .map_or(host, |(name, _)| name);
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || bare.parse::<std::net::IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_address;
+
+    #[test]
+    fn a_name_is_no_address() {
+        for host in
+            ["localhost", "LOCALHOST:5750", "127.0.0.1", "127.0.0.1:80", "[::1]:5750", "[::1]", "192.168.1.5:8080"]
+        {
+            assert!(is_address(host), "{host}");
+        }
+        for host in ["evil.example", "evil.example:5750", "localhost.evil.example", "127.0.0.1.evil.example", ""] {
+            assert!(!is_address(host), "{host}");
+        }
     }
 }

@@ -16,7 +16,8 @@ use std::time::Duration;
     after_help = "Start with:\n  jqlite quickstart\n\nor with a database of your own:\n  jqlite bootstrap\n  jqlite models apply models.json\n  jqlite serve"
 )]
 pub struct Cli {
-    /// The database file; `:memory:` for one that is gone with the process
+    /// The database file; `:memory:` for one that is gone with the process [default: jqlite.db in the
+    /// platform's folder for data]
     #[arg(long, global = true, env = "JQLITE_DB", value_name = "FILE", hide_env_values = true)]
     pub db: Option<PathBuf>,
 

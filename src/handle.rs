@@ -70,7 +70,7 @@ enum Step {
 
 /// Key, shape, plan, and for what only reads the answer, all of one moment of the database.
 fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: &mut Echo) -> Result<Step, Errors> {
-    let reader = app.store.reader()?;
+    let reader = app.store.reader_for(key.public_id())?;
     reader.start();
     reader.reading(|| {
         let known = auth::recognise(&reader, key)?;

@@ -32,7 +32,7 @@ const SCHEMA_VERSION: i64 = 1;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of all rows of one request.
-const MOST_BYTES: usize = 64 << 20;
+const MOST_BYTES: usize = 32 << 20;
 
 /// Statements kept prepared, a session.
 const PREPARED: usize = 256;
@@ -69,11 +69,12 @@ pub struct Store {
     catalogue: Mutex<Arc<Catalogue>>,
 }
 
-/// The reading sessions: those that nobody uses, and how many there are in all.
+/// The reading sessions: those that nobody uses, how many there are in all, and how many each key has.
 #[derive(Default)]
 struct Readers {
     idle: Vec<Session>,
     made: usize,
+    held: HashMap<String, usize>,
 }
 
 /// Whether a database that is not there is to be made.
@@ -116,16 +117,30 @@ impl Store {
     /// A session that may only read, from the pool. Where all are in use, it waits for one, at most as long
     /// as a statement may take.
     pub fn reader(&self) -> Result<Reader<'_>, Failure> {
+        self.reader_of("", config::readers())
+    }
+
+    /// As [`Self::reader`], for a request of a key: no key has more than half of them, so that the slow
+    /// queries of one do not keep all others waiting.
+    pub fn reader_for(&self, key: &str) -> Result<Reader<'_>, Failure> {
+        self.reader_of(key, config::readers() / 2)
+    }
+
+    fn reader_of(&self, holder: &str, most: usize) -> Result<Reader<'_>, Failure> {
         let deadline = Instant::now() + self.timeout;
         let mut readers = lock(&self.readers);
         loop {
-            if let Some(session) = readers.idle.pop() {
-                return Ok(Reader { store: self, session: Some(session) });
-            }
-            if readers.made < config::readers() {
-                readers.made += 1;
+            let free = !readers.idle.is_empty() || readers.made < config::readers();
+            if free && readers.held.get(holder).is_none_or(|held| *held < most) {
+                *readers.held.entry(holder.to_owned()).or_default() += 1;
+                let session = readers.idle.pop();
+                readers.made += usize::from(session.is_none());
                 drop(readers);
-                return self.new_reader();
+                let mut reader = Reader { store: self, holder: holder.to_owned(), session };
+                if reader.session.is_none() {
+                    reader.session = Some(self.new_reader()?);
+                }
+                return Ok(reader);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -135,19 +150,11 @@ impl Store {
         }
     }
 
-    fn new_reader(&self) -> Result<Reader<'_>, Failure> {
-        let session = self.connect().and_then(|mut session| {
-            session.pragmas(&["PRAGMA query_only = ON"])?;
-            session.only_reads = true;
-            Ok(session)
-        });
-        match session {
-            Ok(session) => Ok(Reader { store: self, session: Some(session) }),
-            Err(failure) => {
-                lock(&self.readers).made -= 1;
-                Err(failure)
-            }
-        }
+    fn new_reader(&self) -> Result<Session, Failure> {
+        let mut session = self.connect()?;
+        session.pragmas(&["PRAGMA query_only = ON"])?;
+        session.only_reads = true;
+        Ok(session)
     }
 
     /// A session that may write. There should be one at a time in a process; others wait for the file.
@@ -278,6 +285,9 @@ fn prepare_file(path: &Path, missing: Missing) -> Result<(), String> {
 /// A reading session that goes back to the pool.
 pub struct Reader<'s> {
     store: &'s Store,
+    /// The key that holds it.
+    holder: String,
+    /// There once the reader is handed out.
     session: Option<Session>,
 }
 
@@ -290,10 +300,20 @@ impl std::ops::Deref for Reader<'_> {
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            lock(&self.store.readers).idle.push(session);
-            self.store.returned.notify_one();
+        let mut readers = lock(&self.store.readers);
+        match self.session.take() {
+            Some(session) => readers.idle.push(session),
+            None => readers.made -= 1, // it could not be opened
         }
+        if let Some(held) = readers.held.get_mut(&self.holder) {
+            *held -= 1;
+            if *held == 0 {
+                readers.held.remove(&self.holder);
+            }
+        }
+        drop(readers);
+        // All who wait look: the next in line may be of a key that has its share.
+        self.store.returned.notify_all();
     }
 }
 
@@ -479,7 +499,7 @@ impl Session {
                 let cell = scalar(row.get_ref(index)?)?;
                 let bytes = size_of::<Scalar>() + if let Scalar::Text(text) = &cell { text.len() } else { 0 };
                 let Some(room) = self.room.get().checked_sub(bytes) else {
-                    return Err(Failure::Other(Problem::AnswerTooLarge { most: "64 MiB" }));
+                    return Err(Failure::Other(Problem::AnswerTooLarge { most: "32 MiB" }));
                 };
                 self.room.set(room);
                 cells.push(cell);

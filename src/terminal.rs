@@ -1,7 +1,7 @@
 //! What commands print: results on standard output, safe for a terminal, or as JSON.
 
 use crate::json::Json;
-use crate::value::Scalar;
+use crate::value::{Scalar, time};
 use std::io::Write;
 
 /// Why a command failed, for the person who gave it.
@@ -43,11 +43,18 @@ pub fn print_table(json: bool, names: &[&str], rows: &[Vec<Scalar>]) -> Result<(
     }
     table.set_header(names.iter().map(|name| name.to_uppercase().replace('_', " ")));
     for row in rows {
-        table.add_row(
-            row.iter().map(|cell| if *cell == Scalar::Null { "-".to_owned() } else { plain(&cell.to_string()) }),
-        );
+        table.add_row(row.iter().map(shown));
     }
     print_line(&table.trim_fmt())
+}
+
+/// A cell of a table. Moments are cut to the second, so that more columns fit.
+fn shown(cell: &Scalar) -> String {
+    match cell {
+        Scalar::Null => "-".to_owned(),
+        Scalar::Text(text) if time::parse_datetime(text).as_deref() == Ok(text) => format!("{}Z", &text[..19]),
+        other => plain(&other.to_string()),
+    }
 }
 
 pub fn to_json(cell: &Scalar) -> Json {

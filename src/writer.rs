@@ -24,6 +24,8 @@ pub struct Writer {
     log: Arc<Mutex<Vec<Entry>>>,
     /// Entries that found no place there.
     lost: Arc<AtomicU64>,
+    /// How long a write may wait for its turn.
+    patience: Duration,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -50,8 +52,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 const MOST_ENTRIES: usize = 100_000;
 
 impl Writer {
-    /// Starts the thread. Entries of the log older than `retention` are pruned.
-    pub fn start(session: Session, retention: SignedDuration) -> std::io::Result<Writer> {
+    /// Starts the thread. Entries of the log older than `retention` are pruned; a write that waited for its turn
+    /// longer than `patience` is not begun.
+    pub fn start(session: Session, retention: SignedDuration, patience: Duration) -> std::io::Result<Writer> {
         let (messages, receiver) = sync_channel(QUEUE);
         let log = Arc::new(Mutex::new(Vec::new()));
         let lost = Arc::new(AtomicU64::new(0));
@@ -66,7 +69,7 @@ impl Writer {
             stopping: false,
         };
         let thread = Builder::new().name("jqlite-writer".into()).spawn(move || turns.run())?;
-        Ok(Writer { messages, log, lost, thread: Mutex::new(Some(thread)) })
+        Ok(Writer { messages, log, lost, patience, thread: Mutex::new(Some(thread)) })
     }
 
     /// Has `work` done in a savepoint, and gives what came of it once it is committed. `work` may be run
@@ -79,7 +82,7 @@ impl Writer {
         work: impl FnMut(&Session) -> Result<T, Errors> + Send + 'static,
     ) -> Result<T, Errors> {
         let (reply, answer) = promise();
-        let job = Box::new(Task { work, outcome: None, reply });
+        let job = Box::new(Task { work, outcome: None, reply, until: Instant::now() + self.patience });
         self.messages.send(Message::Job(job)).map_err(|_| Problem::ShuttingDown)?;
         // The thread drops a job unanswered only when it ends or panics.
         answer.wait().ok_or_else(|| Problem::Fault { cause: "the writer dropped a job".into() })?
@@ -121,10 +124,16 @@ struct Task<T, F> {
     work: F,
     outcome: Option<Result<T, Errors>>,
     reply: Promise<Result<T, Errors>>,
+    /// When it is too late to begin: whoever waits has been promised an answer by then.
+    until: Instant,
 }
 
 impl<T: Send, F: FnMut(&Session) -> Result<T, Errors> + Send> Job for Task<T, F> {
     fn run(&mut self, session: &Session) {
+        if Instant::now() > self.until {
+            self.outcome = Some(Err(Problem::Overloaded.into()));
+            return;
+        }
         session.start();
         let work = AssertUnwindSafe(|| session.savepoint(|| (self.work)(session)));
         // The hook has logged the panic; the savepoint was undone on the way.

@@ -125,6 +125,10 @@ pub fn run(database: &Database, command: KeysCommand) -> Result<(), Failed> {
         }
         KeysCommand::Revoke { key } => {
             let key = auth::find(all_keys(database)?, &key)?;
+            if let Some(moment) = &key.revoked {
+                eprintln!("\"{}\" ({}) was revoked already, at {moment}", plain(&key.name), key.public_id);
+                return Ok(());
+            }
             database.write(Missing::Refuse, |session| auth::revoke(session, &key))?;
             eprintln!("revoked \"{}\" ({})", plain(&key.name), key.public_id);
             Ok(())

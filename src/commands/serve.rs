@@ -59,10 +59,15 @@ fn start(
     warn_of_readers(store.location());
     let settings =
         Settings { max_body: args.max_body, idle_timeout: args.idle_timeout, max_connections: args.max_connections };
-    let listener = server::listen(args.listen).map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
+    let listener = server::listen(args.listen).map_err(|error| {
+        format!(
+            "cannot listen on {}: {error}; name another address with --listen (port 0 picks a free one)",
+            args.listen
+        )
+    })?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let writer = store.writer().map_err(described)?;
-    let writer = Writer::start(writer, args.log_retention).map_err(|error| error.to_string())?;
+    let writer = Writer::start(writer, args.log_retention, args.query_timeout).map_err(|error| error.to_string())?;
     let line = ready(&format!("http://{address}"), &store)?;
     let mut jql_paths = vec!["/jql".to_owned()];
     jql_paths.extend(args.jql_path.clone());

@@ -104,7 +104,8 @@ fn append_check(statement: &mut Statement, name: &str, kind: Type) {
         }
         Type::Time => " GLOB '[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]'",
         Type::Json => {
-            statement.push(" CHECK (json_valid(").name(name).push("))");
+            // SQLite before 3.45 takes NULL for invalid.
+            statement.push(" CHECK (").name(name).push(" IS NULL OR json_valid(").name(name).push("))");
             return;
         }
         Type::Uuid => {

@@ -987,7 +987,7 @@ fn an_answer_has_a_size_that_it_does_not_pass() {
     let page = |limit: u32| json!({"__meta__": {"intent": "retrieve", "namespace": "tickets.Ticket", "limit": limit}});
     assert_eq!(server.send(&page(20)).status, 200);
     let reply = server.send(&page(80));
-    assert_eq!((reply.status, reply.errors()), (400, vec![": the answer would hold more than 64 MiB".to_owned()]));
+    assert_eq!((reply.status, reply.errors()), (400, vec![": the answer would hold more than 32 MiB".to_owned()]));
 }
 
 #[test]

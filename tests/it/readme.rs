@@ -60,8 +60,13 @@ fn the_tour_does_what_it_says() {
     }
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_jqlite")).parent().unwrap().to_owned();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
-    let output =
-        Command::new("bash").args(["-c", &script]).current_dir(folder.path("")).env("PATH", path).output().unwrap();
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(folder.path(""))
+        .env("PATH", path)
+        .envs([("HOME", folder.path("")), ("NO_PROXY", "*".into())])
+        .output()
+        .unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{stdout}\n{}", String::from_utf8_lossy(&output.stderr));
 
