@@ -26,7 +26,8 @@ pub const MAX_BODY: usize = 1 << 20;
 /// The highest `limit` of a page.
 pub const MAX_LIMIT: u64 = 1000;
 
-/// Readers of the database at one time: enough that a few slow queries leave room for quick ones.
+/// Readers of the database at one time: enough that a few slow queries leave room for quick ones. To be asked
+/// once: it reads files to learn how many cores there are.
 pub fn readers() -> usize {
     std::thread::available_parallelism().map_or(8, |cores| (cores.get() * 4).max(8))
 }

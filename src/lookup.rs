@@ -91,6 +91,13 @@ pub static PARTS: [Part; 12] = [
     Part { name: "second", of_date: false, kind: Type::Integer, sql: "CAST(strftime('%S', $x) AS INTEGER)" },
 ];
 
+/// Equality, where it is the plan that asks.
+pub static EXACT: &Lookup = &LOOKUPS[0];
+/// What `null` as a value asks for.
+pub static IS_NULL: &Lookup = &LOOKUPS[7];
+/// What a search asks of each word.
+pub static ICONTAINS: &Lookup = &LOOKUPS[10];
+
 impl Lookup {
     pub fn named(name: &str) -> Option<&'static Lookup> {
         LOOKUPS.iter().find(|lookup| lookup.name == name)
@@ -152,3 +159,13 @@ pub static JSON_WHOLE: Reading = Reading {
 };
 /// What kind of value is there, `null` for a JSON null; NULL where there is none.
 pub static JSON_KIND: Reading = Reading { kind: Type::Text, sql: "json_type($x, $p)" };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lookups_that_the_plan_asks_for_are_the_ones_it_means() {
+        assert_eq!([EXACT.name, IS_NULL.name, ICONTAINS.name], ["exact", "isnull", "icontains"]);
+    }
+}

@@ -14,7 +14,7 @@ use crate::access::{Action, Namespace};
 use crate::auth::Authenticated;
 use crate::error::{Code, Error, Errors, Problem, note};
 use crate::json::Pointer;
-use crate::lookup::{Lookup, Part, Reading};
+use crate::lookup::{EXACT, Lookup, Part, Reading};
 use crate::model::{Catalogue, Column, Model, Relation};
 use crate::request::{Count, Intent, Narrowing, Request};
 use crate::value::Scalar;
@@ -117,6 +117,18 @@ pub struct Comparison {
     pub inside: Option<(String, &'static Reading)>,
     pub lookup: &'static Lookup,
     pub value: Operand,
+}
+
+impl Comparison {
+    /// The value of a column itself.
+    pub fn of(column: Column, lookup: &'static Lookup, value: Operand) -> Comparison {
+        Comparison { column, part: None, inside: None, lookup, value }
+    }
+
+    /// The column holds this value.
+    pub fn exact(column: Column, value: Scalar) -> Condition {
+        Condition::Compare(Comparison::of(column, EXACT, Operand::One(value)))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

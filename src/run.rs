@@ -4,9 +4,8 @@
 use crate::compile::{self, Cell, Query};
 use crate::error::{Error, Errors, Problem};
 use crate::json::Pointer;
-use crate::lookup::Lookup;
 use crate::model::Model;
-use crate::plan::{Comparison, Condition, Operand, Plan, Referrer, Select, Target, What, Work, Write};
+use crate::plan::{Comparison, Plan, Referrer, Select, Target, What, Work, Write};
 use crate::request::Count;
 use crate::sql::id_list;
 use crate::store::{Failure, Rows, Session};
@@ -219,10 +218,7 @@ fn answer(session: &Session, write: &Write, id: Scalar) -> Result<Outcome, Error
         let rows = Rows { width: 1, cells: vec![id] };
         return Ok(Outcome::One(Loaded { rows, cells: query.cells, children: Vec::new() }));
     }
-    let exact = Lookup::named("exact").expect("it is a lookup");
-    let column = select.model.id_column();
-    let value = Operand::One(id);
-    let condition = Condition::Compare(Comparison { column, part: None, inside: None, lookup: exact, value });
+    let condition = Comparison::exact(select.model.id_column(), id);
     let select = Select { condition, ..select.clone() };
     Ok(Outcome::One(load(session, compile::select(&select), &mut 0)?))
 }

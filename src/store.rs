@@ -65,6 +65,8 @@ pub struct Store {
     location: Location,
     timeout: Duration,
     readers: Mutex<Readers>,
+    /// The most of them.
+    most_readers: usize,
     returned: Condvar,
     catalogue: Mutex<Arc<Catalogue>>,
 }
@@ -98,6 +100,7 @@ impl Store {
             location,
             timeout,
             readers: Mutex::default(),
+            most_readers: config::readers(),
             returned: Condvar::new(),
             catalogue: Mutex::default(),
         };
@@ -117,20 +120,20 @@ impl Store {
     /// A session that may only read, from the pool. Where all are in use, it waits for one, at most as long
     /// as a statement may take.
     pub fn reader(&self) -> Result<Reader<'_>, Failure> {
-        self.reader_of("", config::readers())
+        self.reader_of("", self.most_readers)
     }
 
     /// As [`Self::reader`], for a request of a key: no key has more than half of them, so that the slow
     /// queries of one do not keep all others waiting.
     pub fn reader_for(&self, key: &str) -> Result<Reader<'_>, Failure> {
-        self.reader_of(key, config::readers() / 2)
+        self.reader_of(key, self.most_readers / 2)
     }
 
     fn reader_of(&self, holder: &str, most: usize) -> Result<Reader<'_>, Failure> {
         let deadline = Instant::now() + self.timeout;
         let mut readers = lock(&self.readers);
         loop {
-            let free = !readers.idle.is_empty() || readers.made < config::readers();
+            let free = !readers.idle.is_empty() || readers.made < self.most_readers;
             if free && readers.held.get(holder).is_none_or(|held| *held < most) {
                 *readers.held.entry(holder.to_owned()).or_default() += 1;
                 let session = readers.idle.pop();

@@ -8,7 +8,7 @@ use super::paths::Path;
 use super::{Comparison, Condition, FILTER_LEVELS, MOST_EXPRESSIONS, MOST_TERMS, MOST_VALUES, Operand, Order, Planner};
 use crate::error::{Error, Problem, shown};
 use crate::json::{Json, Object, Pointer};
-use crate::lookup::{Lookup, Part, Takes, names_for};
+use crate::lookup::{EXACT, ICONTAINS, IS_NULL, Lookup, Part, Takes, names_for};
 use crate::model::{Kind, Model, Relation};
 use crate::request::{Narrowing, Ordering};
 use crate::value::{self, Scalar, Type};
@@ -137,7 +137,7 @@ impl Planner<'_> {
         }
         let kind = part.map_or(kind, |part| part.kind);
         let lookup = match rest {
-            [] => Lookup::named("exact"),
+            [] => Some(EXACT),
             [name] => Lookup::named(name).filter(|lookup| lookup.goes_with(kind)),
             _ => None,
         };
@@ -163,10 +163,9 @@ impl Planner<'_> {
         json: &Json,
         at: &Pointer<'_>,
     ) -> Option<(&'static Lookup, Operand)> {
-        let is_null = || Lookup::named("isnull").expect("it is a lookup");
         let value = match (lookup.takes, json) {
             (Takes::One | Takes::Text, Json::Null) if matches!(lookup.name, "exact" | "iexact") => {
-                return Some((is_null(), Operand::Flag(true)));
+                return Some((IS_NULL, Operand::Flag(true)));
             }
             (Takes::One, json) => Operand::One(self.value(key, kind, json, at)?),
             (Takes::Text, json) => Operand::One(self.value(key, Type::Text, json, at)?),
@@ -241,7 +240,6 @@ impl Planner<'_> {
 
     /// Every word must occur in one of the model's searched fields.
     fn search(&mut self, model: &Arc<Model>, words: &str, at: &Pointer<'_>) -> Condition {
-        let icontains = Lookup::named("icontains").expect("it is a lookup");
         let all_text = || {
             let text = model.columns().into_iter().filter(|column| column.kind.is_text());
             text.map(|column| column.name).collect::<Vec<_>>()
@@ -258,8 +256,7 @@ impl Planner<'_> {
                 }
                 let mut tree = Tree::default();
                 let value = Operand::One(Scalar::Text(word.clone()));
-                let comparison =
-                    Comparison { column: path.column.clone(), part: None, inside: None, lookup: icontains, value };
+                let comparison = Comparison::of(path.column.clone(), ICONTAINS, value);
                 tree.insert(&path.hops, Condition::Compare(comparison));
                 any.push(tree.condition());
             }

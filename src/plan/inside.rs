@@ -8,7 +8,7 @@ use super::{Comparison, Condition, MOST_VALUES, Operand, Planner};
 use crate::error::{Error, Problem, shown};
 use crate::json::{Json, Pointer, write_string};
 use crate::lookup::{
-    JSON_BOOLEAN, JSON_KIND, JSON_NUMBER, JSON_TEXT, JSON_WHOLE, LOOKUPS, Lookup, On, Reading, Takes, names_for,
+    EXACT, JSON_BOOLEAN, JSON_KIND, JSON_NUMBER, JSON_TEXT, JSON_WHOLE, LOOKUPS, Lookup, On, Reading, Takes, names_for,
 };
 use crate::value::{Scalar, Type};
 
@@ -16,7 +16,7 @@ impl Planner<'_> {
     pub fn json_comparison(&mut self, key: &str, path: &Path<'_>, json: &Json, at: &Pointer<'_>) -> Option<Condition> {
         let (keys, lookup) = match path.rest.split_last() {
             Some((last, keys)) if Lookup::named(last).is_some() => (keys, Lookup::named(last)?),
-            _ => (path.rest.as_slice(), Lookup::named("exact")?),
+            _ => (path.rest.as_slice(), EXACT),
         };
         let column = || path.column.clone();
         if lookup.takes == Takes::Key {
@@ -25,14 +25,14 @@ impl Planner<'_> {
                 return None;
             };
             let value = Operand::One(Scalar::Text(json_path(keys, Some(name))));
-            return Some(Condition::Compare(Comparison { column: column(), part: None, inside: None, lookup, value }));
+            return Some(Condition::Compare(Comparison::of(column(), lookup, value)));
         }
         if keys.is_empty() {
             if !lookup.goes_with(Type::Json) {
                 return self.no_such_lookup(path, lookup, names_for(Type::Json), at);
             }
             let (lookup, value) = self.operand(key, Type::Json, lookup, json, at)?;
-            return Some(Condition::Compare(Comparison { column: column(), part: None, inside: None, lookup, value }));
+            return Some(Condition::Compare(Comparison::of(column(), lookup, value)));
         }
         let place = json_path(keys, None);
         let compare = |reading: &'static Reading, lookup, value| {

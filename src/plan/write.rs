@@ -1,10 +1,9 @@
 //! What a write does: the record it is about, the values that go in, and what a deletion would reach.
 
-use super::{Assignment, Comparison, Condition, Links, Operand, Planner, Referrer, Target, Write};
+use super::{Assignment, Comparison, Condition, Links, Planner, Referrer, Target, Write};
 use crate::access::{Action, Namespace};
 use crate::error::{Error, Problem, nearest, shown};
 use crate::json::{Json, Pointer};
-use crate::lookup::Lookup;
 use crate::model::{Clock, Column, Field, Kind, Model, OnDelete, check};
 use crate::request::Request;
 use crate::value::{self, Scalar, Type};
@@ -24,7 +23,6 @@ impl Planner<'_> {
             self.note(Error::at(at, problem));
             return None;
         }
-        let exact = Lookup::named("exact").expect("it is a lookup");
         let mut all = Vec::new();
         let mut named = Vec::new();
         let mut id = None;
@@ -35,8 +33,7 @@ impl Planner<'_> {
             if column.name == "id" {
                 id = Some(value.clone());
             }
-            let value = Operand::One(value);
-            all.push(Condition::Compare(Comparison { column, part: None, inside: None, lookup: exact, value }));
+            all.push(Comparison::exact(column, value));
         }
         let narrowing = &request.narrowing;
         if narrowing.narrows() {
