@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// A request that makes a tag.
@@ -893,4 +893,39 @@ fn a_path_may_look_a_little_like_a_key() {
     client.send((head(&server, body.len()).replace("POST /jql ", "POST /jql_api ") + "\r\n" + &body).as_bytes());
     let reply = client.reply("POST");
     assert_eq!(reply.status, 200, "{}", reply.body);
+}
+
+#[test]
+fn slow_queries_of_one_key_are_stopped_and_do_not_hold_up_another() {
+    let server = Server::with(MODELS, &["--query-timeout", "2s"]);
+    server.change(
+        r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+           INSERT INTO "tickets.Ticket" ("title", "created", "updated")
+           SELECT i, '2026-01-31T09:30:00.000000Z', '2026-01-31T09:30:00.000000Z' FROM n;
+           INSERT INTO "tickets.Tag" ("name") SELECT "title" FROM "tickets.Ticket" LIMIT 60;
+           INSERT INTO "tickets.Ticket.tags" ("source", "target")
+           SELECT t."id", g."id" FROM "tickets.Ticket" t, "tickets.Tag" g WHERE (t."id" + g."id") % 3 = 0"#,
+    );
+    let greedy = server.key_for("tickets.*:read");
+    let path = "tags__tickets__tags__tickets__tags__name__icontains";
+    let slow = json!({"__meta__": {"intent": "count", "namespace": "tickets.Ticket", "filter": {path: "zzz"}}});
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let ended = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let queries: Vec<_> = (0..(cores * 4).max(8) + 2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let reply = server.send_as(&greedy, &slow);
+                    ended.fetch_add(1, Ordering::SeqCst);
+                    (reply.status, reply.header("retry-after").map(str::to_owned))
+                })
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(300));
+        assert_answers(&server);
+        assert_eq!(ended.load(Ordering::SeqCst), 0, "the other key was answered after the slow queries");
+        for query in queries {
+            assert_eq!(query.join().unwrap(), (503, Some("1".to_owned())));
+        }
+    });
 }
