@@ -91,6 +91,11 @@ enum Models {
 }
 
 impl Permission {
+    /// The one model that it is about, where it is about one.
+    pub fn model(&self) -> Option<&Namespace> {
+        if let Models::One(namespace) = &self.models { Some(namespace) } else { None }
+    }
+
     /// Whether it allows that action on that model.
     pub fn allows(&self, namespace: &Namespace, action: Action) -> bool {
         let model = match &self.models {

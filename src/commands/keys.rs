@@ -1,7 +1,7 @@
 //! `bootstrap` and `keys`: making keys, listing and ending them.
 
-use super::{Database, all_keys};
-use crate::access::{Permissions, SYSTEM};
+use super::{Database, all_keys, described};
+use crate::access::{Permission, Permissions, SYSTEM};
 use crate::auth::{self, Key, KeyText};
 use crate::cli::{Expiry, KeysCommand};
 use crate::config;
@@ -71,6 +71,18 @@ fn hand_out(
     }
 }
 
+/// A permission may be given before its model is there, but most often the name is mistyped.
+fn warn_of_unknown_models(database: &Database, permissions: &Permissions) -> Result<(), Failed> {
+    let store = database.open(Missing::Refuse)?;
+    let reader = store.reader().map_err(described)?;
+    let catalogue = store.catalogue(&reader).map_err(described)?;
+    let named = permissions.0.iter().filter_map(Permission::model).filter(|model| model.app != SYSTEM);
+    for model in named.filter(|model| catalogue.model(model).is_none()) {
+        eprintln!("there is no model {model} yet");
+    }
+    Ok(())
+}
+
 /// A new file that only its owner can read.
 fn new_secret_file(path: &Path) -> Result<std::fs::File, Failed> {
     let mut options = std::fs::OpenOptions::new();
@@ -103,6 +115,7 @@ pub fn run(database: &Database, command: KeysCommand) -> Result<(), Failed> {
             if let (Err(_), Some(path)) = (&made, &key_out) {
                 let _ = std::fs::remove_file(path); // it was made a moment ago, and is empty or of no use
             }
+            warn_of_unknown_models(database, &permissions)?;
             if permissions.0.is_empty() {
                 eprintln!("the key may do nothing: give it permissions with --allow");
             }

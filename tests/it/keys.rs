@@ -742,3 +742,13 @@ fn many_first_keys_asked_for_at_once_are_one() {
     });
     assert_eq!(names(&folder), ["bootstrap"]);
 }
+
+#[test]
+fn a_permission_for_a_model_that_is_not_there_is_pointed_out() {
+    let server = Server::start();
+    let allow = "tickets.Tiket:read,tickets.Ticket:read,tickets.*:read,system.ApiKey:read";
+    let output = jqlite(&server.folder, &["keys", "create", "--name", "x", "--allow", allow]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "there is no model tickets.Tiket yet\nkeep the key: it is shown this once\n");
+    assert!(output.status.success());
+}
