@@ -813,7 +813,7 @@ fn being_idle_for_many_timeouts_leaves_no_descriptors_behind() {
     let server = Server::with(MODELS, &["--idle-timeout", "100ms"]);
     assert_answers(&server);
     std::thread::sleep(Duration::from_secs(2));
-    let (_, before) = holdings(&server); // the threads of a generation live five seconds longer
+    let (_, before) = holdings(&server);
     std::thread::sleep(Duration::from_secs(3));
     eventually("descriptors are about as many again", || holdings(&server).1 <= before + 12);
     assert_answers(&server);
