@@ -10,10 +10,10 @@ use crate::cli::{Cli, Command, LogsArgs};
 use crate::config;
 use crate::envelope::{self, Echo, Reply};
 use crate::error::{Error, Errors, Problem};
-use crate::json::{Json, write_list, write_string};
+use crate::json::{write_list, write_string};
 use crate::plan::{self, Limits};
 use crate::store::{self, Failure, Location, Missing, Session, Store};
-use crate::terminal::{Failed, plain, print, print_line, print_table, to_json};
+use crate::terminal::{Failed, object, plain, print, print_line, print_table};
 use crate::usage::{self, Wanted};
 use crate::value::{Scalar, time};
 use crate::{apply, request, run};
@@ -113,8 +113,7 @@ fn logs(database: &Database, args: LogsArgs) -> Result<(), Failed> {
         // A line for each entry, so that a long log can be read as it comes.
         let mut out = Vec::new();
         for entry in &entries {
-            let members = usage::COLUMNS.iter().zip(entry).map(|(name, cell)| ((*name).to_owned(), to_json(cell)));
-            Json::Object(members.collect()).write(&mut out);
+            object(&usage::COLUMNS, entry).write(&mut out);
             out.push(b'\n');
         }
         return print(&out);

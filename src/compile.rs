@@ -133,17 +133,19 @@ impl Columns {
     }
 }
 
-fn gather(select: &Select) -> (Alias, Columns, Vec<Cell>) {
-    let mut aliases = Aliases::default();
-    let alias = aliases.next();
-    let mut columns = Columns { aliases, columns: Vec::new(), joins: Vec::new(), children: Vec::new() };
-    let cells = columns.cells(alias, &select.fields);
-    (alias, columns, cells)
+impl Columns {
+    /// Those of a statement on one table, which gets the alias.
+    fn new() -> (Columns, Alias) {
+        let mut aliases = Aliases::default();
+        let alias = aliases.next();
+        (Columns { aliases, columns: Vec::new(), joins: Vec::new(), children: Vec::new() }, alias)
+    }
 }
 
 /// The statement of a page.
 pub fn select(select: &Select) -> Query {
-    let (alias, mut columns, cells) = gather(select);
+    let (mut columns, alias) = Columns::new();
+    let cells = columns.cells(alias, &select.fields);
     let mut statement = Statement::default();
     statement.push("SELECT ").list(&columns.columns, ", ", |statement, (alias, name)| {
         statement.column(*alias, name);
@@ -159,7 +161,7 @@ pub fn select(select: &Select) -> Query {
 /// The statement of a nested list: the records of a relation for a list of ids, numbered for each of them
 /// so that each gets its own page, and one record more than its limit, to tell that it was cut.
 fn list(relation: &Relation, select: &Select) -> Query {
-    let (alias, mut columns, cells) = gather(select);
+    let (mut columns, alias) = Columns::new();
     let mut statement = Statement::default();
     let ids = statement.bind(Scalar::Null); // the ids go here when they are known
     let (parent, link) = match &relation.join {
@@ -169,8 +171,8 @@ fn list(relation: &Relation, select: &Select) -> Query {
         }
         Join::Reverse { column, .. } | Join::Reference { column } => ((alias, column.clone()), None),
     };
-    // The id above is the first column, so all others move by one.
-    columns.columns.insert(0, parent.clone());
+    columns.column(parent.0, &parent.1); // the first, by which the rows are told apart
+    let cells = columns.cells(alias, &select.fields);
     statement.push("SELECT * FROM (SELECT ");
     statement.list(columns.columns.iter().enumerate(), ", ", |statement, (index, (alias, name))| {
         statement.column(*alias, name).push(" AS ").alias(Alias(1000 + index));
@@ -191,26 +193,7 @@ fn list(relation: &Relation, select: &Select) -> Query {
     let last = select.offset.saturating_add(select.limit).saturating_add(1);
     statement.push(") WHERE number > ").number(select.offset).push(" AND number <= ").number(last);
     statement.push(" ORDER BY ").alias(Alias(1000)).push(", number");
-    let mut query = Query { statement, cells, children: columns.children };
-    move_columns(&mut query.cells);
-    for child in &mut query.children {
-        child.parent += 1;
-    }
-    query
-}
-
-/// Makes room for the first column of a nested list.
-fn move_columns(cells: &mut [Cell]) {
-    for cell in cells {
-        match &mut cell.holds {
-            Holds::Value { column, .. } => *column += 1,
-            Holds::Record { id, cells } => {
-                *id += 1;
-                move_columns(cells);
-            }
-            Holds::List { .. } | Holds::Ids { .. } => {}
-        }
-    }
+    Query { statement, cells, children: columns.children }
 }
 
 /// How many records fulfil a condition, counted up to a bound where there is one.

@@ -23,6 +23,11 @@ pub enum Json {
 /// The members of an object in the order in which they were written.
 pub type Object = Vec<(String, Json)>;
 
+/// The member of that name.
+pub fn member<'o>(members: &'o Object, name: &str) -> Option<&'o Json> {
+    members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
 impl Json {
     /// Reads one JSON text and nothing after it.
     ///
@@ -37,8 +42,13 @@ impl Json {
 
     /// The member of that name, where this is an object that has it.
     pub fn get(&self, name: &str) -> Option<&Json> {
+        if let Json::Object(members) = self { member(members, name) } else { None }
+    }
+
+    /// The member of that name, where this is an object that has it and nothing else.
+    pub fn only(&self, name: &str) -> Option<&Json> {
         match self {
-            Json::Object(members) => members.iter().find(|(key, _)| key == name).map(|(_, value)| value),
+            Json::Object(members) if members.len() == 1 => member(members, name),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::access::{Action, Namespace};
 use crate::error::{Error, Errors, Problem, nearest, note, shown};
-use crate::json::{Json, Object, Pointer};
+use crate::json::{Json, Object, Pointer, member};
 
 /// What a request wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -370,18 +370,11 @@ impl Reader {
     }
 
     fn search(&mut self, meta: &Meta<'_>) -> Option<String> {
-        match meta.get("search")? {
-            Json::Object(members) => match members.as_slice() {
-                [(key, Json::String(words))] if key == "value" => return Some(words.clone()),
-                _ => self.wrong(
-                    &meta.at.key("search"),
-                    "search",
-                    "{\"value\": \"the words\"}",
-                    &Json::Object(members.clone()),
-                ),
-            },
-            other => self.wrong(&meta.at.key("search"), "search", "{\"value\": \"the words\"}", other),
+        let json = meta.get("search")?;
+        if let Some(Json::String(words)) = json.only("value") {
+            return Some(words.clone());
         }
+        self.wrong(&meta.at.key("search"), "search", "{\"value\": \"the words\"}", json);
         None
     }
 
@@ -420,30 +413,22 @@ impl Reader {
         match meta.get("count") {
             None | Some(Json::Boolean(true)) => Count::Exact,
             Some(Json::Boolean(false)) => Count::None,
-            Some(json) => match json {
-                Json::Object(members) => match members.as_slice() {
-                    [(key, Json::Integer(number @ 1..))] if key == "upTo" => {
-                        Count::UpTo(u64::try_from(*number).expect("it is at least 1"))
-                    }
-                    _ => self.wrong_count(meta, json),
-                },
-                _ => self.wrong_count(meta, json),
+            Some(json) => match json.only("upTo") {
+                Some(Json::Integer(number @ 1..)) => Count::UpTo(number.unsigned_abs()),
+                _ => {
+                    self.wrong(&meta.at.key("count"), "count", "true, false or {\"upTo\": n}", json);
+                    Count::Exact
+                }
             },
         }
     }
 
-    fn wrong_count(&mut self, meta: &Meta<'_>, given: &Json) -> Count {
-        self.wrong(&meta.at.key("count"), "count", "true, false or {\"upTo\": n}", given);
-        Count::Exact
-    }
-
     /// `cache` allows an answer from memory; as none is kept, its form is all there is to check.
     fn cache(&mut self, meta: &Meta<'_>) {
-        if let Some(cache) = meta.get("cache") {
-            let known = matches!(cache, Json::Object(members) if matches!(members.as_slice(), [(key, Json::Boolean(_))] if key == "enabled"));
-            if !known {
-                self.wrong(&meta.at.key("cache"), "cache", "{\"enabled\": true} or {\"enabled\": false}", cache);
-            }
+        if let Some(cache) = meta.get("cache")
+            && !matches!(cache.only("enabled"), Some(Json::Boolean(_)))
+        {
+            self.wrong(&meta.at.key("cache"), "cache", "{\"enabled\": true} or {\"enabled\": false}", cache);
         }
     }
 
@@ -481,7 +466,7 @@ impl Reader {
     }
 
     fn nested(&mut self, at: &Pointer<'_>, members: &Object) -> Nested {
-        let meta = members.iter().find(|(name, _)| name == META).map(|(_, json)| json.clone());
+        let meta = member(members, META).cloned();
         let has_meta = meta.is_some();
         let narrowing = match meta {
             None => Narrowing::default(),
@@ -516,7 +501,7 @@ struct Meta<'a> {
 
 impl Meta<'_> {
     fn get(&self, key: &str) -> Option<&Json> {
-        self.members.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+        member(&self.members, key)
     }
 }
 

@@ -30,11 +30,7 @@ pub fn plain(text: &str) -> String {
 /// A table that fits the terminal, or a JSON list of objects.
 pub fn print_table(json: bool, names: &[&str], rows: &[Vec<Scalar>]) -> Result<(), Failed> {
     if json {
-        let object = |row: &Vec<Scalar>| {
-            let members = names.iter().zip(row).map(|(name, cell)| ((*name).to_owned(), to_json(cell)));
-            Json::Object(members.collect())
-        };
-        return print_line(&Json::List(rows.iter().map(object).collect()).to_string());
+        return print_line(&Json::List(rows.iter().map(|row| object(names, row)).collect()).to_string());
     }
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
@@ -57,7 +53,12 @@ fn shown(cell: &Scalar) -> String {
     }
 }
 
-pub fn to_json(cell: &Scalar) -> Json {
+/// A row as a JSON object.
+pub fn object(names: &[&str], row: &[Scalar]) -> Json {
+    Json::Object(names.iter().zip(row).map(|(name, cell)| ((*name).to_owned(), to_json(cell))).collect())
+}
+
+fn to_json(cell: &Scalar) -> Json {
     match cell {
         Scalar::Null => Json::Null,
         Scalar::Integer(number) => Json::Integer(*number),

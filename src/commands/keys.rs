@@ -8,7 +8,7 @@ use crate::config;
 use crate::error::Problem;
 use crate::json::{Json, Object};
 use crate::store::{Failure, Missing};
-use crate::terminal::{Failed, maybe, plain, print_line, print_table, text, to_json};
+use crate::terminal::{Failed, maybe, object, plain, print_line, print_table, text};
 use crate::value::{Scalar, time};
 use std::io::Write;
 use std::path::Path;
@@ -129,8 +129,7 @@ pub fn run(database: &Database, command: KeysCommand) -> Result<(), Failed> {
         KeysCommand::Show { key } => {
             let row = key_row(&auth::find(all_keys(database)?, &key)?, &time::now());
             if database.json {
-                let members = KEY_COLUMNS.iter().zip(&row).map(|(name, cell)| ((*name).to_owned(), to_json(cell)));
-                return print_line(&Json::Object(members.collect()).to_string());
+                return print_line(&object(&KEY_COLUMNS, &row).to_string());
             }
             let rows: Vec<Vec<Scalar>> =
                 KEY_COLUMNS.iter().zip(row).map(|(name, cell)| vec![text(name), cell]).collect();

@@ -3,7 +3,7 @@
 use super::{Catalogue, Clock, Field, Kind, Model, OnDelete, Pattern, Reference, check};
 use crate::access::{Namespace, SYSTEM};
 use crate::error::{Error, Errors, Problem, nearest, shown};
-use crate::json::{Json, Object, Pointer};
+use crate::json::{Json, Object, Pointer, member};
 use crate::value::{Scalar, Type, decimal};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -177,10 +177,10 @@ impl Reader {
             }
         };
         self.unknown_keys(at, name, members, &MODEL_KEYS);
-        let part = |key: &str| members.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+        let part = |key: &str| member(members, key);
         if let Some(id) = part("id") {
-            let known = id.get("type").is_some_and(|kind| *kind == "uuid".into() || *kind == "integer".into());
-            if !known || !matches!(id, Json::Object(members) if members.len() == 1) {
+            let known = id.only("type").is_some_and(|kind| *kind == "uuid".into() || *kind == "integer".into());
+            if !known {
                 self.wrong(&at.key("id"), "id", "{\"type\": \"uuid\"} or {\"type\": \"integer\"}", id);
             }
         }
@@ -217,14 +217,14 @@ impl Reader {
                 "is not a field's name: small letters, digits and single underscores, not id or pk, at most 60",
             );
         }
-        let kind_name = match members.iter().find(|(key, _)| key == "type") {
-            Some((_, Json::String(kind))) if TYPES.contains(&kind.as_str()) => kind.as_str(),
-            Some((_, Json::String(kind))) => {
+        let kind_name = match member(members, "type") {
+            Some(Json::String(kind)) if TYPES.contains(&kind.as_str()) => kind.as_str(),
+            Some(Json::String(kind)) => {
                 let nearest = nearest(kind, TYPES).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
                 self.refuse(&at.key("type"), name, format!("has the unknown type \"{kind}\"{nearest}"));
                 return None;
             }
-            Some((_, other)) => {
+            Some(other) => {
                 self.wrong(&at.key("type"), "type", "the name of a type", other);
                 return None;
             }
@@ -415,7 +415,7 @@ struct Options<'r, 'p> {
 
 impl Options<'_, '_> {
     fn get(&self, option: &str) -> Option<&Json> {
-        self.members.iter().find(|(key, _)| key == option).map(|(_, value)| value)
+        member(self.members, option)
     }
 
     fn refuse(&mut self, option: &str, why: &str) {
