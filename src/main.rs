@@ -11,6 +11,9 @@ mod error;
 mod config;
 mod value;
 
+#[allow(dead_code)] // until the plan uses it
+mod transform;
+
 mod log;
 
 mod cli;
