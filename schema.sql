@@ -1,5 +1,8 @@
 -- The server's own tables; those of the users' models are made by `models apply`.
+-- A new database gets all versions of it, an older one those that it lacks.
 -- All moments are UTC to the microsecond, as text: 2026-01-31T09:30:00.000000Z.
+
+-- == Version 1
 
 -- One row for each version of models.json that was ever applied; the last one is in force.
 CREATE TABLE "system.ModelVersion" (
@@ -50,3 +53,23 @@ CREATE TABLE "system.UsageLog" (
 ) STRICT;
 
 CREATE INDEX "system.UsageLog.at" ON "system.UsageLog" ("at");
+
+-- == Version 2
+
+-- What cursors are sealed with, so that none can be made up.
+CREATE TABLE "system.Secret" (
+  "id"    INTEGER PRIMARY KEY CHECK ("id" = 1),
+  "value" BLOB NOT NULL CHECK (length("value") = 32)
+) STRICT;
+
+INSERT INTO "system.Secret" ("id", "value") VALUES (1, randomblob(32));
+
+-- Answers of writes with an Idempotency-Key, for a day.
+CREATE TABLE "system.KeptAnswer" (
+  "key"     BLOB PRIMARY KEY CHECK (length("key") = 32), -- BLAKE3 of the API key's id and the client's key
+  "request" BLOB NOT NULL CHECK (length("request") = 32), -- BLAKE3 of the body
+  "at"      TEXT NOT NULL,
+  "answer"  TEXT NOT NULL                             -- the whole envelope
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX "system.KeptAnswer.at" ON "system.KeptAnswer" ("at");

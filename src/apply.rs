@@ -255,9 +255,9 @@ fn carried<'m>(old: &'m Model, new: &Field) -> Carried<'m> {
     Carried::Filled(match (&new.default, new.clock, &new.kind) {
         (_, Some(Clock::OnCreate | Clock::OnWrite), Kind::Plain(Type::Date)) => Scalar::Text(now[..10].to_owned()),
         (_, Some(Clock::OnCreate | Clock::OnWrite), Kind::Plain(Type::Time)) => Scalar::Text(now[11..26].to_owned()),
-        (_, Some(_), _) => Scalar::Text(now),
-        (Some(default), None, _) => default.clone(),
-        (None, None, _) => Scalar::Null,
+        (_, Some(Clock::OnCreate | Clock::OnWrite), _) => Scalar::Text(now),
+        (Some(default), ..) => default.clone(),
+        (None, ..) => Scalar::Null,
     })
 }
 

@@ -98,9 +98,11 @@ fn checksum(text: &str) -> String {
     digits.iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// What whoever sent a request may do.
+/// Whoever sent a request, and what they may do.
 #[derive(Clone, Debug)]
 pub struct Authenticated {
+    /// The id of the key; `None` for the operator.
+    key: Option<i64>,
     permissions: Granted,
 }
 
@@ -111,6 +113,11 @@ enum Granted {
 }
 
 impl Authenticated {
+    /// What tells the key from others, also once its secret was rotated; 0 for the operator.
+    pub fn id(&self) -> i64 {
+        self.key.unwrap_or(0)
+    }
+
     pub fn may(&self, namespace: &Namespace, action: Action) -> bool {
         match &self.permissions {
             Granted::These(permissions) => permissions.allow(namespace, action),
@@ -121,7 +128,7 @@ impl Authenticated {
 
 /// The operator: whoever can read and write the file itself.
 pub fn operator() -> Authenticated {
-    Authenticated { permissions: Granted::Everything }
+    Authenticated { key: None, permissions: Granted::Everything }
 }
 
 /// Reads the key from the value of an `Authorization` header: `Bearer`, in any case, and a key.
@@ -132,6 +139,7 @@ pub fn bearer(header: &str) -> Option<KeyText> {
 
 /// A genuine key, and what stands in the database of it.
 pub struct Known {
+    id: i64,
     permissions: String,
     disabled: bool,
     revoked: bool,
@@ -145,11 +153,12 @@ pub struct Known {
 /// It is unknown: one answer, as for one that is malformed.
 pub fn recognise(session: &Session, key: &KeyText) -> Result<Known, Problem> {
     let rows = session.rows(&Statement::fixed(
-        r#"SELECT s."hash", s."until", k."permissions", k."expires", k."disabled", k."revoked"
+        r#"SELECT k."id", s."hash", s."until", k."permissions", k."expires", k."disabled", k."revoked"
            FROM "system.ApiKeySecret" s JOIN "system.ApiKey" k ON k."id" = s."api_key" WHERE s."public_id" = ?1"#,
         [Scalar::Text(key.public_id().to_owned())],
     ))?;
-    let Some([Scalar::Text(hash), until, Scalar::Text(permissions), expires, disabled, revoked]) = rows.iter().next()
+    let Some([Scalar::Integer(id), Scalar::Text(hash), until, Scalar::Text(permissions), expires, disabled, revoked]) =
+        rows.iter().next()
     else {
         return Err(Problem::Unauthenticated);
     };
@@ -158,6 +167,7 @@ pub fn recognise(session: &Session, key: &KeyText) -> Result<Known, Problem> {
         return Err(Problem::Unauthenticated); // the comparison takes the same time wherever they differ
     }
     Ok(Known {
+        id: *id,
         permissions: permissions.clone(),
         disabled: *disabled != Scalar::Null,
         revoked: *revoked != Scalar::Null,
@@ -181,7 +191,7 @@ impl Known {
             return Err(Problem::KeyExpired { at: end });
         }
         let permissions = self.permissions.parse().map_err(|cause| Problem::Fault { cause })?;
-        Ok(Authenticated { permissions: Granted::These(permissions) })
+        Ok(Authenticated { key: Some(self.id), permissions: Granted::These(permissions) })
     }
 }
 

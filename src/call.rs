@@ -13,6 +13,8 @@ pub struct Call {
     pub broken: Option<Problem>,
     pub key: Option<KeyText>,
     pub content_type: Option<String>,
+    /// The key under which the request may be sent again.
+    pub idempotency_key: Option<String>,
     pub origin: Option<String>,
     pub host: Option<String>,
     pub body: Vec<u8>,

@@ -109,6 +109,10 @@ pub struct ServeArgs {
     #[arg(long, default_value_t = config::MAX_BODY, value_name = "BYTES")]
     pub max_body: usize,
 
+    /// The bytes of answers kept in memory for requests that allow it (`cache`); 0 keeps none
+    #[arg(long, default_value_t = config::CACHE, value_name = "BYTES")]
+    pub cache_size: usize,
+
     /// Stop a statement that runs longer
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = short_time)]
     pub query_timeout: Duration,

@@ -11,12 +11,12 @@ use crate::config;
 use crate::envelope::{self, Echo, Reply};
 use crate::error::{Error, Errors, Problem};
 use crate::json::{write_list, write_string};
-use crate::plan::{self, Limits};
+use crate::plan::{Given, Limits};
 use crate::store::{self, Failure, Location, Missing, Session, Store};
 use crate::terminal::{Failed, object, plain, print, print_line, print_table};
 use crate::usage::{self, Wanted};
 use crate::value::{Scalar, time};
-use crate::{apply, request, run};
+use crate::{apply, request, road};
 use clap::CommandFactory;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -145,17 +145,24 @@ fn query(database: &Database, file: &Path) -> Result<(), Failed> {
 fn as_operator(store: &Store, session: &Session, body: &[u8]) -> (Reply, Errors) {
     let mut echo = Echo::default();
     let outcome = session.writing(|| {
-        let (request, malformed) = request::parse(body)?;
-        echo = Echo::of(&request);
+        let (asked, malformed) = request::parse(body)?;
+        echo = Echo::of(&asked);
         let catalogue = store.catalogue(session)?;
         let limits = Limits { max_limit: config::MAX_LIMIT };
-        let plan = plan::build(&catalogue, &auth::operator(), &request, malformed, limits, &time::now())?;
+        let (caller, now) = (auth::operator(), time::now());
+        let given = Given {
+            catalogue: &catalogue,
+            caller: &caller,
+            limits,
+            secret: store.secret(),
+            now: &now,
+            request_id: "-",
+        };
         session.start();
-        let outcome = run::plan(session, &plan)?;
-        Ok::<Reply, Errors>(envelope::success(&plan, request.intent, &echo, &outcome, session.queries()))
+        road::ask(session, given, &asked, malformed)
     });
     match outcome {
-        Ok(reply) => (reply, Vec::new()),
+        Ok(answer) => (answer.reply(&echo, false), Vec::new()),
         Err(errors) => (envelope::failure(&errors, &echo, 0), errors),
     }
 }

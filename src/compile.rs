@@ -1,19 +1,26 @@
 //! `Plan` -> SQL. Pure, and it cannot fail: what could not be compiled was refused by the plan.
 //!
-//! One statement reads a page with all records that its references nest; each nested list is one more
-//! statement, which takes the ids of the records above it as one parameter. So the number of statements
-//! depends on what was asked and never on how many records there are.
+//! One statement reads a page with all records that its references nest and all totals of its subqueries; each
+//! nested list is one more statement, which takes the ids of the records above it as one parameter. So the
+//! number of statements depends on what was asked and never on how many records there are.
 //!
-//! [`condition`] compiles which records, [`write`] what changes, [`table`] the tables themselves.
+//! [`condition`] compiles which records, [`value`] what is read of them, [`page`] where a page begins,
+//! [`totals`] groups and subqueries, [`write`] what changes, [`table`] the tables themselves.
 
 pub mod condition;
+mod page;
 pub mod table;
+mod totals;
+mod value;
 pub mod write;
 
 use crate::model::{Join, Relation};
-use crate::plan::{Condition, Order, Output, Select, What};
+use crate::plan::{Condition, Grouped, Order, Output, Select, Subquery, Value, What};
 use crate::sql::{Alias, Statement};
+use crate::transform::Step;
 use crate::value::{Scalar, Type};
+use condition::Scope;
+use value::{Pick, append_order, append_value};
 
 /// A statement that reads records, where their parts stand in its rows, and the nested lists below it.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +28,10 @@ pub struct Query {
     pub statement: Statement,
     pub cells: Vec<Cell>,
     pub children: Vec<Child>,
+    /// The columns that hold what the records are ordered by, where a cursor is to be made of them.
+    pub order: Vec<usize>,
+    /// The rows behind so many only tell that there are more.
+    pub limit: Option<u64>,
 }
 
 /// A nested list: its first parameter takes the ids of the records above, its first column gives each
@@ -41,6 +52,8 @@ pub struct Child {
 pub struct Cell {
     pub name: String,
     pub holds: Holds,
+    /// What is made of the value before it is answered.
+    pub steps: Vec<Step>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -64,11 +77,18 @@ pub enum Holds {
 }
 
 /// The columns and joins of one statement while they are gathered.
-struct Columns {
+struct Columns<'p> {
     aliases: Aliases,
-    columns: Vec<(Alias, String)>,
+    columns: Vec<Selected<'p>>,
     joins: Vec<Joined>,
     children: Vec<Child>,
+}
+
+/// One column of a statement's rows.
+enum Selected<'p> {
+    Column(Alias, &'p str),
+    Value(Alias, &'p Value, Pick),
+    Total(Alias, &'p Subquery),
 }
 
 /// A reference that nests its record: the column that holds the id, and the table that it leads to.
@@ -89,22 +109,51 @@ impl Aliases {
     }
 }
 
-impl Columns {
-    fn column(&mut self, alias: Alias, name: &str) -> usize {
-        let wanted = (alias, name.to_owned());
-        self.columns.iter().position(|column| *column == wanted).unwrap_or_else(|| {
-            self.columns.push(wanted);
-            self.columns.len() - 1
-        })
+impl<'p> Columns<'p> {
+    /// Those of a statement on one table, which gets the alias.
+    fn new() -> (Columns<'p>, Alias) {
+        let mut aliases = Aliases::default();
+        let alias = aliases.next();
+        (Columns { aliases, columns: Vec::new(), joins: Vec::new(), children: Vec::new() }, alias)
     }
 
-    fn cells(&mut self, alias: Alias, fields: &[Output]) -> Vec<Cell> {
-        fields.iter().map(|field| Cell { name: field.name.clone(), holds: self.cell(alias, &field.what) }).collect()
+    fn add(&mut self, selected: Selected<'p>) -> usize {
+        self.columns.push(selected);
+        self.columns.len() - 1
     }
 
-    fn cell(&mut self, alias: Alias, what: &What) -> Holds {
+    /// The place of a column, which stands there once however often it is asked for.
+    fn column(&mut self, alias: Alias, name: &'p str) -> usize {
+        let is_same =
+            |column: &Selected<'p>| matches!(column, Selected::Column(of, known) if *of == alias && *known == name);
+        match self.columns.iter().position(is_same) {
+            Some(place) => place,
+            None => self.add(Selected::Column(alias, name)),
+        }
+    }
+
+    fn value(&mut self, alias: Alias, value: &'p Value, pick: Pick) -> usize {
+        match value.plain() {
+            Some(column) => self.column(alias, &column.name),
+            None => self.add(Selected::Value(alias, value, pick)),
+        }
+    }
+
+    fn cells(&mut self, alias: Alias, fields: &'p [Output]) -> Vec<Cell> {
+        let cell = |field: &'p Output| Cell {
+            name: field.name.clone(),
+            holds: self.cell(alias, &field.what),
+            steps: field.steps.clone(),
+        };
+        fields.iter().map(cell).collect()
+    }
+
+    fn cell(&mut self, alias: Alias, what: &'p What) -> Holds {
         match what {
-            What::Value(column) => Holds::Value { column: self.column(alias, &column.name), kind: column.kind },
+            What::Value(value) => {
+                Holds::Value { column: self.value(alias, value, Pick::Only), kind: value.term.kind() }
+            }
+            What::Total(total) => Holds::Value { column: self.add(Selected::Total(alias, total)), kind: total.kind },
             What::Record { column, model, fields } => {
                 let inner = self.aliases.next();
                 let from = (alias, column.clone());
@@ -125,6 +174,24 @@ impl Columns {
         self.children.len() - 1
     }
 
+    /// The columns that hold what records are ordered by.
+    fn order(&mut self, alias: Alias, order: &'p [Order]) -> Vec<usize> {
+        order.iter().map(|term| self.value(alias, &term.value, value::pick(term))).collect()
+    }
+
+    /// Appends all columns with `behind` after each.
+    fn append(&mut self, statement: &mut Statement, behind: impl Fn(&mut Statement, usize)) {
+        let Columns { aliases, columns, .. } = self;
+        statement.list(columns.iter().enumerate(), ", ", |statement, (index, column)| {
+            match column {
+                Selected::Column(alias, name) => drop(statement.column(*alias, name)),
+                Selected::Value(alias, value, pick) => append_value(statement, aliases, *alias, value, *pick),
+                Selected::Total(alias, total) => totals::append_subquery(statement, aliases, *alias, total),
+            }
+            behind(statement, index);
+        });
+    }
+
     fn append_joins(&self, statement: &mut Statement) {
         for joined in &self.joins {
             statement.push(" LEFT JOIN ").name(&joined.table).push(" AS ").alias(joined.alias);
@@ -133,29 +200,36 @@ impl Columns {
     }
 }
 
-impl Columns {
-    /// Those of a statement on one table, which gets the alias.
-    fn new() -> (Columns, Alias) {
-        let mut aliases = Aliases::default();
-        let alias = aliases.next();
-        (Columns { aliases, columns: Vec::new(), joins: Vec::new(), children: Vec::new() }, alias)
-    }
-}
-
-/// The statement of a page.
-pub fn select(select: &Select) -> Query {
+/// The statement of a page: of the records of a model, or of the groups that are made of them. A page that ends
+/// in a cursor has one record more than its limit, to tell that there are more.
+pub fn select(select: &Select, grouped: Option<&Grouped>) -> Query {
     let (mut columns, alias) = Columns::new();
     let cells = columns.cells(alias, &select.fields);
+    let order = if select.ends_in_cursor { columns.order(alias, &select.order) } else { Vec::new() };
     let mut statement = Statement::default();
-    statement.push("SELECT ").list(&columns.columns, ", ", |statement, (alias, name)| {
-        statement.column(*alias, name);
-    });
-    statement.push(" FROM ").name(&select.model.namespace.to_string()).push(" AS ").alias(alias);
-    columns.append_joins(&mut statement);
-    condition::append_where(&mut statement, &mut columns.aliases, alias, &select.condition);
-    append_order(&mut statement, &mut columns.aliases, alias, &select.order);
-    statement.push(" LIMIT ").number(select.limit).push(" OFFSET ").number(select.offset);
-    Query { statement, cells, children: columns.children }
+    let mut from = |statement: &mut Statement, columns: &mut Columns<'_>| {
+        statement.push("SELECT ");
+        columns.append(statement, |_, _| ());
+        statement.push(" FROM ");
+        match grouped {
+            Some(grouped) => totals::append_grouped(statement, grouped),
+            None => drop(statement.name(&select.model.namespace.to_string())),
+        }
+        statement.push(" AS ").alias(alias);
+        columns.append_joins(statement);
+    };
+    let limit = select.limit + u64::from(select.ends_in_cursor);
+    match &select.after {
+        Some(after) => page::append_after(&mut statement, &mut columns, alias, select, after, &order, &mut from),
+        None => {
+            from(&mut statement, &mut columns);
+            condition::append_where(&mut statement, &mut columns.aliases, Scope::of(alias), &select.condition);
+            append_order(&mut statement, &mut columns.aliases, alias, &select.order);
+        }
+    }
+    statement.push(" LIMIT ").number(limit).push(" OFFSET ").number(select.offset);
+    let limit = select.ends_in_cursor.then_some(select.limit);
+    Query { statement, cells, children: columns.children, order, limit }
 }
 
 /// The statement of a nested list: the records of a relation for a list of ids, numbered for each of them
@@ -167,17 +241,17 @@ fn list(relation: &Relation, select: &Select) -> Query {
     let (parent, link) = match &relation.join {
         Join::Links { near, .. } => {
             let link = columns.aliases.next();
-            ((link, (*near).to_owned()), Some(link))
+            ((link, *near), Some(link))
         }
-        Join::Reverse { column, .. } | Join::Reference { column } => ((alias, column.clone()), None),
+        Join::Reverse { column, .. } | Join::Reference { column } => ((alias, column.as_str()), None),
     };
-    columns.column(parent.0, &parent.1); // the first, by which the rows are told apart
+    columns.column(parent.0, parent.1); // the first, by which the rows are told apart
     let cells = columns.cells(alias, &select.fields);
     statement.push("SELECT * FROM (SELECT ");
-    statement.list(columns.columns.iter().enumerate(), ", ", |statement, (index, (alias, name))| {
-        statement.column(*alias, name).push(" AS ").alias(Alias(1000 + index));
+    columns.append(&mut statement, |statement, index| {
+        statement.push(" AS ").alias(Alias(1000 + index));
     });
-    statement.push(", row_number() OVER (PARTITION BY ").column(parent.0, &parent.1);
+    statement.push(", row_number() OVER (PARTITION BY ").column(parent.0, parent.1);
     append_order(&mut statement, &mut columns.aliases, alias, &select.order);
     statement.push(") AS number FROM ");
     if let (Some(link), Join::Links { table, far, .. }) = (link, &relation.join) {
@@ -187,86 +261,39 @@ fn list(relation: &Relation, select: &Select) -> Query {
         statement.name(&select.model.namespace.to_string()).push(" AS ").alias(alias);
     }
     columns.append_joins(&mut statement);
-    statement.push(" WHERE ").column(parent.0, &parent.1);
+    statement.push(" WHERE ").column(parent.0, parent.1);
     statement.push(" IN (SELECT value FROM json_each(").parameter(ids).push(")) AND ");
-    condition::append(&mut statement, &mut columns.aliases, alias, &select.condition);
+    condition::append(&mut statement, &mut columns.aliases, Scope::of(alias), &select.condition);
     let last = select.offset.saturating_add(select.limit).saturating_add(1);
     statement.push(") WHERE number > ").number(select.offset).push(" AND number <= ").number(last);
     statement.push(" ORDER BY ").alias(Alias(1000)).push(", number");
-    Query { statement, cells, children: columns.children }
+    Query { statement, cells, children: columns.children, order: Vec::new(), limit: None }
 }
 
-/// How many records fulfil a condition, counted up to a bound where there is one.
-pub fn count(table: &str, condition: &Condition, up_to: Option<u64>) -> Statement {
+/// How many records, or groups of them, fulfil a condition; counted up to a bound where there is one.
+pub fn count(select: &Select, grouped: Option<&Grouped>, up_to: Option<u64>) -> Statement {
     let mut aliases = Aliases::default();
     let alias = aliases.next();
     let mut statement = Statement::default();
     statement.push(if up_to.is_some() { "SELECT count(*) FROM (SELECT 1 FROM " } else { "SELECT count(*) FROM " });
-    statement.name(table).push(" AS ").alias(alias);
-    condition::append_where(&mut statement, &mut aliases, alias, condition);
+    match grouped {
+        Some(grouped) => totals::append_grouped(&mut statement, grouped),
+        None => drop(statement.name(&select.model.namespace.to_string())),
+    }
+    statement.push(" AS ").alias(alias);
+    condition::append_where(&mut statement, &mut aliases, Scope::of(alias), &select.condition);
     if let Some(bound) = up_to {
         statement.push(" LIMIT ").number(bound).push(")");
     }
     statement
 }
 
-fn append_order(statement: &mut Statement, aliases: &mut Aliases, alias: Alias, order: &[Order]) {
-    if order.is_empty() {
-        return;
-    }
-    statement.push(" ORDER BY ").list(order, ", ", |statement, term| {
-        append_term(statement, aliases, alias, term);
-        statement.push(if term.descending { " DESC" } else { " ASC" });
-    });
-}
-
-/// A column, or the column at the end of a path. Where a path leads to many records, the least of
-/// their values counts, descending the greatest, so that no record comes twice.
-fn append_term(statement: &mut Statement, aliases: &mut Aliases, alias: Alias, term: &Order) {
-    if term.path.is_empty() {
-        statement.column(alias, &term.column.name);
-        return;
-    }
-    let tables: Vec<(Alias, Alias, &Relation)> = term
-        .path
-        .iter()
-        .scan(alias, |from, relation| {
-            let to = aliases.next();
-            let hop = (*from, to, &**relation);
-            *from = to;
-            Some(hop)
-        })
-        .collect();
-    let last = tables.last().map_or(alias, |(_, to, _)| *to);
-    let many = term.path.iter().any(|relation| relation.is_many());
-    statement.push(match (many, term.descending) {
-        (false, _) => "(SELECT (",
-        (true, false) => "(SELECT min(",
-        (true, true) => "(SELECT max(",
-    });
-    statement.column(last, &term.column.name).push(") FROM ");
-    let mut links = Vec::new();
-    statement.list(&tables, ", ", |statement, (from, to, relation)| {
-        if let Join::Links { table, .. } = &relation.join {
-            let link = aliases.next();
-            statement.name(table).push(" AS ").alias(link).push(", ");
-            links.push((*from, *to, link));
-        }
-        statement.name(&relation.target.to_string()).push(" AS ").alias(*to);
-    });
-    let mut links = links.into_iter();
-    statement.push(" WHERE ").list(&tables, " AND ", |statement, (from, to, relation)| match &relation.join {
-        Join::Reference { column } => {
-            statement.column(*to, "id").push(" = ").column(*from, column);
-        }
-        Join::Reverse { column, .. } => {
-            statement.column(*to, column).push(" = ").column(*from, "id");
-        }
-        Join::Links { near, far, .. } => {
-            let (_, _, link) = links.next().expect("a link for each such relation");
-            statement.column(link, near).push(" = ").column(*from, "id");
-            statement.push(" AND ").column(*to, "id").push(" = ").column(link, far);
-        }
-    });
-    statement.push(")");
+/// How many records of a model fulfil a condition.
+pub fn count_all(table: &str, condition: &Condition) -> Statement {
+    let mut aliases = Aliases::default();
+    let alias = aliases.next();
+    let mut statement = Statement::default();
+    statement.push("SELECT count(*) FROM ").name(table).push(" AS ").alias(alias);
+    condition::append_where(&mut statement, &mut aliases, Scope::of(alias), condition);
+    statement
 }

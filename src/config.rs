@@ -23,6 +23,8 @@ pub const LISTEN: &str = "127.0.0.1:5750";
 pub const MAX_CONNECTIONS: usize = 2048;
 /// Bytes of the largest body.
 pub const MAX_BODY: usize = 1 << 20;
+/// Bytes of all answers kept in memory.
+pub const CACHE: usize = 8 << 20;
 /// The highest `limit` of a page.
 pub const MAX_LIMIT: u64 = 1000;
 

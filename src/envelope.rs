@@ -1,11 +1,12 @@
 //! The envelope of every answer, and its HTTP status. Nothing else makes either.
 
 use crate::error::{Code, Error, Problem};
+use crate::intent::Intent;
 use crate::json::{Json, write_integer, write_list, write_string};
-use crate::plan::Plan;
-use crate::request::{Intent, Request};
+use crate::plan::{Plan, Work};
+use crate::request::{Ask, Batch};
 use crate::run::Outcome;
-use crate::shape;
+use crate::shape::Shape;
 use std::collections::BTreeSet;
 
 /// A finished answer.
@@ -31,54 +32,132 @@ pub struct Echo {
 }
 
 impl Echo {
-    pub fn of(request: &Request) -> Echo {
-        Echo { intent: Some(request.intent.rule().name), draw: request.draw.clone() }
+    pub fn of(ask: &Ask) -> Echo {
+        let draw = match ask {
+            Ask::Model(request) => &request.draw,
+            Ask::Batch(batch) => &batch.draw,
+        };
+        Echo { intent: Some(ask.intent().rule().name), draw: draw.clone() }
     }
 }
 
-/// The answer to a request that was carried out.
-pub fn success(plan: &Plan, intent: Intent, echo: &Echo, outcome: &Outcome, queries: u64) -> Reply {
-    let mut data = Vec::with_capacity(1024);
-    let mut truncated = BTreeSet::new();
-    let model = &plan.model.namespace;
-    let mut at_least = false;
-    let (filtered, display, message) = match outcome {
-        Outcome::Page { page, filtered } => {
-            shape::records(page, &mut truncated, &mut data);
-            let display = page.rows.len() as u64;
-            at_least = filtered.is_some_and(|filtered| filtered.at_least);
-            let message = match filtered {
-                Some(filtered) if filtered.at_least => {
-                    format!("{display} of at least {} {model} records.", filtered.count)
-                }
-                Some(filtered) => format!("{display} of {} {model} records.", filtered.count),
-                None => format!("{display} {model} records."),
-            };
-            (filtered.map(|filtered| filtered.count), display, message)
+/// What a request that was carried out is answered with, before it is put into its envelope.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    data: Vec<u8>,
+    /// Records that match, or were touched; `None` where nobody asked.
+    filtered: Option<u64>,
+    at_least: bool,
+    display: u64,
+    queries: u64,
+    next: Option<String>,
+    truncated: BTreeSet<String>,
+    message: String,
+}
+
+impl Answer {
+    /// # Errors
+    /// It would be too large.
+    pub fn of(plan: &Plan, outcome: &Outcome, queries: u64) -> Result<Answer, Problem> {
+        let mut shape = Shape::default();
+        let mut data = Vec::with_capacity(1024);
+        let model = &plan.model.namespace;
+        let mut answer = Answer { queries, ..Answer::default() };
+        match outcome {
+            Outcome::Page { page, filtered, next } => {
+                shape.records(page, &mut data);
+                answer.display = page.rows.len() as u64;
+                answer.filtered = filtered.map(|filtered| filtered.count);
+                answer.at_least = filtered.is_some_and(|filtered| filtered.at_least);
+                answer.next.clone_from(next);
+                answer.message = match &plan.work {
+                    Work::Groups { grouped, .. } => {
+                        let of = format!("groups of {} records", grouped.model.namespace);
+                        answer.counted(&of)
+                    }
+                    _ => answer.counted(&format!("{model} records")),
+                };
+            }
+            Outcome::One { loaded, done } => {
+                shape.record(loaded, &mut data);
+                (answer.filtered, answer.display) = (Some(1), 1);
+                answer.message = format!("{} {done} successfully.", model.name);
+            }
+            Outcome::Made(loaded) => {
+                shape.records(loaded, &mut data);
+                let made = loaded.rows.len() as u64;
+                (answer.filtered, answer.display) = (Some(made), made);
+                answer.message = format!("{made} {model} records created.");
+            }
+            Outcome::Count(count) => {
+                write_count_object(*count, &mut data);
+                answer.filtered = Some(*count);
+                answer.message = format!("{count} {model} records.");
+            }
+            Outcome::Touched { count, done } => {
+                write_count_object(*count, &mut data);
+                answer.filtered = Some(*count);
+                answer.message = format!("{count} {model} records {done}.");
+            }
+            Outcome::Deleted => {
+                data.extend_from_slice(b"null");
+                answer.filtered = Some(1);
+                answer.message = format!("{} deleted successfully.", model.name);
+            }
         }
-        Outcome::One(loaded) => {
-            shape::record(loaded, &mut truncated, &mut data);
-            let done = match intent {
-                Intent::Create => "created",
-                Intent::Update => "updated",
-                _ => "retrieved",
-            };
-            (Some(1), 1, format!("{} {done} successfully.", model.name))
+        Ok(Answer { data, truncated: shape.finish()?, ..answer })
+    }
+
+    /// That of a batch: the envelopes of its requests.
+    pub fn of_batch(batch: &Batch, replies: &[Reply], queries: u64) -> Answer {
+        let mut data = Vec::with_capacity(replies.iter().map(|reply| reply.body.len() + 1).sum::<usize>() + 2);
+        write_list(replies.iter(), &mut data, |reply, out| out.extend_from_slice(&reply.body));
+        let failed = replies.iter().filter(|reply| reply.status != 200).count();
+        let message = match (batch.requests.len(), failed) {
+            (count, 0) => format!("{count} requests carried out."),
+            (count, failed) => format!("{} of {count} requests carried out.", count - failed),
+        };
+        let count = replies.len() as u64;
+        Answer { data, filtered: Some(count), display: count, queries, message, ..Answer::default() }
+    }
+
+    fn counted(&self, what: &str) -> String {
+        match self.filtered {
+            Some(count) if self.at_least => format!("{} of at least {count} {what}.", self.display),
+            Some(count) => format!("{} of {count} {what}.", self.display),
+            None => format!("{} {what}.", self.display),
         }
-        Outcome::Count(count) => {
-            data.extend_from_slice(b"{\"count\":");
-            data.extend_from_slice(count.to_string().as_bytes());
-            data.push(b'}');
-            (Some(*count), 0, format!("{count} {model} records."))
-        }
-        Outcome::Deleted => {
-            data.extend_from_slice(b"null");
-            (Some(1), 0, format!("{} deleted successfully.", model.name))
-        }
-    };
-    let extras = Extras { filtered, at_least, display, queries, draw: echo.draw.as_ref(), truncated };
-    let body = envelope("OK", &data, b"null", &extras, echo.intent, &message);
-    Reply { status: 200, body, code: None, rows: display, queries, headers: Vec::new() }
+    }
+
+    /// The envelope; `cached` says that it comes from memory.
+    pub fn reply(&self, echo: &Echo, cached: bool) -> Reply {
+        let queries = if cached { 0 } else { self.queries };
+        let extras = Extras {
+            filtered: self.filtered,
+            at_least: self.at_least,
+            display: self.display,
+            queries,
+            draw: echo.draw.as_ref(),
+            next: self.next.as_deref(),
+            cached,
+            index: None,
+            truncated: Some(&self.truncated),
+        };
+        let body = envelope("OK", &self.data, b"null", &extras, echo.intent, &self.message);
+        Reply { status: 200, body, code: None, rows: self.display, queries, headers: Vec::new() }
+    }
+
+    /// About how many bytes it takes.
+    pub fn size(&self) -> usize {
+        let truncated: usize = self.truncated.iter().map(|path| path.len() + 64).sum();
+        self.data.len() + self.message.len() + self.next.as_ref().map_or(0, String::len) + truncated + 256
+    }
+}
+
+fn write_count_object(count: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"count\":");
+    write_count(count, out);
+    out.push(b'}');
 }
 
 /// The answer to a request that was not. `errors` must not be empty.
@@ -88,7 +167,8 @@ pub fn failure(errors: &[Error], echo: &Echo, queries: u64) -> Reply {
     let first = &errors[0].problem;
     let mut list = Vec::new();
     write_list(errors.iter(), &mut list, write_error);
-    let extras = Extras { filtered: Some(0), queries, draw: echo.draw.as_ref(), ..Extras::default() };
+    let index = failed_request(errors).filter(|_| echo.intent == Some(Intent::Execute.rule().name));
+    let extras = Extras { filtered: Some(0), queries, draw: echo.draw.as_ref(), index, ..Extras::default() };
     let body = envelope("ERROR", b"null", &list, &extras, echo.intent, &first.to_string());
     let mut headers = Vec::new();
     if first.code() == Code::Authentication {
@@ -101,6 +181,17 @@ pub fn failure(errors: &[Error], echo: &Echo, queries: u64) -> Reply {
         headers.push(("Allow", (*allow).to_owned()));
     }
     Reply { status: first.status(), body, code: Some(first.code()), rows: 0, queries, headers }
+}
+
+/// Which request of a batch it was that failed: all that is wrong with it stands below its place.
+fn failed_request(errors: &[Error]) -> Option<usize> {
+    errors.first()?.pointer.as_ref()?.strip_prefix("/requests/")?.split('/').next()?.parse().ok()
+}
+
+/// The answer to a write that was carried out before: the envelope that was kept of it.
+pub fn replayed(body: Vec<u8>) -> Reply {
+    let headers = vec![("Idempotency-Replayed", "true".to_owned())];
+    Reply { status: 200, body, code: None, rows: 0, queries: 0, headers }
 }
 
 /// The answer of the server about itself: no records, only a word.
@@ -126,7 +217,10 @@ struct Extras<'a> {
     display: u64,
     queries: u64,
     draw: Option<&'a Json>,
-    truncated: BTreeSet<String>,
+    next: Option<&'a str>,
+    cached: bool,
+    index: Option<usize>,
+    truncated: Option<&'a BTreeSet<String>>,
 }
 
 fn envelope(
@@ -174,9 +268,20 @@ fn write_extras(extras: &Extras<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"draw\":");
         draw.write(out);
     }
-    if !extras.truncated.is_empty() {
+    if let Some(next) = extras.next {
+        out.extend_from_slice(b",\"next\":");
+        write_string(next, out);
+    }
+    if extras.cached {
+        out.extend_from_slice(b",\"cached\":true");
+    }
+    if let Some(index) = extras.index {
+        out.extend_from_slice(b",\"index\":");
+        write_count(index as u64, out);
+    }
+    if let Some(truncated) = extras.truncated.filter(|paths| !paths.is_empty()) {
         out.extend_from_slice(b",\"truncated\":");
-        write_list(extras.truncated.iter(), out, |path, out| write_string(path, out));
+        write_list(truncated.iter(), out, |path, out| write_string(path, out));
     }
     out.push(b'}');
 }

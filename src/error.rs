@@ -180,6 +180,15 @@ pub enum Problem {
     NoSuchSchema {
         given: String,
     },
+    /// There is no controller of that namespace.
+    NoSuchController {
+        namespace: String,
+    },
+    /// A function that there is not.
+    NoSuchFunction {
+        given: String,
+        nearest: Option<String>,
+    },
     NoSuchField {
         model: String,
         field: String,
@@ -244,6 +253,21 @@ pub enum Problem {
         model: String,
         fields: Vec<String>,
     },
+    /// The record is of another version than the request says.
+    Stale {
+        model: String,
+        version: i64,
+    },
+    /// More records match than may be changed.
+    TooManyAffected {
+        model: String,
+        count: u64,
+        most: u64,
+    },
+    /// The idempotency key was used for another request.
+    KeyReused,
+    /// A request with this idempotency key is still being carried out.
+    InFlight,
     /// Others refer to the record. `by` names only models that the key may read.
     StillReferenced {
         model: String,
@@ -273,13 +297,15 @@ impl Problem {
     pub fn code(&self) -> Code {
         use Problem::*;
         match self {
-            NoSuchPath { .. } | NoSuchModel { .. } | NoSuchRecord { .. } => Code::NotFound,
+            NoSuchPath { .. } | NoSuchModel { .. } | NoSuchController { .. } | NoSuchRecord { .. } => Code::NotFound,
             MethodNotAllowed { .. } | BodyTooLarge { .. } | MediaType { .. } | TooSlow => Code::Request,
             ForeignOrigin | Forbidden { .. } => Code::Authorization,
             Unauthenticated | KeyExpired { .. } | KeyRevoked | KeyDisabled | UnknownClass { .. } => {
                 Code::Authentication
             }
-            Taken { .. } | StillReferenced { .. } => Code::Conflict,
+            Taken { .. } | StillReferenced { .. } | Stale { .. } | TooManyAffected { .. } | KeyReused | InFlight => {
+                Code::Conflict
+            }
             Timeout { .. } | Busy | DiskFull | Replan | ShuttingDown | Overloaded => Code::Unavailable,
             Fault { .. } => Code::Server,
             _ => Code::Jql,
@@ -311,12 +337,18 @@ impl Problem {
         match self {
             UnknownKey { nearest: Some(name), .. }
             | NoSuchModel { nearest: Some(name), .. }
-            | NoSuchField { nearest: Some(name), .. } => Some(format!("did you mean \"{name}\"?")),
+            | NoSuchField { nearest: Some(name), .. }
+            | NoSuchFunction { nearest: Some(name), .. } => Some(format!("did you mean \"{name}\"?")),
             NoSuchIntent { served, .. } => Some(format!("served: {}", served.join(", "))),
             NoSuchLookup { accepted, .. } => Some(format!("it takes {}", accepted.join(", "))),
             NotUnique { accepted, .. } => Some(format!("name one of: {}", accepted.join("; "))),
             UnknownClass { .. } => Some("served: \"apiKey\"".into()),
-            NoSuchSchema { .. } => Some("served: \"model\"".into()),
+            NoSuchSchema { .. } => Some("served: \"model\", \"controller\"".into()),
+            NoSuchController { .. } => Some("served: system.Batch".into()),
+            Stale { .. } => Some("read the record again, and send its version".into()),
+            TooManyAffected { .. } => Some("narrow the filter, or raise \"maxAffected\"".into()),
+            KeyReused => Some("send another Idempotency-Key with another request".into()),
+            InFlight => Some("wait for its answer, or ask again".into()),
             MediaType { .. } => Some("send Content-Type: application/json".into()),
             KeyInUrl => Some("send it as Authorization: Bearer <key>, and rotate it: URLs are kept in logs".into()),
             NotNested { field, .. } => Some(format!("ask for it with \"{field}\": null")),
@@ -364,6 +396,8 @@ impl fmt::Display for Problem {
             NoSuchModel { namespace, .. } => write!(f, "there is no model {namespace}"),
             NoSuchIntent { given, .. } => write!(f, "there is no intent \"{given}\""),
             NoSuchSchema { given } => write!(f, "there is no schema \"{given}\""),
+            NoSuchController { namespace } => write!(f, "there is no controller {namespace}"),
+            NoSuchFunction { given, .. } => write!(f, "there is no function \"{given}\""),
             NoSuchField { model, field, .. } => write!(f, "{model} has no field \"{field}\""),
             NoSuchLookup { field, lookup, .. } => write!(f, "\"{field}\" has no lookup \"{lookup}\""),
             NotNested { model, field } => write!(f, "\"{field}\" of {model} is a plain field and holds no others"),
@@ -380,6 +414,12 @@ impl fmt::Display for Problem {
 
             NoSuchRecord { model, what } => write!(f, "there is no {model} with {what}"),
             Taken { model, fields } => write!(f, "another {model} has this {} already", fields.join(" and ")),
+            Stale { model, version } => write!(f, "the {model} has been changed; its version is {version} now"),
+            TooManyAffected { model, count, most } => {
+                write!(f, "{count} {model} records match, and at most {most} may be changed; nothing was")
+            }
+            KeyReused => write!(f, "this Idempotency-Key was sent with another request"),
+            InFlight => write!(f, "a request with this Idempotency-Key is being carried out"),
             StillReferenced { model, by } if by.is_empty() => {
                 write!(f, "the {model} is still referred to by other records")
             }

@@ -1,16 +1,20 @@
 //! A whole request on one screen: every stage, in its order.
 
-use crate::auth::{self, KeyText};
+use crate::auth::{self, Authenticated, KeyText};
+use crate::cache::{self, Cache};
 use crate::call::Call;
-use crate::envelope::{self, Echo, Reply};
+use crate::cursor::Secret;
+use crate::envelope::{self, Answer, Echo, Reply};
 use crate::error::{Errors, Problem};
-use crate::plan::{self, Limits, Plan};
-use crate::request::{self, Intent};
-use crate::store::{Store, catalogue_version};
+use crate::idempotency::{self, InFlight, Retry};
+use crate::model::Catalogue;
+use crate::plan::{self, Given, Limits, Plan};
+use crate::request::{self, Ask, Batch};
+use crate::store::{Session, Store, catalogue_version};
 use crate::usage::Entry;
 use crate::value::time;
 use crate::writer::Writer;
-use crate::{about, log, run};
+use crate::{about, log, road};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +23,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct App {
     pub store: Store,
     pub writer: Writer,
+    pub cache: Cache,
+    pub in_flight: InFlight,
     pub limits: Limits,
     /// Paths that take JQL: `/jql`, and the one of `--jql-path`.
     pub jql_paths: Vec<String>,
@@ -50,14 +56,13 @@ pub fn answer(app: &App, call: &Call) -> (Reply, Option<Entry>) {
 fn jql(app: &App, call: &Call, entry: &mut Entry, echo: &mut Echo) -> Result<Reply, Errors> {
     let key = call.admitted(&app.cors_origins)?;
     for _ in 0..3 {
-        let (plan, intent) = match read_or_plan(app, call, key, entry, echo)? {
+        let job = match read_or_plan(app, call, key, entry, echo)? {
             Step::Answered(reply) => return Ok(reply),
-            Step::ToWrite(plan, intent) => (plan, intent),
+            Step::ToWrite(job) => job,
         };
-        match write(app, &plan) {
-            Ok((outcome, queries)) => return Ok(envelope::success(&plan, intent, echo, &outcome, queries)),
+        match write(app, job, echo) {
             Err(errors) if errors.iter().any(|error| error.problem == Problem::Replan) => {}
-            Err(errors) => return Err(errors),
+            outcome => return outcome,
         }
     }
     Err(Problem::Replan.into())
@@ -65,52 +70,155 @@ fn jql(app: &App, call: &Call, entry: &mut Entry, echo: &mut Echo) -> Result<Rep
 
 enum Step {
     Answered(Reply),
-    ToWrite(Arc<Plan>, Intent),
+    ToWrite(Job),
+}
+
+/// What the writer is to do, and all that it takes.
+struct Job {
+    work: Work,
+    catalogue: Arc<Catalogue>,
+    retry: Option<Retry>,
+}
+
+enum Work {
+    Plan(Plan),
+    /// A batch is planned while it is carried out: a request may need the results of those before it.
+    Batch {
+        batch: Batch,
+        caller: Authenticated,
+        limits: Limits,
+        secret: Secret,
+        now: String,
+        request_id: String,
+    },
 }
 
 /// Key, shape, plan, and for what only reads the answer, all of one moment of the database.
 fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: &mut Echo) -> Result<Step, Errors> {
     let reader = app.store.reader_for(key.public_id())?;
     reader.start();
-    reader.reading(|| {
+    let mut keep = None;
+    let step = reader.reading(|| {
         let known = auth::recognise(&reader, key)?;
         entry.key = Some(key.public_id().to_owned()); // also of one that is refused for what it is
         let caller = known.admit(&entry.at)?;
 
-        let (request, malformed) = request::parse(call.json()?)?;
-        entry.note(&request);
-        *echo = Echo::of(&request);
+        let (asked, malformed) = request::parse(call.json()?)?;
+        entry.note(&asked);
+        *echo = Echo::of(&asked);
+        let retry = call.idempotency_key.as_ref().map(|key| Retry::of(caller.id(), key, &call.body)).transpose()?;
 
         let catalogue = app.store.catalogue(&reader)?;
-        let plan = plan::build(&catalogue, &caller, &request, malformed, app.limits, &entry.at)?;
+        let (limits, secret, now) = (app.limits, *app.store.secret(), entry.at.clone());
+        let request_id = call.request_id.clone();
+        let given = Given {
+            catalogue: &catalogue,
+            caller: &caller,
+            limits,
+            secret: &secret,
+            now: &now,
+            request_id: &request_id,
+        };
+        let request = match asked {
+            Ask::Batch(batch) if batch.only_reads() => {
+                reader.start();
+                let answer = road::ask(&reader, given, &Ask::Batch(batch), malformed)?;
+                return Ok(Step::Answered(answer.reply(echo, false)));
+            }
+            Ask::Batch(_) if !malformed.is_empty() => return Err(malformed),
+            Ask::Batch(batch) => {
+                let work = Work::Batch { batch, caller, limits, secret, now, request_id };
+                return Ok(Step::ToWrite(Job { work, catalogue, retry }));
+            }
+            Ask::Model(request) => request,
+        };
+        let plan = plan::build(given, &request, malformed)?;
         if plan.work.writes() {
-            return Ok(Step::ToWrite(Arc::new(plan), request.intent));
+            return Ok(Step::ToWrite(Job { work: Work::Plan(plan), catalogue, retry }));
         }
         reader.start();
-        let outcome = run::plan(&reader, &plan)?;
-        Ok(Step::Answered(envelope::success(&plan, request.intent, echo, &outcome, reader.queries())))
+        if !request.cached {
+            return Ok(Step::Answered(road::carry_out(&reader, &plan)?.reply(echo, false)));
+        }
+        let key = cache_key(&caller, &catalogue, &call.body);
+        let known = app.writer.foreign_mark().and_then(|foreign| app.cache.find(&key, foreign));
+        if let Some(answer) = known {
+            return Ok(Step::Answered(answer.reply(echo, true)));
+        }
+        let answer = Arc::new(road::carry_out(&reader, &plan)?);
+        let reply = answer.reply(echo, false);
+        keep = Some(Keep { key, answer, plan, seen: reader.data_version()? });
+        Ok(Step::Answered(reply))
+    })?;
+    if let Some(keep) = keep {
+        keep.keep(app, &reader);
+    }
+    Ok(step)
+}
+
+/// An answer that is worth keeping, if it is as good as a new one by now.
+struct Keep {
+    key: cache::Key,
+    answer: Arc<Answer>,
+    plan: Plan,
+    /// The mark of the database that the answer saw.
+    seen: i64,
+}
+
+impl Keep {
+    fn keep(self, app: &App, reader: &Session) {
+        let moment = app.writer.foreign_mark().map(|foreign| app.cache.moment(foreign));
+        // Whatever was committed since the answer was made may be missing in it.
+        if let (Some(moment), Ok(true)) = (moment, reader.data_version().map(|now| now == self.seen)) {
+            app.cache.keep(self.key, self.answer, self.plan.touched, moment);
+        }
+    }
+}
+
+fn cache_key(caller: &Authenticated, catalogue: &Catalogue, body: &[u8]) -> cache::Key {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&caller.id().to_le_bytes()).update(&catalogue.version.to_le_bytes()).update(body);
+    hasher.finalize()
+}
+
+/// Has a job done by the writer, if the models are still those that it was made for.
+fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
+    let _entered = job.retry.as_ref().map(|retry| app.in_flight.enter(retry)).transpose()?;
+    let touched = if let Work::Plan(plan) = &job.work { Some(plan.touched.clone()) } else { None };
+    let _writing = app.cache.writing(touched);
+    let echo = echo.clone();
+    app.writer.submit(move |session| {
+        if catalogue_version(session)? != job.catalogue.version {
+            return Err(Problem::Replan.into());
+        }
+        if let Some(retry) = &job.retry
+            && let Some(body) = idempotency::find(session, retry)?
+        {
+            return Ok(envelope::replayed(body));
+        }
+        session.start();
+        let reply = job.work.carry_out(session, &job.catalogue)?.reply(&echo, false);
+        if let Some(retry) = &job.retry {
+            idempotency::keep(session, retry, &reply.body)?;
+        }
+        Ok(reply)
     })
 }
 
-/// Has a plan carried out by the writer, if the models are still those that it was made for.
-fn write(app: &App, plan: &Arc<Plan>) -> Result<(run::Outcome, u64), Errors> {
-    let plan = plan.clone();
-    app.writer.submit(move |session| {
-        if catalogue_version(session)? != plan.catalogue {
-            return Err(Problem::Replan.into());
+impl Work {
+    fn carry_out(&self, session: &Session, catalogue: &Catalogue) -> Result<Answer, Errors> {
+        match self {
+            Work::Plan(plan) => road::carry_out(session, plan),
+            Work::Batch { batch, caller, limits, secret, now, request_id } => {
+                let given = Given { catalogue, caller, limits: *limits, secret, now, request_id };
+                road::carry_out_all(session, given, batch)
+            }
         }
-        session.start();
-        let outcome = run::plan(session, &plan)?;
-        Ok((outcome, session.queries()))
-    })
+    }
 }
 
 /// The answer to what cannot be done. The causes of faults go to the server's own log.
 fn refuse(errors: &Errors, echo: &Echo, call: &Call) -> Reply {
-    for error in errors {
-        if let Problem::Fault { cause } = &error.problem {
-            log::line(format_args!("request {}: {}", call.request_id, cause.escape_debug()));
-        }
-    }
+    log::faults(errors, &call.request_id);
     envelope::failure(errors, echo, 0)
 }

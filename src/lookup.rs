@@ -159,6 +159,10 @@ pub static JSON_WHOLE: Reading = Reading {
 };
 /// What kind of value is there, `null` for a JSON null; NULL where there is none.
 pub static JSON_KIND: Reading = Reading { kind: Type::Text, sql: "json_type($x, $p)" };
+/// As it sorts: a JSON null as none at all, `false` and `true` as 0 and 1, numbers before texts.
+pub static JSON_ORDER: Reading = Reading { kind: Type::Json, sql: "json_extract($x, $p)" };
+/// As it is answered: JSON.
+pub static JSON_ANSWER: Reading = Reading { kind: Type::Json, sql: "($x -> $p)" };
 
 #[cfg(test)]
 mod tests {

@@ -11,20 +11,23 @@ mod error;
 mod config;
 mod value;
 
-#[allow(dead_code)] // until the plan uses it
-mod transform;
-
 mod log;
 
 mod cli;
+mod transform;
+
+mod function;
 mod lookup;
 mod model;
 mod sql;
+
+mod cursor;
 
 mod store;
 
 mod auth;
 mod call;
+mod intent;
 mod request;
 
 mod plan;
@@ -38,9 +41,12 @@ mod shape;
 mod envelope;
 
 mod about;
+mod cache;
+mod idempotency;
 mod usage;
 
 mod apply;
+mod road;
 mod writer;
 
 mod handle;

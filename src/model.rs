@@ -18,6 +18,10 @@ pub struct Model {
     pub namespace: Namespace,
     /// The type of `id`: an integer that is never reused, or a UUID.
     pub id: Type,
+    /// Whether its records are groups of others, which have no id.
+    pub is_groups: bool,
+    /// Whether its records have a version, which each update raises.
+    pub versioned: bool,
     pub fields: Vec<Arc<Field>>,
     pub unique_together: Vec<Vec<String>>,
     /// Lists of fields, `-` before a descending one.
@@ -74,9 +78,14 @@ pub enum OnDelete {
     SetNull,
 }
 
+/// The field of a versioned model that tells how often a record was written.
+pub const VERSION: &str = "version";
+
 /// When the server sets a field by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
+    /// One more with each update: `version`.
+    Counting,
     /// `auto_now_add`
     OnCreate,
     /// `auto_now`
@@ -98,14 +107,36 @@ impl PartialEq for Pattern {
 pub struct Column {
     pub name: String,
     pub kind: Type,
+    /// Whether it may hold NULL.
+    pub null: bool,
 }
 
 impl Field {
+    /// A field without rules.
+    pub fn plain(name: &str, kind: Type) -> Field {
+        Field {
+            name: name.to_owned(),
+            kind: Kind::Plain(kind),
+            null: true,
+            default: None,
+            unique: false,
+            index: false,
+            choices: Vec::new(),
+            min: None,
+            max: None,
+            min_length: None,
+            max_length: None,
+            pattern: None,
+            clock: None,
+            help: None,
+        }
+    }
+
     /// The column that keeps this field; `refs` have none.
     pub fn column(&self) -> Option<Column> {
         match &self.kind {
-            Kind::Plain(kind) => Some(Column { name: self.name.clone(), kind: *kind }),
-            Kind::Ref(reference) => Some(Column { name: self.name.clone(), kind: reference.id }),
+            Kind::Plain(kind) => Some(Column { name: self.name.clone(), kind: *kind, null: self.null }),
+            Kind::Ref(reference) => Some(Column { name: self.name.clone(), kind: reference.id, null: self.null }),
             Kind::Refs(_) => None,
         }
     }
@@ -119,7 +150,7 @@ impl Field {
 impl Model {
     /// The id as a column. `pk` is another name for it.
     pub fn id_column(&self) -> Column {
-        Column { name: "id".into(), kind: self.id }
+        Column { name: "id".into(), kind: self.id, null: false }
     }
 
     /// The field of that name. `<reference>_id` is Django's other name for a reference's own value.
@@ -134,14 +165,22 @@ impl Model {
     /// The column of that name: `id`, `pk`, or a field that has one.
     pub fn column(&self, name: &str) -> Option<Column> {
         match name {
-            "id" | "pk" => Some(self.id_column()),
+            "id" | "pk" if !self.is_groups => Some(self.id_column()),
             _ => self.field(name)?.column(),
         }
     }
 
     /// All columns in the order of definition, `id` first.
     pub fn columns(&self) -> Vec<Column> {
-        std::iter::once(self.id_column()).chain(self.fields.iter().filter_map(|field| field.column())).collect()
+        let id = (!self.is_groups).then(|| self.id_column());
+        id.into_iter().chain(self.fields.iter().filter_map(|field| field.column())).collect()
+    }
+
+    /// The fields that have an index, or stand in one.
+    pub fn indexed(&self) -> impl Iterator<Item = &str> {
+        let own = self.fields.iter().filter(|field| field.index || field.unique || matches!(field.kind, Kind::Ref(_)));
+        let lists = self.indexes.iter().chain(&self.unique_together).flatten();
+        own.map(|field| field.name.as_str()).chain(lists.map(|name| name.strip_prefix('-').unwrap_or(name)))
     }
 
     /// The table of a `refs` field.

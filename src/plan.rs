@@ -2,22 +2,30 @@
 //!
 //! A plan is plain data and knows no SQL. After it nothing is refused for what it asks; only the database
 //! may still say no. [`paths`] resolves names and asks permission, [`filter`] plans conditions, searches and
-//! orders, [`inside`] those on json fields, [`fields`] what is answered, [`write`] what is written.
+//! orders, [`inside`] those on json fields, [`values`] what other fields hold, [`totals`] groups and subqueries, [`fields`]
+//! what is answered, [`write`] what is written.
 
 mod fields;
 mod filter;
 mod inside;
 mod paths;
+mod totals;
+mod values;
 mod write;
 
 use crate::access::{Action, Namespace};
 use crate::auth::Authenticated;
+use crate::cursor::{Cursors, Secret};
 use crate::error::{Code, Error, Errors, Problem, note};
+use crate::function::How;
+use crate::intent::Intent;
 use crate::json::Pointer;
 use crate::lookup::{EXACT, Lookup, Part, Reading};
-use crate::model::{Catalogue, Column, Model, Relation};
-use crate::request::{Count, Intent, Narrowing, Request};
-use crate::value::Scalar;
+use crate::model::{Catalogue, Column, Model, Relation, VERSION};
+use crate::request::{Count, Narrowing, Request};
+use crate::transform::Step;
+use crate::value::{Scalar, Type};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What is to be done, in terms of models.
@@ -27,22 +35,67 @@ pub struct Plan {
     /// The version of the models that it was made for.
     pub catalogue: i64,
     pub work: Work,
+    /// Every model that it reads or changes.
+    pub touched: BTreeSet<Namespace>,
+    /// Whether everything is undone once it is answered.
+    pub dry_run: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Work {
-    Page { select: Select, count: Count },
-    One { select: Select, named: String },
-    Count { condition: Condition },
-    Create(Write),
-    Update { target: Target, write: Write },
-    Delete { target: Target, referrers: Vec<Referrer> },
+    Page {
+        select: Select,
+        count: Count,
+        cursors: Cursors,
+    },
+    One {
+        select: Select,
+        target: Target,
+    },
+    Count {
+        condition: Condition,
+    },
+    /// Groups of records; the page is one of groups.
+    Groups {
+        grouped: Grouped,
+        select: Select,
+        count: Count,
+    },
+    /// New records: one, or a list of them.
+    Create {
+        write: Write,
+        many: bool,
+    },
+    Update {
+        target: Target,
+        write: Write,
+    },
+    UpdateMany {
+        condition: Condition,
+        write: Write,
+        most: Option<u64>,
+    },
+    /// The update, and what is made where there is no such record.
+    Upsert {
+        target: Target,
+        update: Write,
+        create: Write,
+    },
+    Delete {
+        target: Target,
+        referrers: Vec<Referrer>,
+    },
+    DeleteMany {
+        condition: Condition,
+        referrers: Vec<Referrer>,
+        most: Option<u64>,
+    },
 }
 
 impl Work {
     /// Whether it changes anything, and so belongs to the writer.
     pub fn writes(&self) -> bool {
-        matches!(self, Work::Create(_) | Work::Update { .. } | Work::Delete { .. })
+        !matches!(self, Work::Page { .. } | Work::One { .. } | Work::Count { .. } | Work::Groups { .. })
     }
 }
 
@@ -54,7 +107,26 @@ pub struct Select {
     pub order: Vec<Order>,
     pub limit: u64,
     pub offset: u64,
+    /// What the record before the page is ordered by.
+    pub after: Option<Vec<Scalar>>,
+    /// Whether the page tells where the next one begins.
+    pub ends_in_cursor: bool,
     pub fields: Vec<Output>,
+}
+
+impl Select {
+    /// All records of a model, as many as there may be of one.
+    pub fn of(model: &Arc<Model>, fields: Vec<Output>) -> Select {
+        let (model, condition) = (model.clone(), Condition::everything());
+        Select { model, condition, order: Vec::new(), limit: 1, offset: 0, after: None, ends_in_cursor: false, fields }
+    }
+}
+
+impl Output {
+    /// A value as it is, under this name.
+    pub fn of(name: &str, value: Value) -> Output {
+        Output { name: name.to_owned(), what: What::Value(value), steps: Vec::new() }
+    }
 }
 
 /// One member of an answered record.
@@ -62,11 +134,15 @@ pub struct Select {
 pub struct Output {
     pub name: String,
     pub what: What,
+    /// What is made of the value before it is answered.
+    pub steps: Vec<Step>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
-    Value(Column),
+    Value(Value),
+    /// A total of other records.
+    Total(Box<Subquery>),
     /// The record that the reference in `column` points to, or `null`.
     Record {
         column: String,
@@ -87,6 +163,54 @@ pub enum What {
     },
 }
 
+/// Groups of records, and the totals of each. Its rows are records of a model of their own, whose fields are the
+/// groups and the totals.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grouped {
+    pub model: Arc<Model>,
+    pub condition: Condition,
+    /// The relations up to the last that leads to many: each of the records there is counted for itself.
+    pub chain: Vec<Arc<Relation>>,
+    pub groups: Vec<Group>,
+    pub totals: Vec<GroupTotal>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    pub name: String,
+    /// Whether it is a value of the records at the end of the chain.
+    pub joined: bool,
+    pub value: Value,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupTotal {
+    pub name: String,
+    pub joined: bool,
+    pub total: Total,
+    pub filter: Option<Condition>,
+}
+
+/// What a function makes of the values of many records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Total {
+    pub how: How,
+    pub sql: &'static str,
+    pub value: Value,
+    pub order: Vec<Order>,
+    pub separator: String,
+}
+
+/// A total of the records that belong to another one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subquery {
+    pub model: Arc<Model>,
+    pub condition: Condition,
+    pub total: Total,
+    /// The type of the result.
+    pub kind: Type,
+}
+
 /// Which records. Comparisons with NULL are neither true nor false, as in SQL; [`Condition::Not`] is the exact complement.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
@@ -100,6 +224,11 @@ pub enum Condition {
         condition: Box<Condition>,
         or_none: bool,
     },
+    /// A condition on the record that so many relations of a group's chain lead to.
+    Joined {
+        depth: usize,
+        condition: Box<Condition>,
+    },
 }
 
 impl Condition {
@@ -109,12 +238,84 @@ impl Condition {
     }
 }
 
+/// What is read of one record: a column, or something made of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Term {
+    pub column: Column,
+    pub of: Of,
+    pub scale: Scale,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Of {
+    Whole,
+    /// A part of a date or time.
+    Part(&'static Part),
+    /// A place inside a json field, and how what is there is read.
+    Inside(String, &'static Reading),
+}
+
+/// What a number is multiplied with, so that it can be compared with one of another type.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scale {
+    Same,
+    /// By so many powers of ten.
+    Up(u32),
+    /// Divided by so many powers of ten, as a float.
+    Float(u32),
+}
+
+impl Term {
+    /// The value of a column itself.
+    pub fn of(column: Column) -> Term {
+        Term { column, of: Of::Whole, scale: Scale::Same }
+    }
+
+    /// The type of what is read.
+    pub fn kind(&self) -> Type {
+        match &self.of {
+            Of::Whole => self.column.kind,
+            Of::Part(part) => part.kind,
+            Of::Inside(_, reading) => reading.kind,
+        }
+    }
+
+    fn scaled(self, scale: Scale) -> Term {
+        Term { scale, ..self }
+    }
+}
+
+/// A term of the record itself, or of those at the end of a path. Where the path leads to many, an order takes
+/// the least of their values, descending the greatest; nothing else takes such a path.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Value {
+    pub path: Vec<Arc<Relation>>,
+    pub term: Term,
+}
+
+impl Value {
+    /// A column of the record itself.
+    pub fn of(column: Column) -> Value {
+        Value { path: Vec::new(), term: Term::of(column) }
+    }
+
+    pub fn is_many(&self) -> bool {
+        self.path.iter().any(|relation| relation.is_many())
+    }
+
+    /// The column of the record itself, where it is no more than that.
+    pub fn plain(&self) -> Option<&Column> {
+        (self.path.is_empty() && self.term.of == Of::Whole).then_some(&self.term.column)
+    }
+
+    pub fn may_be_null(&self) -> bool {
+        self.plain().is_none_or(|column| column.null)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
-    pub column: Column,
-    pub part: Option<&'static Part>,
-    /// A place inside a json field, and how what is there is read.
-    pub inside: Option<(String, &'static Reading)>,
+    pub term: Term,
     pub lookup: &'static Lookup,
     pub value: Operand,
 }
@@ -122,7 +323,7 @@ pub struct Comparison {
 impl Comparison {
     /// The value of a column itself.
     pub fn of(column: Column, lookup: &'static Lookup, value: Operand) -> Comparison {
-        Comparison { column, part: None, inside: None, lookup, value }
+        Comparison { term: Term::of(column), lookup, value }
     }
 
     /// The column holds this value.
@@ -137,13 +338,21 @@ pub enum Operand {
     List(Vec<Scalar>),
     Pair(Scalar, Scalar),
     Flag(bool),
+    /// Another value of a record: of the one that the whole filter is about, or of the one around a subquery.
+    Field(Record, Value),
 }
 
-/// One term of an order: a column, of the record itself or at the end of a path.
+/// Whose value it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    Own,
+    Outer,
+}
+
+/// One term of an order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Order {
-    pub path: Vec<Arc<Relation>>,
-    pub column: Column,
+    pub value: Value,
     pub descending: bool,
 }
 
@@ -153,27 +362,41 @@ pub struct Target {
     pub condition: Condition,
     /// Its id, where that is what names it.
     pub id: Option<Scalar>,
+    /// The version that it must be of, which is not part of the condition.
+    pub version: Option<i64>,
     /// As an error names it: `id 5`.
     pub named: String,
 }
 
-/// What is written into one record, and what is answered of it.
+/// What is written into records, and what is answered of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write {
-    pub assignments: Vec<Assignment>,
-    pub links: Vec<Links>,
-    /// The fields answered; the condition is added when the id is known.
+    pub slots: Vec<Slot>,
+    pub rows: Vec<Row>,
+    /// Whether it raises the version of the records.
+    pub raises: bool,
+    /// The fields answered; the condition is added when the ids are known.
     pub answer: Select,
 }
 
+/// A column that is written.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Assignment {
+pub struct Slot {
     pub column: Column,
-    pub value: Scalar,
-    /// The name under which the request gave it.
-    pub given: String,
     /// The model that it refers to.
     pub to: Option<Namespace>,
+}
+
+/// What is written into one record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Where the request holds it: `` or `/__meta__/objects/5`.
+    pub at: String,
+    /// The values, slot by slot.
+    pub values: Vec<Scalar>,
+    /// The slots that the request itself gave a value for, with the names it gave them.
+    pub given: Vec<(usize, String)>,
+    pub links: Vec<Links>,
 }
 
 /// The ids that replace those of a `refs` field.
@@ -193,6 +416,42 @@ pub struct Referrer {
     pub direct: bool,
     /// Whether the key may know of it.
     pub visible: bool,
+}
+
+impl Order {
+    /// By a column of the record itself.
+    pub fn of(column: Column) -> Order {
+        Order { value: Value::of(column), descending: false }
+    }
+}
+
+impl Target {
+    /// The condition with that on the version.
+    pub fn whole(&self, model: &Model) -> Condition {
+        let column = self.version.and_then(|version| Some((model.column(VERSION)?, version)));
+        let Some((column, version)) = column else { return self.condition.clone() };
+        Condition::All(vec![self.condition.clone(), Comparison::exact(column, Scalar::Integer(version))])
+    }
+}
+
+/// What tells an order, and its cursors, from all others.
+fn signature(select: &Select) -> String {
+    let mut text = select.model.namespace.to_string();
+    for Order { value, descending } in &select.order {
+        text.push_str(if *descending { " -" } else { " " });
+        for relation in &value.path {
+            text.push_str(&relation.name);
+            text.push_str("__");
+        }
+        text.push_str(&value.term.column.name);
+        let of = match &value.term.of {
+            Of::Whole => "",
+            Of::Part(part) => part.name,
+            Of::Inside(path, _) => path.as_str(),
+        };
+        text.push_str(&format!("__{of}:{:?}", value.term.kind()));
+    }
+    text
 }
 
 /// Bounds that the server sets.
@@ -218,21 +477,39 @@ pub const MOST_EXPRESSIONS: u64 = 16;
 /// Values of one `in`.
 pub const MOST_VALUES: u64 = 10_000;
 
-/// Plans a request. `malformed` is what is wrong with it already, `now` its moment, for the fields that the
-/// server sets.
+/// What a request is planned against.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    pub catalogue: &'a Catalogue,
+    pub caller: &'a Authenticated,
+    pub limits: Limits,
+    /// What cursors are made of.
+    pub secret: &'a Secret,
+    /// The moment of the request, for the fields that the server sets.
+    pub now: &'a str,
+    /// The id of the request, for the server's own log.
+    pub request_id: &'a str,
+}
+
+/// Plans a request. `malformed` is what is wrong with it already.
 ///
 /// # Errors
 /// All that is wrong with it; where permission is lacking, nothing but that.
-pub fn build(
-    catalogue: &Catalogue,
-    caller: &Authenticated,
-    request: &Request,
-    malformed: Errors,
-    limits: Limits,
-    now: &str,
-) -> Result<Plan, Errors> {
-    let mut planner =
-        Planner { catalogue, caller, limits, now, errors: malformed, terms: 0, references: 0, expressions: 0 };
+pub fn build(given: Given<'_>, request: &Request, malformed: Errors) -> Result<Plan, Errors> {
+    let Given { catalogue, caller, limits, secret, now, request_id: _ } = given;
+    let mut planner = Planner {
+        catalogue,
+        caller,
+        limits,
+        secret,
+        now,
+        errors: malformed,
+        terms: 0,
+        references: 0,
+        expressions: 0,
+        touched: BTreeSet::new(),
+        chain: Vec::new(),
+    };
     let plan = planner.plan(request);
     let mut errors = planner.errors;
     if errors.iter().any(|error| error.problem.code() == Code::Authentication) {
@@ -245,7 +522,10 @@ pub fn build(
         return Err(errors);
     }
     match plan {
-        Some(work) if errors.is_empty() => Ok(work),
+        Some((model, work)) if errors.is_empty() => {
+            let (catalogue, touched) = (catalogue.version, planner.touched);
+            Ok(Plan { model, catalogue, work, touched, dry_run: request.dry_run })
+        }
         _ => Err(errors),
     }
 }
@@ -255,6 +535,7 @@ struct Planner<'a> {
     catalogue: &'a Catalogue,
     caller: &'a Authenticated,
     limits: Limits,
+    secret: &'a Secret,
     now: &'a str,
     errors: Errors,
     /// Fields and conditions so far.
@@ -263,46 +544,76 @@ struct Planner<'a> {
     references: u64,
     /// Regular expressions so far.
     expressions: u64,
+    /// The models asked for so far.
+    touched: BTreeSet<Namespace>,
+    /// The relations that the filter being planned shares with the groups.
+    chain: Vec<Arc<Relation>>,
 }
 
 impl Planner<'_> {
-    fn plan(&mut self, request: &Request) -> Option<Plan> {
+    fn plan(&mut self, request: &Request) -> Option<(Arc<Model>, Work)> {
         let meta = Pointer::ROOT.key("__meta__");
-        let model = self.model(&request.namespace, request.intent.rule().action, &meta.key("namespace"))?;
+        let at = meta.key("namespace");
+        let rule = request.intent.rule();
         let narrowing = &request.narrowing;
-        if narrowing.narrows() {
-            // A write that is narrowed by what it must not read would tell it.
-            self.model(&request.namespace, Action::Read, &meta.key("namespace"))?;
-        }
+        // A write that is narrowed by what it must not read would tell it.
+        let reads = (narrowing.narrows() && !request.intent.reads()).then_some(Action::Read);
+        let actions = rule.actions.iter().copied().chain(reads);
+        let found: Vec<_> = actions.map(|action| self.model(&request.namespace, action, &at)).collect();
+        let model = found.into_iter().collect::<Option<Vec<_>>>()?.into_iter().next()?;
         let work = match request.intent {
             Intent::Retrieve => {
                 let condition = match request.unique {
-                    Some(_) => self.target(&model, request, &meta).map(|target| target.condition),
+                    Some(_) => self.target(&model, request, &meta).map(|target| target.whole(&model)),
                     None => Some(self.condition(&model, narrowing, &meta)),
                 };
-                let select = self.select(&model, request, &meta);
-                Work::Page { select: Select { condition: condition?, ..select }, count: request.count }
+                let select = Select { ends_in_cursor: true, ..self.select(&model, request, &meta) };
+                let cursors = Cursors::of(self.secret, &signature(&select));
+                let after = self.after(request, cursors, &meta);
+                Work::Page { select: Select { condition: condition?, after, ..select }, count: request.count, cursors }
             }
             Intent::RetrieveOne => {
                 let target = self.target(&model, request, &meta);
                 let select = self.select(&model, request, &meta);
-                let Target { condition, named, .. } = target?;
-                Work::One { select: Select { condition, limit: 1, ..select }, named }
+                let target = target?;
+                Work::One { select: Select { condition: target.whole(&model), limit: 1, ..select }, target }
             }
             Intent::Count => Work::Count { condition: self.condition(&model, narrowing, &meta) },
-            Intent::Create => Work::Create(self.create(&model, request)),
+            Intent::Aggregate => self.groups(&model, request, &meta)?,
+            Intent::Create | Intent::CreateMany => {
+                Work::Create { write: self.create(&model, request), many: request.intent == Intent::CreateMany }
+            }
             Intent::Update => {
                 let target = self.target(&model, request, &meta);
                 let write = self.update(&model, request);
                 Work::Update { target: target?, write }
             }
+            Intent::UpdateMany => {
+                let condition = self.condition(&model, narrowing, &meta);
+                Work::UpdateMany { condition, write: self.update(&model, request), most: request.most_affected }
+            }
+            Intent::Upsert => {
+                let target = self.target(&model, request, &meta);
+                let (update, create) = self.upsert(&model, request);
+                Work::Upsert { target: target?, update, create }
+            }
             Intent::DeleteOne => {
                 let target = self.target(&model, request, &meta);
-                let referrers = self.deletion(&model, &meta.key("namespace"));
+                let referrers = self.deletion(&model, &at);
                 Work::Delete { target: target?, referrers }
             }
+            Intent::DeleteMany => {
+                let condition = self.condition(&model, narrowing, &meta);
+                let referrers = self.deletion(&model, &at);
+                Work::DeleteMany { condition, referrers, most: request.most_affected }
+            }
+            Intent::Execute => {
+                let problem = Problem::Fault { cause: "a batch is no plan".into() };
+                self.note(Error::at(&at, problem));
+                return None;
+            }
         };
-        Some(Plan { model, catalogue: self.catalogue.version, work })
+        Some((model, work))
     }
 
     /// The fields and the page of a reading request; its condition is the caller's to add.
@@ -314,19 +625,29 @@ impl Planner<'_> {
 
     /// Order, limit and offset of a list; its condition is the caller's to add. `at` is its `__meta__`.
     fn page(&mut self, model: &Arc<Model>, narrowing: &Narrowing, at: &Pointer<'_>, fields: Vec<Output>) -> Select {
+        let order = self.order(model, narrowing.ordering.as_ref(), &at.key("ordering"));
+        let limit = self.limit(narrowing, at);
+        Select { order, limit, offset: narrowing.offset.unwrap_or(0), ..Select::of(model, fields) }
+    }
+
+    fn limit(&mut self, narrowing: &Narrowing, at: &Pointer<'_>) -> u64 {
         let limit = narrowing.limit.unwrap_or(DEFAULT_LIMIT.min(self.limits.max_limit));
         if limit > self.limits.max_limit {
             let problem = Problem::TooMany { what: "records in one page (limit)", limit: self.limits.max_limit };
             self.note(Error::at(at.key("limit"), problem));
         }
-        Select {
-            model: model.clone(),
-            condition: Condition::everything(),
-            order: self.order(model, narrowing.ordering.as_ref(), &at.key("ordering")),
-            limit,
-            offset: narrowing.offset.unwrap_or(0),
-            fields,
+        limit
+    }
+
+    /// The values in the cursor that a page is to begin behind.
+    fn after(&mut self, request: &Request, cursors: Cursors, meta: &Pointer<'_>) -> Option<Vec<Scalar>> {
+        let found = cursors.open(request.after.as_ref()?);
+        if found.is_none() {
+            let why = "is not a cursor of this order: send back \"extras.next\" of the page before as it is, with the same ordering";
+            let problem = Problem::Refused { field: "after".into(), why: why.into() };
+            self.note(Error::at(meta.key("after"), problem));
         }
+        found
     }
 
     fn note(&mut self, error: Error) {

@@ -1,115 +1,38 @@
-//! Bytes -> [`Request`]: what was asked, by shape alone. Nothing here knows a model; whether a field
-//! exists or a value fits is the plan's business.
+//! Bytes -> [`Ask`]: what was asked, by shape alone. Nothing here knows a model; whether a field exists or a
+//! value fits is the plan's business. [`fields`] reads what is asked of each record.
 
-use crate::access::{Action, Namespace};
+mod fields;
+
+use crate::access::Namespace;
 use crate::error::{Error, Errors, Problem, nearest, note, shown};
+use crate::intent::{self, Beside, COMMON, INTENTS, Intent, Rule, Schema};
 use crate::json::{Json, Object, Pointer, member};
 
-/// What a request wants done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Intent {
-    Retrieve,
-    RetrieveOne,
-    Count,
-    Create,
-    Update,
-    DeleteOne,
+/// What a body asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ask {
+    Model(Request),
+    Batch(Batch),
 }
 
-/// What is known of an intent before any model is.
-#[derive(Debug)]
-pub struct Rule {
-    pub intent: Intent,
-    pub name: &'static str,
-    /// Another name that is accepted.
-    pub alias: Option<&'static str>,
-    /// What it does to the model of its namespace.
-    pub action: Action,
-    beside: Beside,
-    /// The keys of `__meta__` it takes, beside those that every intent takes.
-    takes: &'static [&'static str],
-    /// Those among them that it cannot do without.
-    needs: &'static [&'static str],
-}
+impl Ask {
+    pub fn intent(&self) -> Intent {
+        match self {
+            Ask::Model(request) => request.intent,
+            Ask::Batch(_) => Intent::Execute,
+        }
+    }
 
-/// What stands beside `__meta__`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Beside {
-    Fields,
-    Values,
-    Nothing,
-}
-
-const NARROWING: [&str; 3] = ["filter", "exclude", "search"];
-
-/// All intents. A new one is a row here, an arm in `plan` and a line in the manual.
-pub static INTENTS: [Rule; 6] = [
-    Rule {
-        intent: Intent::Retrieve,
-        name: "retrieve",
-        alias: Some("read"),
-        action: Action::Read,
-        beside: Beside::Fields,
-        takes: &["uniqueObject", "filter", "exclude", "search", "ordering", "limit", "offset", "count", "cache"],
-        needs: &[],
-    },
-    Rule {
-        intent: Intent::RetrieveOne,
-        name: "retrieveOne",
-        alias: None,
-        action: Action::Read,
-        beside: Beside::Fields,
-        takes: &["uniqueObject", "filter", "exclude", "search", "cache"],
-        needs: &["uniqueObject"],
-    },
-    Rule {
-        intent: Intent::Count,
-        name: "count",
-        alias: None,
-        action: Action::Read,
-        beside: Beside::Nothing,
-        takes: &["filter", "exclude", "search", "cache"],
-        needs: &[],
-    },
-    Rule {
-        intent: Intent::Create,
-        name: "create",
-        alias: None,
-        action: Action::Create,
-        beside: Beside::Values,
-        takes: &["return"],
-        needs: &[],
-    },
-    Rule {
-        intent: Intent::Update,
-        name: "update",
-        alias: None,
-        action: Action::Update,
-        beside: Beside::Values,
-        takes: &["return", "uniqueObject", "filter", "exclude", "search"],
-        needs: &["uniqueObject"],
-    },
-    Rule {
-        intent: Intent::DeleteOne,
-        name: "deleteOne",
-        alias: Some("delete"),
-        action: Action::Delete,
-        beside: Beside::Nothing,
-        takes: &["uniqueObject", "filter", "exclude", "search"],
-        needs: &["uniqueObject"],
-    },
-];
-
-/// The keys of `__meta__` that every intent takes.
-const COMMON: [&str; 5] = ["authenticationClass", "intent", "namespace", "schema", "draw"];
-
-impl Intent {
-    pub fn rule(self) -> &'static Rule {
-        INTENTS.iter().find(|rule| rule.intent == self).expect("every intent has its row")
+    /// The namespace as it was named.
+    pub fn namespace(&self) -> String {
+        match self {
+            Ask::Model(request) => request.namespace.to_string(),
+            Ask::Batch(_) => BATCH.to_owned(),
+        }
     }
 }
 
-/// A request, well formed.
+/// A request about a model, well formed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     pub intent: Intent,
@@ -117,12 +40,43 @@ pub struct Request {
     pub unique: Option<Object>,
     pub narrowing: Narrowing,
     pub count: Count,
+    /// The cursor of the page before.
+    pub after: Option<String>,
+    /// Whether the answer may come from memory.
+    pub cached: bool,
     pub draw: Option<Json>,
+    /// Whether everything is undone once it is answered.
+    pub dry_run: bool,
+    /// More records than these are not changed.
+    pub most_affected: Option<u64>,
     /// The fields to answer: those beside `__meta__` of a reading intent, those of `return` of a writing one.
     pub fields: Option<Vec<Asked>>,
-    /// The values beside `__meta__` of a writing intent.
-    pub values: Object,
+    /// The values of a writing intent: those beside `__meta__`, or the records of `objects`.
+    pub records: Vec<Object>,
+    pub grouping: Grouping,
 }
+
+/// Several requests, carried out one after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    pub requests: Vec<Json>,
+    /// Whether all are undone where one fails.
+    pub atomic: bool,
+    pub dry_run: bool,
+    pub draw: Option<Json>,
+}
+
+impl Batch {
+    /// Whether all its requests certainly only read.
+    pub fn only_reads(&self) -> bool {
+        self.requests.iter().all(only_reads)
+    }
+}
+
+/// Requests of one batch.
+pub const MOST_REQUESTS: usize = 100;
+/// Records of one `createMany`.
+pub const MOST_OBJECTS: usize = 10_000;
 
 /// Which records, in what order, which page of them; of a request or of a nested list.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -140,6 +94,30 @@ impl Narrowing {
     pub fn narrows(&self) -> bool {
         self.filter.is_some() || self.exclude.is_some() || self.search.is_some()
     }
+}
+
+/// What an `aggregate` groups by, and the totals of each group.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Grouping {
+    pub by: Vec<String>,
+    pub totals: Vec<WantedTotal>,
+    pub having: Option<Object>,
+}
+
+/// One total, under its name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WantedTotal {
+    pub name: String,
+    pub step: WantedStep,
+    pub filter: Option<Object>,
+    pub ordering: Option<Ordering>,
+}
+
+/// A function, and what stands beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WantedStep {
+    pub function: String,
+    pub options: Object,
 }
 
 /// The fields to order by, in the form in which they were given.
@@ -162,7 +140,22 @@ pub enum Count {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asked {
     pub name: String,
-    pub nested: Option<Nested>,
+    /// The field that stands under the name, where it is another one.
+    pub of: Option<String>,
+    pub what: Wanted,
+    /// What is made of it before it is answered, name by name.
+    pub transforms: Object,
+}
+
+/// What is asked of a field.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// Its value.
+    Value,
+    /// Fields of the records that it leads to.
+    Nested(Nested),
+    /// No field of the record at all, but a total of other records.
+    Subquery(Subquery),
 }
 
 /// The fields asked of related records. No fields at all asks for every stored one.
@@ -174,12 +167,23 @@ pub struct Nested {
     pub has_meta: bool,
 }
 
-/// Reads a request, and what is wrong with the shape of its parts, so that the plan can add what is wrong
+/// A total of records that belong to the one it is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subquery {
+    pub namespace: Namespace,
+    pub narrowing: Narrowing,
+    pub on_field: Option<String>,
+    /// Pairs of a field of the subquery's model and one of the outer record that it equals.
+    pub mapping: Vec<(String, String)>,
+    pub steps: Vec<WantedStep>,
+}
+
+/// Reads a body, and what is wrong with the shape of its parts, so that the plan can add what is wrong
 /// with their meaning.
 ///
 /// # Errors
 /// Where it cannot even be told what is wanted of which model.
-pub fn parse(body: &[u8]) -> Result<(Request, Errors), Errors> {
+pub fn parse(body: &[u8]) -> Result<(Ask, Errors), Errors> {
     let json = Json::parse(body).map_err(|error| Problem::MalformedJson { why: error.to_string() })?;
     let repeated = json.repeated_keys();
     if !repeated.is_empty() {
@@ -189,11 +193,23 @@ pub fn parse(body: &[u8]) -> Result<(Request, Errors), Errors> {
         };
         return Err(repeated.into_iter().map(error).collect());
     }
+    read(json)
+}
+
+/// As [`parse`], of JSON that was read already.
+pub fn read(json: Json) -> Result<(Ask, Errors), Errors> {
     let mut reader = Reader::default();
-    match reader.request(json) {
-        Some(request) => Ok((request, reader.errors)),
+    match reader.ask(json) {
+        Some(ask) => Ok((ask, reader.errors)),
         None => Err(reader.errors),
     }
+}
+
+/// Whether a request, of which nothing is checked yet, certainly only reads.
+fn only_reads(json: &Json) -> bool {
+    let intent = json.get(META).and_then(|meta| meta.get("intent"));
+    let rule = if let Some(Json::String(name)) = intent { Intent::named(name, Schema::Model) } else { None };
+    rule.is_some_and(|rule| rule.intent.reads())
 }
 
 /// Collects what is wrong while it reads. A `None` from one of its methods means that an error was noted.
@@ -203,6 +219,8 @@ struct Reader {
 }
 
 const META: &str = "__meta__";
+/// The one controller that there is.
+const BATCH: &str = "system.Batch";
 
 impl Reader {
     fn note(&mut self, error: Error) {
@@ -213,7 +231,7 @@ impl Reader {
         self.note(Error::at(at, Problem::WrongForm { what: what.into(), wanted, given: shown(given) }));
     }
 
-    fn request(&mut self, json: Json) -> Option<Request> {
+    fn ask(&mut self, json: Json) -> Option<Ask> {
         let Json::Object(mut members) = json else {
             self.wrong(&Pointer::ROOT, "the body", "an object", &json);
             return None;
@@ -231,44 +249,179 @@ impl Reader {
             }
         };
         self.class(&meta);
-        self.schema(&meta);
-        let rule = self.intent(&meta);
+        let schema = self.schema(&meta);
+        let rule = self.intent(&meta, schema);
         let namespace = self.namespace(&meta);
         let (rule, namespace) = (rule?, namespace?);
         self.keys(&meta, rule);
-        self.cache(&meta);
-
-        let mut fields = None;
-        let mut values = Vec::new();
         match rule.beside {
-            Beside::Fields => fields = Some(self.fields(&Pointer::ROOT, members.iter())),
-            Beside::Values => {
-                values = members;
-                fields = meta.get("return").map(|json| match json {
-                    Json::Object(members) => self.fields(&at.key("return"), members.iter()),
-                    other => {
-                        self.wrong(&at.key("return"), "return", "an object", other);
-                        Vec::new()
-                    }
-                });
-            }
-            Beside::Nothing => {
-                for (key, _) in members {
+            Beside::Arguments => self.batch(&meta, &namespace, members).map(Ask::Batch),
+            _ => Some(Ask::Model(self.request(&meta, rule, namespace, members))),
+        }
+    }
+
+    fn request(&mut self, meta: &Meta<'_>, rule: &'static Rule, namespace: Namespace, beside: Object) -> Request {
+        let cached = self.cache(meta);
+        let mut fields = None;
+        let mut records = Vec::new();
+        let mut grouping = Grouping::default();
+        match rule.beside {
+            Beside::Fields => fields = Some(self.fields(&Pointer::ROOT, beside)),
+            Beside::Totals => grouping = self.grouping(meta, beside),
+            Beside::Values => records.push(beside),
+            Beside::Nothing | Beside::Arguments => {
+                for (key, _) in beside {
                     let pointer = Pointer::ROOT.key(&key).to_string();
                     self.note(Error::at(pointer, Problem::UselessKey { key: shown(&key), intent: rule.name }));
                 }
             }
         }
-        Some(Request {
+        if rule.intent == Intent::CreateMany {
+            records = self.objects(meta);
+        }
+        if rule.takes.contains(&"return") {
+            fields = self.object(meta, "return").map(|members| self.fields(&meta.at.key("return"), members));
+        }
+        let (narrowing, after) = (self.narrowing(meta), self.text(meta, "after"));
+        if after.is_some() && narrowing.offset.is_some() {
+            let why = "and \"after\" both say where the page begins; send one of them".into();
+            self.note(Error::at(meta.at.key("offset"), Problem::Refused { field: "offset".into(), why }));
+        }
+        Request {
             intent: rule.intent,
             namespace,
-            unique: self.object(&meta, "uniqueObject"),
-            narrowing: self.narrowing(&meta),
-            count: self.count(&meta),
-            draw: self.draw(&meta),
+            unique: self.object(meta, "uniqueObject"),
+            narrowing,
+            count: self.count(meta),
+            after,
+            cached,
+            draw: self.draw(meta),
+            dry_run: self.flag(meta, "dryRun"),
+            most_affected: self.whole(meta, "maxAffected"),
             fields,
-            values,
-        })
+            records,
+            grouping,
+        }
+    }
+
+    /// The one controller that there is.
+    fn batch(&mut self, meta: &Meta<'_>, namespace: &Namespace, arguments: Object) -> Option<Batch> {
+        if namespace.to_string() != BATCH {
+            let problem = Problem::NoSuchController { namespace: namespace.to_string() };
+            self.note(Error::at(meta.at.key("namespace"), problem));
+            return None;
+        }
+        let (mut requests, mut atomic) = (None, true);
+        for (key, json) in arguments {
+            let at = Pointer::ROOT.key(&key);
+            match (key.as_str(), json) {
+                ("requests", Json::List(items)) if items.len() > MOST_REQUESTS => {
+                    let problem = Problem::TooMany { what: "requests in a batch", limit: MOST_REQUESTS as u64 };
+                    self.note(Error::at(at, problem));
+                    return None;
+                }
+                ("requests", Json::List(items)) => requests = Some(items),
+                ("requests", other) => {
+                    self.wrong(&at, "requests", "a list of requests", &other);
+                    return None;
+                }
+                ("atomic", Json::Boolean(flag)) => atomic = flag,
+                ("atomic", other) => self.wrong(&at, "atomic", "true or false", &other),
+                _ => {
+                    let nearest = nearest(&key, ["requests", "atomic"]);
+                    let problem = Problem::UnknownKey { place: BATCH.into(), key: shown(&key), nearest };
+                    self.note(Error::at(at, problem));
+                }
+            }
+        }
+        if requests.is_none() {
+            self.note(Error::at("", Problem::MissingKey { place: BATCH.into(), key: "requests" }));
+        }
+        Some(Batch { requests: requests?, atomic, dry_run: self.flag(meta, "dryRun"), draw: self.draw(meta) })
+    }
+
+    /// The records of a `createMany`.
+    fn objects(&mut self, meta: &Meta<'_>) -> Vec<Object> {
+        let at = meta.at.key("objects");
+        let items = match meta.get("objects") {
+            Some(Json::List(items)) => items,
+            Some(other) => {
+                self.wrong(&at, "objects", "a list of records", other);
+                return Vec::new();
+            }
+            None => return Vec::new(), // noted as missing
+        };
+        if items.len() > MOST_OBJECTS {
+            let problem = Problem::TooMany { what: "records to create (objects)", limit: MOST_OBJECTS as u64 };
+            self.note(Error::at(at, problem));
+            return Vec::new();
+        }
+        let mut records = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            match item {
+                Json::Object(members) => records.push(members.clone()),
+                other => self.wrong(&at.index(index), "a record", "an object", other),
+            }
+        }
+        records
+    }
+
+    fn grouping(&mut self, meta: &Meta<'_>, beside: Object) -> Grouping {
+        let at = meta.at.key("groupBy");
+        let by = match meta.get("groupBy") {
+            None => Vec::new(),
+            Some(Json::String(one)) => vec![one.clone()],
+            Some(Json::List(items)) => self.names(&at, items, "a part of groupBy"),
+            Some(other) => {
+                self.wrong(&at, "groupBy", "a list of fields, or one", other);
+                Vec::new()
+            }
+        };
+        let mut totals = Vec::with_capacity(beside.len());
+        for (name, json) in beside {
+            let at = Pointer::ROOT.key(&name);
+            let Json::Object(members) = json else {
+                self.wrong(&at, &format!("the total \"{}\"", shown(&name)), "an object with a function", &json);
+                continue;
+            };
+            let inner = Meta { members, at: &at };
+            let (filter, ordering) = (self.object(&inner, "filter"), self.ordering(&inner));
+            let options = inner.members.into_iter().filter(|(key, _)| key != "filter" && key != "ordering").collect();
+            if let Some(step) = self.step(&at, Json::Object(options)) {
+                totals.push(WantedTotal { name: name.clone(), step, filter, ordering });
+            }
+        }
+        Grouping { by, totals, having: self.object(meta, "having") }
+    }
+
+    /// A function, and what stands beside it.
+    fn step(&mut self, at: &Pointer<'_>, json: Json) -> Option<WantedStep> {
+        let Json::Object(mut options) = json else {
+            self.wrong(at, "a step", "an object with a function", &json);
+            return None;
+        };
+        let Some(place) = options.iter().position(|(key, _)| key == "function") else {
+            self.note(Error::at(at, Problem::MissingKey { place: "a total".into(), key: "function" }));
+            return None;
+        };
+        match options.remove(place).1 {
+            Json::String(function) => Some(WantedStep { function, options }),
+            other => {
+                self.wrong(&at.key("function"), "function", "the name of a function", &other);
+                None
+            }
+        }
+    }
+
+    fn names(&mut self, at: &Pointer<'_>, items: &[Json], what: &str) -> Vec<String> {
+        let mut names = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            match item {
+                Json::String(name) => names.push(name.clone()),
+                other => self.wrong(&at.index(index), what, "the name of a field", other),
+            }
+        }
+        names
     }
 
     fn class(&mut self, meta: &Meta<'_>) {
@@ -281,24 +434,29 @@ impl Reader {
         self.errors.insert(0, Error::at(meta.at.key("authenticationClass"), Problem::UnknownClass { given }));
     }
 
-    fn schema(&mut self, meta: &Meta<'_>) {
-        match meta.get("schema") {
-            None => {}
-            Some(Json::String(schema)) if schema == "model" => {}
-            Some(Json::String(schema)) => {
-                self.note(Error::at(meta.at.key("schema"), Problem::NoSuchSchema { given: shown(schema) }));
+    fn schema(&mut self, meta: &Meta<'_>) -> Schema {
+        let found = match meta.get("schema") {
+            None => return Schema::Model,
+            Some(Json::String(name)) => Schema::ALL.into_iter().find(|schema| schema.name() == name),
+            Some(other) => {
+                self.wrong(&meta.at.key("schema"), "schema", "a string", other);
+                return Schema::Model;
             }
-            Some(other) => self.wrong(&meta.at.key("schema"), "schema", "a string", other),
+        };
+        if found.is_none() {
+            let given = meta.get("schema").map(shown).unwrap_or_default().trim_matches('"').to_owned();
+            self.note(Error::at(meta.at.key("schema"), Problem::NoSuchSchema { given }));
         }
+        found.unwrap_or(Schema::Model)
     }
 
-    fn intent(&mut self, meta: &Meta<'_>) -> Option<&'static Rule> {
+    fn intent(&mut self, meta: &Meta<'_>, schema: Schema) -> Option<&'static Rule> {
         let at = meta.at.key("intent");
         match self.needed(meta, "intent")? {
             Json::String(given) => {
-                let found = INTENTS.iter().find(|rule| rule.name == given || rule.alias == Some(given));
+                let found = Intent::named(given, schema);
                 if found.is_none() {
-                    let served = INTENTS.iter().map(|rule| rule.name).collect();
+                    let served = intent::of(schema).map(|rule| rule.name).collect();
                     self.note(Error::at(at, Problem::NoSuchIntent { given: shown(given), served }));
                 }
                 found
@@ -382,16 +540,7 @@ impl Reader {
         let at = meta.at.key("ordering");
         match meta.get("ordering")? {
             Json::String(one) => Some(Ordering::One(one.clone())),
-            Json::List(items) => {
-                let mut names = Vec::with_capacity(items.len());
-                for (index, item) in items.iter().enumerate() {
-                    match item {
-                        Json::String(name) => names.push(name.clone()),
-                        other => self.wrong(&at.index(index), "a part of ordering", "the name of a field", other),
-                    }
-                }
-                Some(Ordering::List(names))
-            }
+            Json::List(items) => Some(Ordering::List(self.names(&at, items, "a part of ordering"))),
             other => {
                 self.wrong(&at, "ordering", "a list of fields, or one", other);
                 None
@@ -423,12 +572,36 @@ impl Reader {
         }
     }
 
-    /// `cache` allows an answer from memory; as none is kept, its form is all there is to check.
-    fn cache(&mut self, meta: &Meta<'_>) {
-        if let Some(cache) = meta.get("cache")
-            && !matches!(cache.only("enabled"), Some(Json::Boolean(_)))
-        {
-            self.wrong(&meta.at.key("cache"), "cache", "{\"enabled\": true} or {\"enabled\": false}", cache);
+    /// Whether the answer may come from memory.
+    fn cache(&mut self, meta: &Meta<'_>) -> bool {
+        let Some(cache) = meta.get("cache") else { return false };
+        match cache.only("enabled") {
+            Some(Json::Boolean(enabled)) => *enabled,
+            _ => {
+                self.wrong(&meta.at.key("cache"), "cache", "{\"enabled\": true} or {\"enabled\": false}", cache);
+                false
+            }
+        }
+    }
+
+    fn flag(&mut self, meta: &Meta<'_>, key: &str) -> bool {
+        match meta.get(key) {
+            None => false,
+            Some(Json::Boolean(flag)) => *flag,
+            Some(other) => {
+                self.wrong(&meta.at.key(key), key, "true or false", other);
+                false
+            }
+        }
+    }
+
+    fn text(&mut self, meta: &Meta<'_>, key: &str) -> Option<String> {
+        match meta.get(key)? {
+            Json::String(text) => Some(text.clone()),
+            other => {
+                self.wrong(&meta.at.key(key), key, "a string", other);
+                None
+            }
         }
     }
 
@@ -442,54 +615,6 @@ impl Reader {
                 None
             }
         }
-    }
-
-    fn fields<'j>(&mut self, at: &Pointer<'_>, members: impl Iterator<Item = &'j (String, Json)>) -> Vec<Asked> {
-        let mut asked = Vec::new();
-        for (name, json) in members {
-            let at = at.key(name);
-            match json {
-                Json::Null => asked.push(Asked { name: name.clone(), nested: None }),
-                Json::Object(members) => {
-                    let nested = self.nested(&at, members);
-                    asked.push(Asked { name: name.clone(), nested: Some(nested) });
-                }
-                other => self.wrong(
-                    &at,
-                    &format!("the field \"{}\"", shown(name)),
-                    "null to ask for it, or an object to ask for fields of it",
-                    other,
-                ),
-            }
-        }
-        asked
-    }
-
-    fn nested(&mut self, at: &Pointer<'_>, members: &Object) -> Nested {
-        let meta = member(members, META).cloned();
-        let has_meta = meta.is_some();
-        let narrowing = match meta {
-            None => Narrowing::default(),
-            Some(Json::Object(members)) => {
-                let at = at.key(META);
-                let meta = Meta { members, at: &at };
-                let known = || NARROWING.into_iter().chain(["ordering", "limit", "offset"]);
-                for (key, _) in meta.members.iter().filter(|(key, _)| known().all(|name| name != key)) {
-                    let problem = Problem::UnknownKey {
-                        place: "a nested __meta__".into(),
-                        key: shown(key),
-                        nearest: nearest(key, known()),
-                    };
-                    self.note(Error::at(at.key(key), problem));
-                }
-                self.narrowing(&meta)
-            }
-            Some(other) => {
-                self.wrong(&at.key(META), META, "an object", &other);
-                Narrowing::default()
-            }
-        };
-        Nested { narrowing, fields: self.fields(at, members.iter().filter(|(name, _)| name != META)), has_meta }
     }
 }
 
@@ -539,13 +664,5 @@ mod tests {
         assert_eq!(found, ["/__meta__/limit: \"limit\" means nothing for the intent create"]);
         let found = errors(r#"{"__meta__": {"intent": "update", "namespace": "a.B"}}"#);
         assert_eq!(found, ["/__meta__: __meta__ needs the key \"uniqueObject\""]);
-    }
-
-    #[test]
-    fn every_intent_has_one_row() {
-        for rule in &INTENTS {
-            assert!(std::ptr::eq(rule, rule.intent.rule()), "{}", rule.name);
-            assert!(rule.needs.iter().all(|key| rule.takes.contains(key)), "{}", rule.name);
-        }
     }
 }

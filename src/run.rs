@@ -1,17 +1,18 @@
-//! Runs a plan on a session: the statements in their order, nested lists after the records they belong to,
-//! and what the database refuses put into the terms of the request.
+//! Runs a plan on a session: the statements in their order, and nested lists after the records they belong to.
+//! [`write`] runs what writes.
+
+mod write;
 
 use crate::compile::{self, Cell, Query};
-use crate::error::{Error, Errors, Problem};
-use crate::json::Pointer;
-use crate::model::Model;
-use crate::plan::{Comparison, Plan, Referrer, Select, Target, What, Work, Write};
+use crate::error::{Errors, Problem};
+use crate::plan::{Grouped, Plan, Select, Work};
 use crate::request::Count;
 use crate::sql::id_list;
-use crate::store::{Failure, Rows, Session};
+use crate::store::{Rows, Session};
 use crate::value::Scalar;
 use std::cmp::Ordering;
 use std::ops::Range;
+use write::Table;
 
 /// The most records, nested ones among them, that one answer may hold.
 pub const MOST_RECORDS: usize = 100_000;
@@ -19,14 +20,27 @@ pub const MOST_RECORDS: usize = 100_000;
 /// What came of a plan.
 #[derive(Debug)]
 pub enum Outcome {
-    /// A page, and how many records match in all; `None` where nobody asked.
+    /// A page, how many records match in all (`None` where nobody asked), and the cursor of the next page, if there
+    /// is one.
     Page {
         page: Loaded,
         filtered: Option<Filtered>,
+        next: Option<String>,
     },
-    One(Loaded),
+    /// One record, and what was done with it.
+    One {
+        loaded: Loaded,
+        done: &'static str,
+    },
+    /// New records.
+    Made(Loaded),
     Count(u64),
     Deleted,
+    /// So many records were changed.
+    Touched {
+        count: u64,
+        done: &'static str,
+    },
 }
 
 /// How many records match, or at least match.
@@ -37,11 +51,15 @@ pub struct Filtered {
 }
 
 /// Rows, where the parts of records stand in them, and the lists nested in them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Loaded {
     pub rows: Rows,
     pub cells: Vec<Cell>,
     pub children: Vec<Nested>,
+    /// The columns that hold what the records are ordered by.
+    order: Vec<usize>,
+    /// Whether there are records behind these.
+    more: bool,
 }
 
 #[derive(Debug)]
@@ -77,41 +95,62 @@ fn order(left: &Scalar, right: &Scalar) -> Ordering {
 /// # Errors
 /// What the database refuses: a value that is taken, a record that is not there or still referred to.
 pub fn plan(session: &Session, plan: &Plan) -> Result<Outcome, Errors> {
-    let table = plan.model.namespace.to_string();
+    let table = Table { session, model: &plan.model, name: plan.model.namespace.to_string() };
     match &plan.work {
-        Work::Page { select, count } => {
-            let page = load(session, compile::select(select), &mut 0)?;
-            let up_to = if let Count::UpTo(bound) = count { Some(*bound) } else { None };
-            let filtered = match count {
-                Count::None => None,
-                _ => {
-                    let found = session.total(&compile::count(&table, &select.condition, up_to))?;
-                    let count = u64::try_from(found).unwrap_or(0);
-                    Some(Filtered { count, at_least: up_to == Some(count) })
-                }
-            };
-            Ok(Outcome::Page { page, filtered })
+        Work::Page { select, count, cursors } => {
+            let page = load(session, compile::select(select, None), &mut 0)?;
+            let filtered = filtered(session, select, None, *count)?;
+            let last = page.rows.iter().last().filter(|_| page.more);
+            let next = last.map(|row| cursors.seal(&page.order.iter().map(|place| &row[*place]).collect::<Vec<_>>()));
+            Ok(Outcome::Page { page, filtered, next })
         }
-        Work::One { select, named } => {
-            let loaded = load(session, compile::select(select), &mut 0)?;
+        Work::Groups { grouped, select, count } => {
+            let page = load(session, compile::select(select, Some(grouped)), &mut 0)?;
+            let filtered = filtered(session, select, Some(grouped), *count)?;
+            Ok(Outcome::Page { page, filtered, next: None })
+        }
+        Work::One { select, target } => {
+            let loaded = load(session, compile::select(select, None), &mut 0)?;
             if loaded.rows.len() == 0 {
-                return Err(no_such_record(&plan.model, named));
+                return Err(table.missing(target));
             }
-            Ok(Outcome::One(loaded))
+            Ok(Outcome::One { loaded, done: "retrieved" })
         }
         Work::Count { condition } => {
-            let count = session.total(&compile::count(&table, condition, None))?;
+            let count = session.total(&compile::count_all(&table.name, condition))?;
             Ok(Outcome::Count(u64::try_from(count).unwrap_or(0)))
         }
-        Work::Create(write) => create(session, &plan.model, &table, write),
-        Work::Update { target, write } => update(session, &plan.model, &table, target, write),
-        Work::Delete { target, referrers } => delete(session, &plan.model, &table, target, referrers),
+        Work::Create { write, many: false } => table.create(write),
+        Work::Create { write, many: true } => table.create_many(write),
+        Work::Update { target, write } => table.update(target, write),
+        Work::UpdateMany { condition, write, most } => table.update_many(condition, write, *most),
+        Work::Upsert { target, update, create } => table.upsert(target, update, create),
+        Work::Delete { target, referrers } => table.delete(target, referrers),
+        Work::DeleteMany { condition, referrers, most } => table.delete_many(condition, referrers, *most),
     }
+}
+
+/// How many records, or groups, match in all; `None` where nobody asks.
+fn filtered(
+    session: &Session,
+    select: &Select,
+    grouped: Option<&Grouped>,
+    count: Count,
+) -> Result<Option<Filtered>, Errors> {
+    let up_to = match count {
+        Count::None => return Ok(None),
+        Count::Exact => None,
+        Count::UpTo(bound) => Some(bound),
+    };
+    let found = session.total(&compile::count(select, grouped, up_to))?;
+    let count = u64::try_from(found).unwrap_or(0);
+    Ok(Some(Filtered { count, at_least: up_to == Some(count) }))
 }
 
 /// Runs a query and those nested in it. `held` counts the records of the whole answer.
 fn load(session: &Session, query: Query, held: &mut usize) -> Result<Loaded, Errors> {
-    let rows = session.rows(&query.statement)?;
+    let mut rows = session.rows(&query.statement)?;
+    let more = query.limit.is_some_and(|limit| rows.cut(usize::try_from(limit).unwrap_or(usize::MAX)));
     *held += rows.len();
     if *held > MOST_RECORDS {
         return Err(Problem::AnswerTooLarge { most: "100000 records" }.into());
@@ -124,7 +163,7 @@ fn load(session: &Session, query: Query, held: &mut usize) -> Result<Loaded, Err
         let ranges = ranges(&loaded.rows);
         children.push(Nested { parent: child.parent, limit: child.limit, path: child.path, ranges, loaded });
     }
-    Ok(Loaded { rows, cells: query.cells, children })
+    Ok(Loaded { rows, cells: query.cells, children, order: query.order, more })
 }
 
 /// Where the rows of each id in the first column begin and end.
@@ -137,135 +176,4 @@ fn ranges(rows: &Rows) -> Vec<(Scalar, Range<usize>)> {
         }
     }
     ranges
-}
-
-fn create(session: &Session, model: &Model, table: &str, write: &Write) -> Result<Outcome, Errors> {
-    let insert = compile::write::insert(table, &write.assignments);
-    session.execute(&insert).map_err(|failure| refused(session, model, write, failure))?;
-    let given = write.assignments.iter().find(|assignment| assignment.column.name == "id");
-    let id = given.map_or_else(|| Scalar::Integer(session.last_id()), |assignment| assignment.value.clone());
-    link(session, model, write, &id)?;
-    answer(session, write, id)
-}
-
-fn update(session: &Session, model: &Model, table: &str, target: &Target, write: &Write) -> Result<Outcome, Errors> {
-    let missing = || no_such_record(model, &target.named);
-    let find = || match session.rows(&compile::write::find(table, &target.condition))?.cells.into_iter().next() {
-        Some(id) => Ok::<Scalar, Errors>(id),
-        None => Err(missing()),
-    };
-    let id = match &target.id {
-        Some(id) if !write.assignments.is_empty() => id.clone(),
-        _ => find()?,
-    };
-    if !write.assignments.is_empty() {
-        let update = compile::write::update(table, &write.assignments, &target.condition);
-        let changed = session.execute(&update).map_err(|failure| refused(session, model, write, failure))?;
-        if changed == 0 {
-            return Err(missing());
-        }
-    }
-    link(session, model, write, &id)?;
-    answer(session, write, id)
-}
-
-fn delete(
-    session: &Session,
-    model: &Model,
-    table: &str,
-    target: &Target,
-    referrers: &[Referrer],
-) -> Result<Outcome, Errors> {
-    match session.execute(&compile::write::delete(table, &target.condition)) {
-        Ok(0) => Err(no_such_record(model, &target.named)),
-        Ok(_) => Ok(Outcome::Deleted),
-        Err(Failure::ForeignKey) => {
-            let found = session.rows(&compile::write::find(table, &target.condition))?;
-            let id = found.cells.first().cloned().unwrap_or(Scalar::Null);
-            let mut by = Vec::new();
-            for referrer in referrers.iter().filter(|referrer| referrer.direct && referrer.visible) {
-                let name = referrer.model.to_string();
-                let refers = compile::write::exists(&name, &referrer.column, &id);
-                if !by.contains(&name) && session.number(&refers)? == 1 {
-                    by.push(name);
-                }
-            }
-            let at = Pointer::ROOT.key("__meta__");
-            let problem = Problem::StillReferenced { model: model.namespace.to_string(), by };
-            Err(Error::at(at.key("uniqueObject"), problem).into())
-        }
-        Err(other) => Err(other.into()),
-    }
-}
-
-/// Writes the ids of `refs` fields.
-fn link(session: &Session, model: &Model, write: &Write, id: &Scalar) -> Result<(), Errors> {
-    for links in &write.links {
-        for statement in compile::write::replace_links(&links.relation, id, &links.ids) {
-            session.execute(&statement).map_err(|failure| refused(session, model, write, failure))?;
-        }
-    }
-    Ok(())
-}
-
-/// The fields of the written record that are to be answered.
-fn answer(session: &Session, write: &Write, id: Scalar) -> Result<Outcome, Errors> {
-    let select = &write.answer;
-    let is_id = |what: &What| matches!(what, What::Value(column) if column.name == "id");
-    if select.fields.iter().all(|field| is_id(&field.what)) {
-        // It is known, so nothing needs to be read.
-        let query = compile::select(select);
-        let rows = Rows { width: 1, cells: vec![id] };
-        return Ok(Outcome::One(Loaded { rows, cells: query.cells, children: Vec::new() }));
-    }
-    let condition = Comparison::exact(select.model.id_column(), id);
-    let select = Select { condition, ..select.clone() };
-    Ok(Outcome::One(load(session, compile::select(&select), &mut 0)?))
-}
-
-fn no_such_record(model: &Model, named: &str) -> Errors {
-    let at = Pointer::ROOT.key("__meta__");
-    let problem = Problem::NoSuchRecord { model: model.namespace.to_string(), what: named.to_owned() };
-    Error::at(at.key("uniqueObject"), problem).into()
-}
-
-/// Why a write did not go in, in terms of its fields.
-fn refused(session: &Session, model: &Model, write: &Write, failure: Failure) -> Errors {
-    let name = model.namespace.to_string();
-    match failure {
-        Failure::Unique(columns) => {
-            let given = write.assignments.iter().find(|one| columns.contains(&one.column.name));
-            let pointer = given.map(|one| Pointer::ROOT.key(&one.given).to_string());
-            Error { problem: Problem::Taken { model: name, fields: columns }, pointer }.into()
-        }
-        Failure::ForeignKey => dangling(session, write).unwrap_or_else(|errors| errors),
-        Failure::Check(rule) => Problem::Refused { field: name, why: format!("breaks the rule {rule}") }.into(),
-        Failure::Other(problem) => problem.into(),
-    }
-}
-
-/// The references of a write that point to no record.
-fn dangling(session: &Session, write: &Write) -> Result<Errors, Errors> {
-    let mut errors = Vec::new();
-    let mut check = |given: &str, to: &str, id: &Scalar| -> Result<(), Errors> {
-        if *id != Scalar::Null && session.number(&compile::write::exists(to, "id", id))? == 0 {
-            let problem = Problem::NoSuchReference { model: to.to_owned(), id: id.to_string() };
-            errors.push(Error::at(Pointer::ROOT.key(given), problem));
-        }
-        Ok(())
-    };
-    for one in &write.assignments {
-        if let Some(to) = &one.to {
-            check(&one.given, &to.to_string(), &one.value)?;
-        }
-    }
-    for links in &write.links {
-        for id in &links.ids {
-            check(&links.given, &links.relation.target.to_string(), id)?;
-        }
-    }
-    if errors.is_empty() {
-        return Err(Problem::Fault { cause: "a foreign key failed that no field explains".into() }.into());
-    }
-    Ok(errors)
 }

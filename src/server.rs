@@ -261,6 +261,11 @@ impl State {
             broken: incoming.body.as_ref().err().cloned().or(key_in_url),
             key: head.one("authorization").and_then(auth::bearer),
             content_type: head.one("content-type").map(str::to_owned),
+            // One that stands there twice, or is no text, is refused where it matters, as an empty one is.
+            idempotency_key: head
+                .all("idempotency-key")
+                .next()
+                .map(|_| head.one("idempotency-key").unwrap_or_default().to_owned()),
             origin: head.all("origin").next().map(|_| head.one("origin").unwrap_or_default().to_owned()),
             host: head.one("host").map(str::to_owned),
             body: Vec::new(),
@@ -300,7 +305,7 @@ fn headers(state: &State, call: &Call, reply: &Reply) -> Vec<(&'static str, Stri
     headers.extend(reply.headers.iter().cloned());
     if let Some(origin) = call.origin.as_ref().filter(|origin| state.app.cors_origins.contains(origin)) {
         headers.push(("Access-Control-Allow-Origin", origin.clone()));
-        headers.push(("Access-Control-Expose-Headers", "X-Request-Id, Retry-After".to_owned()));
+        headers.push(("Access-Control-Expose-Headers", "X-Request-Id, Retry-After, Idempotency-Replayed".to_owned()));
         headers.push(("Vary", "Origin".to_owned()));
     }
     headers

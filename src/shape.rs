@@ -1,63 +1,113 @@
 //! Rows -> the JSON that was asked for, written straight into the bytes of the answer.
 
 use crate::compile::{Cell, Holds};
-use crate::json::{write_list, write_string};
+use crate::error::Problem;
+use crate::json::{Json, write_list, write_string};
 use crate::run::{Loaded, Nested};
 use crate::value::Scalar;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// Appends a list of records, and notes the paths of nested lists that were cut.
-pub fn records(loaded: &Loaded, truncated: &mut BTreeSet<String>, out: &mut Vec<u8>) {
-    list(loaded, 0..loaded.rows.len(), truncated, out);
+/// Bytes that transforms may make of one answer: a chain of them could grow a text without end.
+const MOST_ADDED: usize = 32 << 20;
+
+/// Writes records. What it notes on the way is the caller's once all is written.
+#[derive(Default)]
+pub struct Shape {
+    /// The paths of nested lists that were cut.
+    pub truncated: BTreeSet<String>,
+    /// Bytes that transforms made.
+    added: usize,
 }
 
-/// Appends the first record.
-pub fn record(loaded: &Loaded, truncated: &mut BTreeSet<String>, out: &mut Vec<u8>) {
-    object(loaded, &loaded.cells, loaded.rows.row(0), truncated, out);
-}
+impl Shape {
+    /// Appends a list of records.
+    pub fn records(&mut self, loaded: &Loaded, out: &mut Vec<u8>) {
+        self.list(loaded, 0..loaded.rows.len(), out);
+    }
 
-fn list(loaded: &Loaded, rows: Range<usize>, truncated: &mut BTreeSet<String>, out: &mut Vec<u8>) {
-    write_list(rows, out, |index, out| object(loaded, &loaded.cells, loaded.rows.row(index), truncated, out));
-}
+    /// Appends the first record.
+    pub fn record(&mut self, loaded: &Loaded, out: &mut Vec<u8>) {
+        self.object(loaded, &loaded.cells, loaded.rows.row(0), out);
+    }
 
-fn object(loaded: &Loaded, cells: &[Cell], row: &[Scalar], truncated: &mut BTreeSet<String>, out: &mut Vec<u8>) {
-    out.push(b'{');
-    for (index, cell) in cells.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
+    /// # Errors
+    /// Transforms made the answer too large, and what was written is not whole.
+    pub fn finish(self) -> Result<BTreeSet<String>, Problem> {
+        if self.added > MOST_ADDED {
+            return Err(Problem::AnswerTooLarge { most: "32 MiB of what transforms make" });
         }
-        write_string(&cell.name, out);
-        out.push(b':');
-        match &cell.holds {
+        Ok(self.truncated)
+    }
+
+    fn list(&mut self, loaded: &Loaded, rows: Range<usize>, out: &mut Vec<u8>) {
+        write_list(rows, out, |index, out| self.object(loaded, &loaded.cells, loaded.rows.row(index), out));
+    }
+
+    fn object(&mut self, loaded: &Loaded, cells: &[Cell], row: &[Scalar], out: &mut Vec<u8>) {
+        out.push(b'{');
+        for (index, cell) in cells.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            write_string(&cell.name, out);
+            out.push(b':');
+            if cell.steps.is_empty() {
+                self.value(loaded, &cell.holds, row, out);
+            } else {
+                self.transformed(loaded, cell, row, out);
+            }
+        }
+        out.push(b'}');
+    }
+
+    fn value(&mut self, loaded: &Loaded, holds: &Holds, row: &[Scalar], out: &mut Vec<u8>) {
+        match holds {
             Holds::Value { column, kind } => kind.write(&row[*column], out),
             Holds::Record { id, .. } if row[*id] == Scalar::Null => out.extend_from_slice(b"null"),
-            Holds::Record { cells, .. } => object(loaded, cells, row, truncated, out),
+            Holds::Record { cells, .. } => self.object(loaded, cells, row, out),
             Holds::List { child } => {
                 let nested = &loaded.children[*child];
-                list(&nested.loaded, page(nested, row, truncated), truncated, out);
+                let rows = self.page(nested, row);
+                self.list(&nested.loaded, rows, out);
             }
             Holds::Ids { child, kind } => {
                 let nested = &loaded.children[*child];
-                let ids = page(nested, row, truncated);
+                let ids = self.page(nested, row);
                 // A list of ids is a list of records that hold nothing else.
                 let Some(Holds::Value { column, .. }) = nested.loaded.cells.first().map(|cell| &cell.holds) else {
-                    continue;
+                    return out.extend_from_slice(b"[]");
                 };
                 write_list(ids, out, |index, out| kind.write(&nested.loaded.rows.row(index)[*column], out));
             }
         }
     }
-    out.push(b'}');
-}
 
-/// The rows of a nested list, without the one that only tells that it was cut.
-fn page(nested: &Nested, row: &[Scalar], truncated: &mut BTreeSet<String>) -> Range<usize> {
-    let rows = nested.rows_of(row);
-    let limit = usize::try_from(nested.limit).unwrap_or(usize::MAX);
-    if rows.len() <= limit {
-        return rows;
+    /// What transforms make of a value, which they take in the form in which a client would get it.
+    fn transformed(&mut self, loaded: &Loaded, cell: &Cell, row: &[Scalar], out: &mut Vec<u8>) {
+        let mut plain = Vec::new();
+        self.value(loaded, &cell.holds, row, &mut plain);
+        let mut value = Json::parse(&plain).unwrap_or(Json::Null); // what we wrote is JSON
+        for step in &cell.steps {
+            self.added = self.added.saturating_add(step.repeats(&value));
+            if self.added > MOST_ADDED {
+                return out.extend_from_slice(b"null"); // the answer will be refused
+            }
+            value = step.apply(value);
+        }
+        let before = out.len();
+        value.write(out);
+        self.added = self.added.saturating_add(out.len() - before);
     }
-    truncated.insert(nested.path.clone());
-    rows.start..rows.start + limit
+
+    /// The rows of a nested list, without the one that only tells that it was cut.
+    fn page(&mut self, nested: &Nested, row: &[Scalar]) -> Range<usize> {
+        let rows = nested.rows_of(row);
+        let limit = usize::try_from(nested.limit).unwrap_or(usize::MAX);
+        if rows.len() <= limit {
+            return rows;
+        }
+        self.truncated.insert(nested.path.clone());
+        rows.start..rows.start + limit
+    }
 }

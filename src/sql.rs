@@ -54,6 +54,12 @@ impl Statement {
         self.alias(alias).push(".").name(name)
     }
 
+    /// Appends the place of a column in the rows, from 1, to order or group by.
+    pub fn ordinal(&mut self, place: usize) -> &mut Self {
+        self.text.push_str(&place.to_string());
+        self
+    }
+
     /// Binds a value and gives the number of its parameter, to be appended by [`Self::parameter`] any number of times.
     pub fn bind(&mut self, value: Scalar) -> usize {
         self.parameters.push(value);

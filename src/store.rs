@@ -4,6 +4,7 @@
 mod functions;
 
 use crate::config;
+use crate::cursor::Secret;
 use crate::error::Problem;
 use crate::handoff::lock;
 use crate::json::Json;
@@ -25,8 +26,14 @@ const SCHEMA: &str = include_str!("../schema.sql");
 /// Marks a file as ours: `jqlt`.
 const APPLICATION_ID: i64 = 0x6a71_6c74;
 
-/// The version of `schema.sql`. A file of a later one is left alone.
-const SCHEMA_VERSION: i64 = 1;
+/// What begins each version of `schema.sql`.
+const VERSION_MARK: &str = "-- == Version ";
+
+/// The steps of `schema.sql`, one for each version. A file of an earlier version gets those that it lacks, one of a
+/// later version is left alone.
+fn schema_versions() -> Vec<&'static str> {
+    SCHEMA.split(VERSION_MARK).skip(1).map(|step| step.split_once('\n').map_or("", |(_, sql)| sql)).collect()
+}
 
 /// How long a statement waits while another process holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,6 +76,7 @@ pub struct Store {
     most_readers: usize,
     returned: Condvar,
     catalogue: Mutex<Arc<Catalogue>>,
+    secret: Secret,
 }
 
 /// The reading sessions: those that nobody uses, how many there are in all, and how many each key has.
@@ -96,7 +104,8 @@ impl Store {
         if let Location::File(path) = &location {
             prepare_file(path, missing)?;
         }
-        let store = Store {
+        let mut store = Store {
+            secret: Secret::default(),
             location,
             timeout,
             readers: Mutex::default(),
@@ -104,9 +113,11 @@ impl Store {
             returned: Condvar::new(),
             catalogue: Mutex::default(),
         };
-        let describe = |failure: Failure| format!("cannot open {}: {failure}", store.location);
+        let named = store.location.to_string();
+        let describe = |failure: Failure| format!("cannot open {named}: {failure}");
         let first = store.connect().map_err(describe)?;
         store.install(&first)?;
+        store.secret = store.read_secret(&first).map_err(describe)?;
         drop(store.writer().map_err(describe)?); // from now on it has a write-ahead log
         // A database in memory lives as long as a connection to it, and the pool keeps one.
         drop(store.reader().map_err(describe)?);
@@ -206,26 +217,45 @@ impl Store {
         let number = |text: &'static str| session.number(&Statement::fixed(text, [])).map_err(describe);
         let application = number("PRAGMA application_id")?;
         let version = number("PRAGMA user_version")?;
+        let versions = schema_versions();
+        let latest = i64::try_from(versions.len()).unwrap_or(i64::MAX);
         match (application, version) {
-            (APPLICATION_ID, SCHEMA_VERSION) => Ok(()),
-            (APPLICATION_ID, later) if later > SCHEMA_VERSION => Err(format!(
-                "{} was written by a later version of jqlite (schema {later}, this one knows {SCHEMA_VERSION})",
-                self.location
-            )),
-            (0, 0) if number("SELECT count(*) FROM sqlite_schema")? == 0 => session
-                .writing(|| {
-                    // Another process may have been first.
-                    if session.number(&Statement::fixed("PRAGMA application_id", []))? == APPLICATION_ID {
-                        return Ok(());
-                    }
-                    session.connection.execute_batch(SCHEMA)?;
-                    session.connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-                    session.connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-                    Ok(())
-                })
-                .map_err(describe),
-            _ => Err(format!("{} is a SQLite database, but not one of jqlite's", self.location)),
+            (APPLICATION_ID, version) if version == latest => return Ok(()),
+            (APPLICATION_ID, later) if later > latest => {
+                return Err(format!(
+                    "{} was written by a later version of jqlite (schema {later}, this one knows {latest})",
+                    self.location
+                ));
+            }
+            (APPLICATION_ID, 1..) => {}
+            (0, 0) if number("SELECT count(*) FROM sqlite_schema")? == 0 => {}
+            _ => return Err(format!("{} is a SQLite database, but not one of jqlite's", self.location)),
         }
+        session
+            .writing(|| {
+                // Another process may have been first.
+                let known = session.number(&Statement::fixed("PRAGMA user_version", []))?;
+                for step in versions.iter().skip(usize::try_from(known).unwrap_or(0)) {
+                    session.connection.execute_batch(step)?;
+                }
+                session.connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+                session.connection.pragma_update(None, "user_version", latest)?;
+                Ok(())
+            })
+            .map_err(describe)
+    }
+
+    /// The secret that cursors are made of.
+    fn read_secret(&self, session: &Session) -> Result<Secret, Failure> {
+        let rows = session.rows(&Statement::fixed(r#"SELECT "value" FROM "system.Secret" WHERE "id" = 1"#, []))?;
+        let fault = |cause: &str| Failure::Other(Problem::Fault { cause: cause.into() });
+        let Some(Scalar::Text(hex)) = rows.cells.first() else { return Err(fault("the database has no secret")) };
+        blake3::Hash::from_hex(hex).map(|hash| *hash.as_bytes()).map_err(|_| fault("the database's secret is damaged"))
+    }
+
+    /// The secret of this database.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
     }
 
     /// The models in force, as the session sees them.
@@ -338,7 +368,7 @@ pub struct Session {
 /// Totals that were counted since the database last changed.
 #[derive(Default)]
 struct Totals {
-    /// SQLite's own mark: another one whenever any other connection, of whatever process, has committed.
+    /// The mark of the database when they were.
     data_version: i64,
     counted: HashMap<Statement, i64>,
 }
@@ -362,6 +392,14 @@ impl Rows {
 
     pub fn len(&self) -> usize {
         self.cells.len() / self.width.max(1)
+    }
+
+    /// Leaves out what is behind so many rows, and tells whether there was anything.
+    pub fn cut(&mut self, rows: usize) -> bool {
+        let cells = rows.saturating_mul(self.width);
+        let more = self.cells.len() > cells;
+        self.cells.truncate(cells);
+        more
     }
 
     pub fn row(&self, index: usize) -> &[Scalar] {
@@ -527,7 +565,7 @@ impl Session {
         if !self.only_reads || statement.size() > LONGEST_REMEMBERED {
             return self.number(statement);
         }
-        let version: i64 = self.connection.prepare_cached("PRAGMA data_version")?.query_one([], |row| row.get(0))?;
+        let version = self.data_version()?;
         let mut totals = self.totals.borrow_mut();
         if totals.data_version != version || totals.counted.len() >= MOST_TOTALS {
             totals.counted.clear();
@@ -547,6 +585,23 @@ impl Session {
         self.queries.set(self.queries.get() + 1);
         let mut prepared = self.connection.prepare_cached(&statement.text)?;
         prepared.execute(rusqlite::params_from_iter(&statement.parameters)).map_err(|error| self.timed(error))
+    }
+
+    /// Runs a statement with one row of parameters after the other, as one; after each `done` gets the row and
+    /// the id of the record made last. Ends at the first that fails.
+    pub fn execute_each<'r>(
+        &self,
+        statement: &Statement,
+        rows: impl Iterator<Item = &'r [Scalar]>,
+        mut done: impl FnMut(&'r [Scalar], i64),
+    ) -> Result<(), Failure> {
+        self.queries.set(self.queries.get() + 1);
+        let mut prepared = self.connection.prepare_cached(&statement.text)?;
+        for row in rows {
+            prepared.execute(rusqlite::params_from_iter(row)).map_err(|error| self.timed(error))?;
+            done(row, self.last_id());
+        }
+        Ok(())
     }
 
     /// The id of the record made last.
@@ -598,6 +653,20 @@ impl Session {
         std::mem::forget(guard);
         self.bare("RELEASE one")?;
         Ok(outcome)
+    }
+
+    /// Runs `work` and undoes it, whatever comes of it: only what it gives back remains.
+    pub fn undoing<T, E: From<Failure>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.bare("SAVEPOINT one")?;
+        let guard = UndoOne(self);
+        let outcome = work();
+        drop(guard);
+        outcome
+    }
+
+    /// SQLite's mark of the database: another one whenever any other connection, of whatever process, has committed.
+    pub fn data_version(&self) -> Result<i64, Failure> {
+        Ok(self.connection.prepare_cached("PRAGMA data_version")?.query_one([], |row| row.get(0))?)
     }
 
     /// Runs `work` with foreign keys unchecked, and checks them all before it is committed: the way in

@@ -40,7 +40,8 @@ impl Kind {
         match kind {
             Type::String | Type::Text | Type::Uuid => Kind::Text,
             Type::Integer | Type::Float => Kind::Number,
-            Type::Decimal { .. } => Kind::Decimal,
+            Type::Total { places: None } => Kind::Number,
+            Type::Decimal { .. } | Type::Total { places: Some(_) } => Kind::Decimal,
             Type::Boolean => Kind::Boolean,
             Type::Date => Kind::Date,
             Type::Datetime => Kind::Datetime,

@@ -3,7 +3,7 @@
 use crate::call::Call;
 use crate::envelope::Reply;
 use crate::error::Code;
-use crate::request::Request;
+use crate::request::Ask;
 use crate::sql::Statement;
 use crate::store::{Failure, Session};
 use crate::value::Scalar;
@@ -40,11 +40,11 @@ impl Entry {
     }
 
     /// Adds what the request wants.
-    pub fn note(&mut self, request: &Request) {
-        let rule = request.intent.rule();
-        self.namespace = Some(request.namespace.to_string());
+    pub fn note(&mut self, ask: &Ask) {
+        let rule = ask.intent().rule();
+        self.namespace = Some(ask.namespace());
         self.intent = Some(rule.name);
-        self.action = Some(rule.action.name());
+        self.action = rule.actions.first().map(|action| action.name());
     }
 
     /// Adds what came of it.

@@ -1,10 +1,11 @@
 //! Field types: what JSON each takes, what it stores, and what JSON it gives back.
 //!
 //! The forms are those of Django's fields; what is stored is chosen so that SQLite's own order and
-//! equality are those of the type. A type with a rule of its own has a file: [`decimal`], [`time`].
+//! equality are those of the type. A type with a rule of its own has a file: [`decimal`], [`time`], and [`wide`] for totals.
 
 pub mod decimal;
 pub mod time;
+pub mod wide;
 
 use crate::json::{self, Json};
 use uuid::Uuid;
@@ -64,6 +65,10 @@ pub enum Type {
     Time,
     Uuid,
     Json,
+    /// An exact total of whole numbers, or of decimals with so many places. No field has it.
+    Total {
+        places: Option<u32>,
+    },
 }
 
 /// How SQLite keeps a type in a STRICT table.
@@ -89,12 +94,14 @@ impl Type {
             Type::Time => "time",
             Type::Uuid => "uuid",
             Type::Json => "json",
+            Type::Total { places: None } => "integer",
+            Type::Total { places: Some(_) } => "decimal",
         }
     }
 
     /// The type as an error names it: `an integer`.
     pub fn described(self) -> String {
-        let article = if matches!(self, Type::Integer) { "an" } else { "a" };
+        let article = if self.name() == "integer" { "an" } else { "a" };
         format!("{article} {}", self.name())
     }
 
@@ -131,6 +138,10 @@ impl Type {
             (Type::Decimal { digits, places }, Json::String(text)) => {
                 decimal::parse(text.trim(), digits, places).map(Scalar::Integer)
             }
+            (Type::Total { places }, Json::Integer(_) | Json::Number(_) | Json::String(_)) => {
+                let text = if let Json::String(text) = value { text.trim().to_owned() } else { value.to_string() };
+                wide::parse(&text, places.unwrap_or(0)).map(|units| Scalar::Text(wide::encode(units)))
+            }
             (Type::Boolean, Json::Boolean(value)) => Ok(Scalar::Integer(i64::from(*value))),
             (Type::Boolean, Json::Integer(number @ (0 | 1))) => Ok(Scalar::Integer(*number)),
             (Type::Boolean, Json::String(word)) => boolean(word),
@@ -159,6 +170,12 @@ impl Type {
                 Some(number) => out.extend_from_slice(number.to_string().as_bytes()),
                 None => out.extend_from_slice(b"null"),
             },
+            (Type::Total { places: None }, Scalar::Text(text)) => {
+                out.extend_from_slice(wide::decode(text).to_string().as_bytes())
+            }
+            (Type::Total { places: Some(places) }, Scalar::Text(text)) => {
+                json::write_string(&wide::format(wide::decode(text), places), out)
+            }
             (Type::Json, Scalar::Text(text)) => out.extend_from_slice(text.as_bytes()),
             (_, Scalar::Text(text)) => json::write_string(text, out),
         }

@@ -4,6 +4,7 @@
 
 use crate::error::{Errors, Problem};
 use crate::handoff::{Promise, lock, promise};
+use crate::idempotency;
 use crate::log;
 use crate::store::{Failure, Session};
 use crate::usage::{self, Entry};
@@ -26,6 +27,8 @@ pub struct Writer {
     lost: Arc<AtomicU64>,
     /// How long a write may wait for its turn.
     patience: Duration,
+    /// The thread's session; it holds it while it commits.
+    session: Arc<Mutex<Session>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -58,8 +61,9 @@ impl Writer {
         let (messages, receiver) = sync_channel(QUEUE);
         let log = Arc::new(Mutex::new(Vec::new()));
         let lost = Arc::new(AtomicU64::new(0));
+        let session = Arc::new(Mutex::new(session));
         let mut turns = Turns {
-            session,
+            session: session.clone(),
             receiver,
             arriving: log.clone(),
             lost: lost.clone(),
@@ -69,7 +73,7 @@ impl Writer {
             stopping: false,
         };
         let thread = Builder::new().name("jqlite-writer".into()).spawn(move || turns.run())?;
-        Ok(Writer { messages, log, lost, patience, thread: Mutex::new(Some(thread)) })
+        Ok(Writer { messages, log, lost, patience, session, thread: Mutex::new(Some(thread)) })
     }
 
     /// Has `work` done in a savepoint, and gives what came of it once it is committed. `work` may be run
@@ -86,6 +90,12 @@ impl Writer {
         self.messages.send(Message::Job(job)).map_err(|_| Problem::ShuttingDown)?;
         // The thread drops a job unanswered only when it ends or panics.
         answer.wait().ok_or_else(|| Problem::Fault { cause: "the writer dropped a job".into() })?
+    }
+
+    /// A mark that is another one whenever anyone but this writer has changed the database; `None` while it
+    /// cannot be told, because something is being committed. It never waits.
+    pub fn foreign_mark(&self) -> Option<i64> {
+        self.session.try_lock().ok()?.data_version().ok()
     }
 
     /// Hands an entry to the log, and never waits: where the disk takes none for long, it is lost, and that
@@ -154,7 +164,7 @@ impl<T: Send, F: FnMut(&Session) -> Result<T, Errors> + Send> Job for Task<T, F>
 
 /// The thread's own state.
 struct Turns {
-    session: Session,
+    session: Arc<Mutex<Session>>,
     receiver: Receiver<Message>,
     arriving: Arc<Mutex<Vec<Entry>>>,
     lost: Arc<AtomicU64>,
@@ -170,7 +180,7 @@ impl Turns {
         while !self.stopping {
             if catch_unwind(AssertUnwindSafe(|| self.turn())).is_err() {
                 // The callers whose jobs are gone are told so by their broken promises.
-                self.session.abandon();
+                lock(&self.session).abandon();
             }
         }
         self.write_out();
@@ -225,14 +235,16 @@ impl Turns {
     /// undoes the whole transaction because of one job, that one is told, and the others are run again
     /// without it.
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) -> bool {
+        let shared = self.session.clone();
+        let session = lock(&shared);
         loop {
-            if let Err(failure) = self.session.begin() {
+            if let Err(failure) = session.begin() {
                 settle(jobs, Err(Problem::from(failure)));
                 return false;
             }
             let culprit = jobs.iter_mut().position(|job| {
-                job.run(&self.session);
-                !self.session.in_transaction()
+                job.run(&session);
+                !session.in_transaction()
             });
             let Some(culprit) = culprit else { break };
             jobs.remove(culprit).settle(Err(Problem::Busy));
@@ -240,10 +252,11 @@ impl Turns {
                 return true;
             }
         }
-        self.session.unlimited();
+        session.unlimited();
         let entries = std::mem::take(&mut self.log);
-        let logged = self.session.savepoint(|| usage::insert(&self.session, &entries));
-        let committed = if self.session.in_transaction() { self.session.commit() } else { Err(disk_full(&logged)) };
+        let logged = session.savepoint(|| usage::insert(&session, &entries));
+        let committed = if session.in_transaction() { session.commit() } else { Err(disk_full(&logged)) };
+        drop(session);
         let done = logged.is_ok() && committed.is_ok();
         if done {
             self.say_what_was_lost();
@@ -265,9 +278,12 @@ impl Turns {
     fn prune(&mut self) {
         self.pruned = Instant::now();
         let Ok(before) = time::from_now(-self.retention) else { return };
-        self.session.unlimited();
-        match self.session.writing(|| usage::prune(&self.session, &before)) {
-            Ok(pruned) if pruned >= usage::PRUNED_AT_ONCE => self.pruned -= PRUNE_EVERY,
+        let session = lock(&self.session);
+        session.unlimited();
+        let pruned =
+            session.writing(|| Ok::<_, Failure>((usage::prune(&session, &before)?, idempotency::prune(&session)?)));
+        match pruned {
+            Ok((entries, _)) if entries >= usage::PRUNED_AT_ONCE => self.pruned -= PRUNE_EVERY,
             Ok(_) => {}
             Err(failure) => log::line(format_args!("cannot prune the usage log: {failure}")),
         }

@@ -5,9 +5,11 @@ use super::models::{apply_file, explain};
 use super::{Database, as_operator, described};
 use crate::apply;
 use crate::auth::{self, KeyText};
+use crate::cache::Cache;
 use crate::cli::ServeArgs;
 use crate::config;
 use crate::handle::App;
+use crate::idempotency::InFlight;
 use crate::json::{Json, Object};
 use crate::plan::Limits;
 use crate::server::{self, Settings};
@@ -74,6 +76,8 @@ fn start(
     let app = Arc::new(App {
         store,
         writer,
+        cache: Cache::new(args.cache_size),
+        in_flight: InFlight::default(),
         limits: Limits { max_limit: args.max_limit },
         jql_paths,
         cors_origins: args.cors_origin.clone(),

@@ -1,34 +1,78 @@
 //! Which records: conditions as SQL.
 
 use super::Aliases;
+use super::value::{Pick, append_term, append_value, fill};
 use crate::lookup::Takes;
 use crate::model::{Join, Relation};
-use crate::plan::{Comparison, Condition, Operand};
+use crate::plan::{Comparison, Condition, Operand, Record};
 use crate::sql::{Alias, Statement, id_list};
-use crate::value::Scalar;
 
-/// Appends ` WHERE …`, or nothing where every record is meant.
-pub fn append_where(statement: &mut Statement, aliases: &mut Aliases, alias: Alias, condition: &Condition) {
-    if *condition != Condition::everything() {
-        statement.push(" WHERE ");
-        append(statement, aliases, alias, condition);
+/// The tables that a condition can speak of.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    /// The record that is asked about at this place.
+    here: Alias,
+    /// The one that the whole condition is about.
+    own: Alias,
+    /// The one around a subquery.
+    outer: Option<Alias>,
+    /// Those that the chain of a group leads to.
+    joined: &'a [Alias],
+}
+
+impl<'a> Scope<'a> {
+    /// That of a condition on the records of one table.
+    pub fn of(alias: Alias) -> Scope<'a> {
+        Scope { here: alias, own: alias, outer: None, joined: &[] }
+    }
+
+    /// That of a condition on the records of one table and on those joined to it.
+    pub fn along(self, joined: &'a [Alias]) -> Scope<'a> {
+        Scope { joined, ..self }
+    }
+
+    /// That of a condition in a subquery for each record of another table.
+    pub fn within(self, outer: Alias) -> Scope<'a> {
+        Scope { outer: Some(outer), ..self }
+    }
+
+    fn at(self, here: Alias) -> Scope<'a> {
+        Scope { here, ..self }
+    }
+
+    fn record(self, record: Record) -> Alias {
+        match record {
+            Record::Own => self.own,
+            Record::Outer => self.outer.expect("only a subquery speaks of an outer record"),
+        }
     }
 }
 
-/// Appends a condition on the table `alias`, as one term.
-pub fn append(statement: &mut Statement, aliases: &mut Aliases, alias: Alias, condition: &Condition) {
+/// Appends ` WHERE …`, or nothing where every record is meant.
+pub fn append_where(statement: &mut Statement, aliases: &mut Aliases, scope: Scope<'_>, condition: &Condition) {
+    if *condition != Condition::everything() {
+        statement.push(" WHERE ");
+        append(statement, aliases, scope, condition);
+    }
+}
+
+/// Appends a condition, as one term.
+pub fn append(statement: &mut Statement, aliases: &mut Aliases, scope: Scope<'_>, condition: &Condition) {
     match condition {
-        Condition::All(all) => append_joined(statement, aliases, alias, all, " AND ", "TRUE"),
-        Condition::Any(any) => append_joined(statement, aliases, alias, any, " OR ", "FALSE"),
+        Condition::All(all) => append_joined(statement, aliases, scope, all, " AND ", "TRUE"),
+        Condition::Any(any) => append_joined(statement, aliases, scope, any, " OR ", "FALSE"),
         Condition::Not(inner) => {
             // What is neither true nor false belongs to the complement.
             statement.push("(");
-            append(statement, aliases, alias, inner);
+            append(statement, aliases, scope, inner);
             statement.push(") IS NOT TRUE");
         }
-        Condition::Compare(comparison) => append_comparison(statement, alias, comparison),
+        Condition::Compare(comparison) => append_comparison(statement, aliases, scope, comparison),
+        Condition::Joined { depth, condition } => {
+            append(statement, aliases, scope.at(scope.joined[depth - 1]), condition);
+        }
         Condition::Related { relation, condition, or_none } => {
-            append_related(statement, aliases, alias, relation, condition, *or_none);
+            append_related(statement, aliases, scope, relation, condition, *or_none);
         }
     }
 }
@@ -36,7 +80,7 @@ pub fn append(statement: &mut Statement, aliases: &mut Aliases, alias: Alias, co
 fn append_joined(
     statement: &mut Statement,
     aliases: &mut Aliases,
-    alias: Alias,
+    scope: Scope<'_>,
     conditions: &[Condition],
     separator: &'static str,
     empty: &'static str,
@@ -46,7 +90,7 @@ fn append_joined(
         return;
     }
     statement.push("(");
-    statement.list(conditions, separator, |statement, condition| append(statement, aliases, alias, condition));
+    statement.list(conditions, separator, |statement, condition| append(statement, aliases, scope, condition));
     statement.push(")");
 }
 
@@ -55,19 +99,19 @@ fn append_joined(
 fn append_related(
     statement: &mut Statement,
     aliases: &mut Aliases,
-    alias: Alias,
+    scope: Scope<'_>,
     relation: &Relation,
     condition: &Condition,
     or_none: bool,
 ) {
-    let inner = aliases.next();
+    let (alias, inner) = (scope.here, aliases.next());
     let target = relation.target.to_string();
     statement.push("(");
     match &relation.join {
         Join::Reference { column } => {
             statement.column(alias, column).push(" IN (SELECT ").column(inner, "id");
             statement.push(" FROM ").name(&target).push(" AS ").alias(inner).push(" WHERE ");
-            append(statement, aliases, inner, condition);
+            append(statement, aliases, scope.at(inner), condition);
             statement.push(")");
             if or_none {
                 statement.push(" OR ").column(alias, column).push(" IS NULL");
@@ -80,7 +124,7 @@ fn append_related(
             };
             from(statement);
             statement.push(" AND ");
-            append(statement, aliases, inner, condition);
+            append(statement, aliases, scope.at(inner), condition);
             statement.push(")");
             if or_none {
                 statement.push(" OR NOT ");
@@ -94,7 +138,7 @@ fn append_related(
             statement.push(" JOIN ").name(&target).push(" AS ").alias(inner);
             statement.push(" ON ").column(inner, "id").push(" = ").column(link, far).push(" WHERE ");
             statement.column(link, near).push(" = ").column(alias, "id").push(" AND ");
-            append(statement, aliases, inner, condition);
+            append(statement, aliases, scope.at(inner), condition);
             statement.push(")");
             if or_none {
                 statement.push(" OR NOT EXISTS (SELECT 1 FROM ").name(table).push(" AS ").alias(link);
@@ -105,64 +149,27 @@ fn append_related(
     statement.push(")");
 }
 
-/// What the `$` names of a template stand for.
-#[derive(Default)]
-struct Slots {
-    value: Option<usize>,
-    second: Option<usize>,
-    path: Option<usize>,
-}
-
-fn append_comparison(statement: &mut Statement, alias: Alias, comparison: &Comparison) {
-    let path = comparison.inside.as_ref().map(|(path, _)| statement.bind(Scalar::Text(path.clone())));
-    let mut slots = Slots { path, ..Slots::default() };
+fn append_comparison(statement: &mut Statement, aliases: &mut Aliases, scope: Scope<'_>, comparison: &Comparison) {
     let mut sql = comparison.lookup.sql;
+    let (mut first, mut second, mut field) = (None, None, None);
     match &comparison.value {
-        Operand::One(value) => slots.value = Some(statement.bind(value.clone())),
-        Operand::List(values) => slots.value = Some(statement.bind(id_list(values.iter()))),
+        Operand::One(value) => first = Some(statement.bind(value.clone())),
+        Operand::List(values) => first = Some(statement.bind(id_list(values.iter()))),
         Operand::Pair(from, to) => {
-            slots.value = Some(statement.bind(from.clone()));
-            slots.second = Some(statement.bind(to.clone()));
+            first = Some(statement.bind(from.clone()));
+            second = Some(statement.bind(to.clone()));
         }
         Operand::Flag(flag) => {
             if let (false, Takes::Flag { otherwise }) = (flag, comparison.lookup.takes) {
                 sql = otherwise;
             }
         }
+        Operand::Field(record, value) => field = Some((scope.record(*record), value)),
     }
-    fill(statement, sql, &slots, &|statement| append_operand(statement, alias, comparison, &slots));
-}
-
-/// The field, the part of it, or what is inside it.
-fn append_operand(statement: &mut Statement, alias: Alias, comparison: &Comparison, slots: &Slots) {
-    let column = |statement: &mut Statement| {
-        statement.column(alias, &comparison.column.name);
-    };
-    match (comparison.part, &comparison.inside) {
-        (Some(part), _) => fill(statement, part.sql, slots, &column),
-        (None, Some((_, reading))) => fill(statement, reading.sql, slots, &column),
-        (None, None) => column(statement),
-    }
-}
-
-/// Appends a template, and for each `$` name what it stands for.
-fn fill(statement: &mut Statement, sql: &'static str, slots: &Slots, operand: &dyn Fn(&mut Statement)) {
-    let mut parts = sql.split('$');
-    statement.push(parts.next().unwrap_or_default());
-    for part in parts {
-        let (name, rest) = part.split_at(1);
-        let slot = match name {
-            "x" => {
-                operand(statement);
-                None
-            }
-            "v" => slots.value,
-            "w" => slots.second,
-            _ => slots.path,
-        };
-        if let Some(number) = slot {
-            statement.parameter(number);
-        }
-        statement.push(rest);
-    }
+    fill(statement, sql, &mut |statement, slot| match (slot, field) {
+        ('x', _) => append_term(statement, scope.here, &comparison.term),
+        ('v', Some((alias, value))) => append_value(statement, aliases, alias, value, Pick::Only),
+        ('v', None) => drop(first.map(|number| statement.parameter(number))),
+        _ => drop(second.map(|number| statement.parameter(number))),
+    });
 }

@@ -1,38 +1,43 @@
 //! What changes: records, and the ids of `refs` fields.
 
+use super::condition::Scope;
 use super::{Aliases, condition};
-use crate::model::{Join, Relation};
-use crate::plan::{Assignment, Condition};
-use crate::sql::{Alias, Statement, id_list};
+use crate::model::{Join, Relation, VERSION};
+use crate::plan::{Condition, Slot, Write};
+use crate::sql::{Alias, Statement};
 use crate::value::Scalar;
 
-/// A new record.
-pub fn insert(table: &str, assignments: &[Assignment]) -> Statement {
+/// A new record; its parameters are the values, slot by slot.
+pub fn insert(table: &str, slots: &[Slot]) -> Statement {
     let mut statement = Statement::default();
     statement.push("INSERT INTO ").name(table);
-    if assignments.is_empty() {
+    if slots.is_empty() {
         statement.push(" DEFAULT VALUES");
         return statement;
     }
-    statement.push(" (").list(assignments, ", ", |statement, one| {
-        statement.name(&one.column.name);
+    statement.push(" (").list(slots, ", ", |statement, slot| {
+        statement.name(&slot.column.name);
     });
-    statement.push(") VALUES (").list(assignments, ", ", |statement, one| {
-        statement.value(one.value.clone());
+    statement.push(") VALUES (").list(1..=slots.len(), ", ", |statement, number| {
+        statement.parameter(number);
     });
     statement.push(")");
     statement
 }
 
 /// Changed records.
-pub fn update(table: &str, assignments: &[Assignment], which: &Condition) -> Statement {
+pub fn update(table: &str, write: &Write, values: &[Scalar], which: &Condition) -> Statement {
     let (mut statement, mut aliases, alias) = (Statement::default(), Aliases::default(), Alias(0));
     aliases.next();
     statement.push("UPDATE ").name(table).push(" AS ").alias(alias).push(" SET ");
-    statement.list(assignments, ", ", |statement, one| {
-        statement.name(&one.column.name).push(" = ").value(one.value.clone());
+    statement.list(write.slots.iter().zip(values), ", ", |statement, (slot, value)| {
+        statement.name(&slot.column.name).push(" = ").value(value.clone());
     });
-    condition::append_where(&mut statement, &mut aliases, alias, which);
+    if write.raises {
+        statement.push(if write.slots.is_empty() { "" } else { ", " });
+        statement.name(VERSION).push(" = ").column(alias, VERSION).push(" + 1");
+    }
+    condition::append_where(&mut statement, &mut aliases, Scope::of(alias), which);
     statement
 }
 
@@ -41,34 +46,52 @@ pub fn delete(table: &str, which: &Condition) -> Statement {
     let (mut statement, mut aliases, alias) = (Statement::default(), Aliases::default(), Alias(0));
     aliases.next();
     statement.push("DELETE FROM ").name(table).push(" AS ").alias(alias);
-    condition::append_where(&mut statement, &mut aliases, alias, which);
+    condition::append_where(&mut statement, &mut aliases, Scope::of(alias), which);
     statement
 }
 
-/// The id of the one record that is meant.
+/// The ids of the records that are meant.
 pub fn find(table: &str, which: &Condition) -> Statement {
+    find_column(table, "id", which)
+}
+
+/// What a column of the records that are meant holds.
+pub fn find_column(table: &str, column: &str, which: &Condition) -> Statement {
     let (mut statement, mut aliases) = (Statement::default(), Aliases::default());
     let alias = aliases.next();
-    statement.push("SELECT ").column(alias, "id").push(" FROM ").name(table).push(" AS ").alias(alias);
-    condition::append_where(&mut statement, &mut aliases, alias, which);
+    statement.push("SELECT ").column(alias, column).push(" FROM ").name(table).push(" AS ").alias(alias);
+    condition::append_where(&mut statement, &mut aliases, Scope::of(alias), which);
     statement
 }
 
-/// Takes away all ids of a `refs` field, and puts in these.
-pub fn replace_links(relation: &Relation, id: &Scalar, ids: &[Scalar]) -> Vec<Statement> {
+/// Takes away all ids of a `refs` field of these records, and puts in others for each. Both are lists as
+/// [`id_list`] makes them.
+pub fn replace_links(relation: &Relation, records: &Scalar, ids: &Scalar) -> Vec<Statement> {
     let Join::Links { table, near, far, .. } = &relation.join else { return Vec::new() };
     let mut clear = Statement::default();
-    clear.push("DELETE FROM ").name(table).push(" WHERE ").name(near).push(" = ").value(id.clone());
+    clear.push("DELETE FROM ").name(table).push(" WHERE ").name(near);
+    clear.push(" IN (SELECT value FROM json_each(").value(records.clone()).push("))");
     let mut fill = Statement::default();
-    fill.push("INSERT INTO ").name(table).push(" (").name(near).push(", ").name(far).push(") SELECT DISTINCT ");
-    fill.value(id.clone()).push(", value FROM json_each(").value(id_list(ids.iter())).push(")");
-    if ids.is_empty() { vec![clear] } else { vec![clear, fill] }
+    fill.push("INSERT INTO ").name(table).push(" (").name(near).push(", ").name(far);
+    fill.push(") SELECT DISTINCT r.value, i.value FROM json_each(").value(records.clone());
+    fill.push(") AS r, json_each(").value(ids.clone()).push(") AS i");
+    vec![clear, fill]
 }
 
-/// Whether a record has that value in that column.
-pub fn exists(table: &str, column: &str, value: &Scalar) -> Statement {
+/// Puts pairs of ids into the table of a `refs` field: a list of lists of two.
+pub fn add_links(relation: &Relation, pairs: Scalar) -> Option<Statement> {
+    let Join::Links { table, near, far, .. } = &relation.join else { return None };
+    let mut fill = Statement::default();
+    fill.push("INSERT INTO ").name(table).push(" (").name(near).push(", ").name(far);
+    fill.push(") SELECT DISTINCT value ->> 0, value ->> 1 FROM json_each(").value(pairs).push(")");
+    Some(fill)
+}
+
+/// Whether a record has one of these values in that column; the list is one that [`crate::sql::id_list`] made.
+pub fn exists(table: &str, column: &str, values: &Scalar) -> Statement {
     let mut statement = Statement::default();
     statement.push("SELECT EXISTS (SELECT 1 FROM ").name(table).push(" AS ").alias(Alias(0));
-    statement.push(" WHERE ").column(Alias(0), column).push(" = ").value(value.clone()).push(")");
+    statement.push(" WHERE ").column(Alias(0), column);
+    statement.push(" IN (SELECT value FROM json_each(").value(values.clone()).push(")))");
     statement
 }

@@ -80,6 +80,7 @@ fn compare(old: &Model, new: &Model, found: &mut Vec<Change>) {
     kept.1.retain(|name| kept.0.contains(name));
     let settings = [
         ("order of fields", kept.0 != kept.1),
+        ("versioned", old.versioned != new.versioned),
         ("unique_together", old.unique_together != new.unique_together),
         ("indexes", old.indexes != new.indexes),
         ("ordering", old.ordering != new.ordering),

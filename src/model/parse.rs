@@ -1,6 +1,6 @@
 //! Reading `models.json`: every mistake is reported, each with a pointer into the file.
 
-use super::{Catalogue, Clock, Field, Kind, Model, OnDelete, Pattern, Reference, check};
+use super::{Catalogue, Clock, Field, Kind, Model, OnDelete, Pattern, Reference, VERSION, check};
 use crate::access::{Namespace, SYSTEM};
 use crate::error::{Error, Errors, Problem, nearest, shown};
 use crate::json::{Json, Object, Pointer, member};
@@ -69,7 +69,7 @@ const TYPES: [&str; 13] = [
     "refs",
 ];
 
-const MODEL_KEYS: [&str; 6] = ["fields", "id", "unique_together", "indexes", "ordering", "search"];
+const MODEL_KEYS: [&str; 7] = ["fields", "id", "versioned", "unique_together", "indexes", "ordering", "search"];
 
 /// Reads a whole `models.json`.
 ///
@@ -92,6 +92,13 @@ pub fn models(json: &Json) -> Result<Vec<Model>, Errors> {
         reader.check_together(&models);
     }
     if reader.errors.is_empty() { Ok(models) } else { Err(reader.errors) }
+}
+
+/// The field that tells how often a record was written.
+fn version_field() -> Field {
+    let one = Some(Scalar::Integer(1));
+    let field = Field::plain(VERSION, Type::Integer);
+    Field { null: false, default: one.clone(), min: one, clock: Some(Clock::Counting), ..field }
 }
 
 /// The type of a model's id, as far as it can be told before the model is read.
@@ -190,15 +197,25 @@ impl Reader {
         };
         let place = at.key("fields");
         let fields = self.object(&place, "fields", fields)?;
-        let fields = fields
-            .iter()
-            .filter_map(|(name, json)| self.field(&namespace, name, &place.key(name), json))
-            .map(Arc::new)
-            .collect();
+        let versioned = match part("versioned") {
+            None => false,
+            Some(Json::Boolean(flag)) => *flag,
+            Some(other) => {
+                self.wrong(&at.key("versioned"), "versioned", "true or false", other);
+                false
+            }
+        };
+        if versioned && fields.iter().any(|(name, _)| name == VERSION) {
+            self.refuse(&place.key(VERSION), VERSION, "is a field that \"versioned\": true makes by itself");
+        }
+        let fields = fields.iter().filter_map(|(name, json)| self.field(&namespace, name, &place.key(name), json));
+        let fields = fields.chain(versioned.then(version_field)).map(Arc::new).collect();
         let lists =
             |reader: &mut Reader, key| part(key).map_or(Vec::new(), |json| reader.lists(&at.key(key), key, json));
         Some(Model {
             id: id_type(json),
+            is_groups: false,
+            versioned,
             fields,
             unique_together: lists(self, "unique_together"),
             indexes: lists(self, "indexes"),

@@ -1,11 +1,14 @@
 //! What is answered of each record: fields, the records of references, lists of related ones.
 
-use super::{Condition, MOST_REFERENCES, Output, Planner, RELATION_LEVELS, Select, What};
+use super::{MOST_REFERENCES, Output, Planner, RELATION_LEVELS, Select, Value, What};
 use crate::access::Action;
 use crate::error::{Error, Problem, shown};
 use crate::json::Pointer;
+use crate::lookup::JSON_ANSWER;
 use crate::model::{Join, Model, Relation};
-use crate::request::{Asked, Nested, Ordering};
+use crate::request::{Asked, Nested, Ordering, Wanted};
+use crate::transform::table::{self, Mistake};
+use crate::transform::{Kind, Step};
 use std::sync::Arc;
 
 impl Planner<'_> {
@@ -21,7 +24,7 @@ impl Planner<'_> {
     ) -> Vec<Output> {
         if asked.is_empty() {
             let columns = model.columns().into_iter().take_while(|_| self.term(at));
-            return columns.map(|column| Output { name: column.name.clone(), what: What::Value(column) }).collect();
+            return columns.map(|column| Output::of(&column.name.clone(), Value::of(column))).collect();
         }
         let mut fields = Vec::with_capacity(asked.len());
         for one in asked {
@@ -29,26 +32,60 @@ impl Planner<'_> {
             if !self.term(&at) {
                 break;
             }
-            if let Some(what) = self.field(model, one, &at, path, level) {
-                fields.push(Output { name: one.name.clone(), what });
+            if let Some((what, steps)) = self.output(model, one, &at, path, level) {
+                fields.push(Output { name: one.name.clone(), what, steps });
             }
         }
         fields
     }
 
+    /// What is asked of one field, and what is made of it.
+    fn output(
+        &mut self,
+        model: &Arc<Model>,
+        asked: &Asked,
+        at: &Pointer<'_>,
+        path: &str,
+        level: u64,
+    ) -> Option<(What, Vec<Step>)> {
+        let (what, mut kind, mut steps) = match &asked.what {
+            Wanted::Subquery(subquery) => self.subquery(model, subquery, at)?,
+            Wanted::Value | Wanted::Nested(_) => {
+                let what = self.field(model, asked, at, path, level)?;
+                let kind = kind_of(&what);
+                (what, kind, Vec::new())
+            }
+        };
+        let at = at.key("__transform__");
+        for (name, options) in &asked.transforms {
+            let at = at.key(name);
+            if !self.term(&at) {
+                break;
+            }
+            let (step, next) = self.made(table::read(name, options, kind), &at, &|option| option)?;
+            steps.push(step);
+            kind = next;
+        }
+        Some((what, steps))
+    }
+
     fn field(&mut self, model: &Arc<Model>, asked: &Asked, at: &Pointer<'_>, path: &str, level: u64) -> Option<What> {
-        let name = asked.name.as_str();
+        let name = asked.of.as_deref().unwrap_or(&asked.name);
         let relation = self.relation(model, name);
-        let path = if path.is_empty() { name.to_owned() } else { format!("{path}__{name}") };
-        match (relation, &asked.nested, model.column(name)) {
-            (None, None, Some(column)) => Some(What::Value(column)),
-            (Some(_), None, Some(column)) => Some(What::Value(column)),
+        let path = if path.is_empty() { asked.name.clone() } else { format!("{path}__{}", asked.name) };
+        let nested = if let Wanted::Nested(nested) = &asked.what { Some(nested) } else { None };
+        match (relation, nested, model.column(name)) {
+            (_, None, Some(column)) => Some(What::Value(Value::of(column))),
             (Some(relation), None, None) => self.ids(relation, path, at, level),
             (Some(relation), Some(nested), _) => self.nested(relation, nested, path, at, level),
             (None, Some(_), Some(_)) => {
                 let problem = Problem::NotNested { model: model.namespace.to_string(), field: shown(&name) };
                 self.note(Error::at(at, problem));
                 None
+            }
+            // Under a name of its own a value may also be a part of a date, inside json, or of a related record.
+            (None, None, None) if asked.of.is_some() => {
+                self.read_one(model, name, &at.key("__field__"), &JSON_ANSWER).map(What::Value)
             }
             (None, _, None) => {
                 self.no_such_field(model, name, at);
@@ -57,16 +94,38 @@ impl Planner<'_> {
         }
     }
 
+    /// The step that was read of a transform or function at this place. `key` gives the name that an option
+    /// has in the request.
+    pub fn made(
+        &mut self,
+        read: Result<(Step, Kind), Vec<Mistake>>,
+        at: &Pointer<'_>,
+        key: &dyn Fn(String) -> String,
+    ) -> Option<(Step, Kind)> {
+        let mistakes = match read {
+            Ok(made) => return Some(made),
+            Err(mistakes) => mistakes,
+        };
+        for Mistake { option, problem } in mistakes {
+            let pointer = match option.map(key) {
+                Some(option) => at.key(&option).to_string(),
+                None => at.to_string(),
+            };
+            self.note(Error { problem, pointer: Some(pointer) });
+        }
+        None
+    }
+
     /// The ids of a relation to many. Those that the record itself holds need no leave to read the others.
     fn ids(&mut self, relation: Arc<Relation>, path: String, at: &Pointer<'_>, level: u64) -> Option<What> {
         self.nests(at, level)?;
         let model =
             if relation.is_own() { self.catalogue.model(&relation.target)?.clone() } else { self.hop(&relation, at)? };
-        let id = model.id_column();
-        let fields = vec![Output { name: "id".into(), what: What::Value(id) }];
+        self.touched.insert(model.namespace.clone());
+        let fields = vec![Output::of("id", Value::of(model.id_column()))];
         let limit = super::DEFAULT_LIMIT.min(self.limits.max_limit);
         let order = self.order(&model, Some(&Ordering::List(Vec::new())), at);
-        let select = Select { model, condition: Condition::everything(), order, limit, offset: 0, fields };
+        let select = Select { order, limit, ..Select::of(&model, fields) };
         Some(What::Ids { relation, path, select: Box::new(select) })
     }
 
@@ -116,11 +175,12 @@ impl Planner<'_> {
         let at = Pointer::ROOT.key("__meta__");
         let at = at.key("return");
         let fields = match asked {
-            None => vec![Output { name: "id".into(), what: What::Value(model.id_column()) }],
+            None => vec![Output::of("id", Value::of(model.id_column()))],
             Some(asked) => {
                 let free = |one: &Asked| {
-                    let own = matches!(one.name.as_str(), "id" | "pk") || written.contains(&one.name.as_str());
-                    one.nested.is_none() && own
+                    let source = one.of.as_deref().unwrap_or(&one.name);
+                    let own = matches!(source, "id" | "pk") || written.contains(&source);
+                    one.what == Wanted::Value && own
                 };
                 if asked.is_empty() || !asked.iter().all(free) {
                     self.model(&model.namespace, Action::Read, &at);
@@ -128,7 +188,16 @@ impl Planner<'_> {
                 self.fields(model, asked, &at, "", 1)
             }
         };
-        let condition = Condition::everything();
-        Select { model: model.clone(), condition, order: Vec::new(), limit: 1, offset: 0, fields }
+        Select::of(model, fields)
+    }
+}
+
+/// What is known of an answered value before there is one.
+fn kind_of(what: &What) -> Kind {
+    match what {
+        What::Value(value) => Kind::of(value.term.kind()),
+        What::Total(total) => Kind::of(total.kind),
+        What::Record { .. } => Kind::Record,
+        What::List { .. } | What::Ids { .. } => Kind::List,
     }
 }

@@ -5,10 +5,13 @@
 //! is a tree of its own.
 
 use super::paths::Path;
-use super::{Comparison, Condition, FILTER_LEVELS, MOST_EXPRESSIONS, MOST_TERMS, MOST_VALUES, Operand, Order, Planner};
+use super::values::FIELD;
+use super::{
+    Comparison, Condition, FILTER_LEVELS, MOST_EXPRESSIONS, MOST_TERMS, MOST_VALUES, Of, Operand, Order, Planner, Term,
+};
 use crate::error::{Error, Problem, shown};
 use crate::json::{Json, Object, Pointer};
-use crate::lookup::{EXACT, ICONTAINS, IS_NULL, Lookup, Part, Takes, names_for};
+use crate::lookup::{EXACT, ICONTAINS, IS_NULL, JSON_ORDER, Lookup, Part, Takes, names_for};
 use crate::model::{Kind, Model, Relation};
 use crate::request::{Narrowing, Ordering};
 use crate::value::{self, Scalar, Type};
@@ -44,10 +47,20 @@ impl Tree {
     }
 
     fn condition(self) -> Condition {
+        self.along(&[], 0)
+    }
+
+    /// The conditions on a record and, as far as they follow the chain of a group, on those that are joined to it.
+    fn along(self, chain: &[Arc<Relation>], depth: usize) -> Condition {
         let mut all = self.own;
         for (relation, tree) in self.related {
-            let or_none = tree.holds_for_none();
-            all.push(Condition::Related { relation, condition: Box::new(tree.condition()), or_none });
+            if chain.get(depth) == Some(&relation) {
+                let condition = Box::new(tree.along(chain, depth + 1));
+                all.push(Condition::Joined { depth: depth + 1, condition });
+            } else {
+                let or_none = tree.holds_for_none();
+                all.push(Condition::Related { relation, condition: Box::new(tree.condition()), or_none });
+            }
         }
         if all.len() == 1 { all.remove(0) } else { Condition::All(all) }
     }
@@ -67,6 +80,20 @@ impl Planner<'_> {
             all.push(self.search(model, words, &at.key("search")));
         }
         if all.len() == 1 { all.remove(0) } else { Condition::All(all) }
+    }
+
+    /// A filter whose conditions hold for the records of a chain where they follow it.
+    pub fn filter_along(
+        &mut self,
+        chain: &[Arc<Relation>],
+        model: &Arc<Model>,
+        members: &Object,
+        at: &Pointer<'_>,
+    ) -> Condition {
+        self.chain = chain.to_vec();
+        let condition = self.filter(model, members, at, 1);
+        self.chain.clear();
+        condition
     }
 
     fn filter(&mut self, model: &Arc<Model>, members: &Object, at: &Pointer<'_>, level: u64) -> Condition {
@@ -92,14 +119,14 @@ impl Planner<'_> {
                 _ if !self.term(&at) => break,
                 _ => {
                     if let Some(path) = self.path(model, key, &at)
-                        && let Some(comparison) = self.comparison(key, &path, json, &at)
+                        && let Some(comparison) = self.comparison(model, key, &path, json, &at)
                     {
                         tree.insert(&path.hops, comparison);
                     }
                 }
             }
         }
-        tree.condition()
+        tree.along(&self.chain, 0)
     }
 
     fn filters(&mut self, model: &Arc<Model>, key: &str, json: &Json, at: &Pointer<'_>, level: u64) -> Vec<Condition> {
@@ -125,33 +152,49 @@ impl Planner<'_> {
     }
 
     /// What stands behind the column of a path, and the value beside it.
-    fn comparison(&mut self, key: &str, path: &Path<'_>, json: &Json, at: &Pointer<'_>) -> Option<Condition> {
-        let kind = path.column.kind;
-        if kind == Type::Json {
+    fn comparison(
+        &mut self,
+        model: &Arc<Model>,
+        key: &str,
+        path: &Path<'_>,
+        json: &Json,
+        at: &Pointer<'_>,
+    ) -> Option<Condition> {
+        if json.get(FIELD).is_some() {
+            return self.field_comparison(model, key, path, json, at);
+        }
+        if path.column.kind == Type::Json {
             return self.json_comparison(key, path, json, at);
         }
+        let (term, lookup) = self.part_and_lookup(path, at)?;
+        let (lookup, value) = self.operand(key, term.kind(), lookup, json, at)?;
+        Some(Condition::Compare(Comparison { term, lookup, value }))
+    }
+
+    /// The date part and the lookup behind a column that is not json.
+    pub fn part_and_lookup(&mut self, path: &Path<'_>, at: &Pointer<'_>) -> Option<(Term, &'static Lookup)> {
+        let mut term = Term::of(path.column.clone());
         let mut rest = path.rest.as_slice();
-        let part = rest.first().and_then(|name| Part::named(name)).filter(|part| part.goes_with(kind));
-        if part.is_some() {
+        let part = rest.first().and_then(|name| Part::named(name)).filter(|part| part.goes_with(path.column.kind));
+        if let Some(part) = part {
             rest = &rest[1..];
+            term.of = Of::Part(part);
         }
-        let kind = part.map_or(kind, |part| part.kind);
+        let kind = term.kind();
         let lookup = match rest {
             [] => Some(EXACT),
             [name] => Lookup::named(name).filter(|lookup| lookup.goes_with(kind)),
             _ => None,
         };
-        let Some(lookup) = lookup else {
+        if lookup.is_none() {
             let problem = Problem::NoSuchLookup {
                 field: path.column.name.clone(),
                 lookup: shown(&rest.join("__")),
                 accepted: names_for(kind),
             };
             self.note(Error::at(at, problem));
-            return None;
-        };
-        let (lookup, value) = self.operand(key, kind, lookup, json, at)?;
-        Some(Condition::Compare(Comparison { column: path.column.clone(), part, inside: None, lookup, value }))
+        }
+        Some((term, lookup?))
     }
 
     /// The value of a lookup, with its type. A `null` asks for NULL, which is another lookup.
@@ -273,8 +316,12 @@ impl Planner<'_> {
             Some(Ordering::List(terms)) => self.order_terms(model, terms, |index| at.index(index), &mut order),
             None => self.order_terms(model, &model.ordering.clone(), |_| *at, &mut order),
         }
-        if !order.iter().any(|term| term.path.is_empty() && term.column.name == "id") {
-            order.push(Order { path: Vec::new(), column: model.id_column(), descending: false });
+        // What no two records have in common: the id, or all that groups are made by.
+        let last = if model.is_groups { model.columns() } else { vec![model.id_column()] };
+        for column in last {
+            if order.iter().all(|term| term.value.plain().is_none_or(|known| known.name != column.name)) {
+                order.push(Order::of(column));
+            }
         }
         order
     }
@@ -315,20 +362,13 @@ impl Planner<'_> {
                 self.order_term(&target, term, at, level + 1, order);
             }
             for term in &mut order[start..] {
-                term.path.insert(0, relation.clone());
+                term.value.path.insert(0, relation.clone());
                 term.descending ^= descending;
             }
             return;
         }
-        let Some(path) = self.path(model, name, at) else { return };
-        if let [lookup, ..] = path.rest.as_slice() {
-            let field = path.column.name.clone();
-            self.note(Error::at(
-                at,
-                Problem::NoSuchLookup { field, lookup: shown(lookup), accepted: vec!["no lookup in ordering"] },
-            ));
-            return;
+        if let Some(value) = self.read(model, name, at, &JSON_ORDER) {
+            order.push(Order { value, descending });
         }
-        order.push(Order { path: path.hops, column: path.column, descending });
     }
 }

@@ -4,7 +4,7 @@
 //! string finds only texts, a number only numbers. Django does the same with its key transforms.
 
 use super::paths::Path;
-use super::{Comparison, Condition, MOST_VALUES, Operand, Planner};
+use super::{Comparison, Condition, MOST_VALUES, Of, Operand, Planner, Term};
 use crate::error::{Error, Problem, shown};
 use crate::json::{Json, Pointer, write_string};
 use crate::lookup::{
@@ -36,8 +36,8 @@ impl Planner<'_> {
         }
         let place = json_path(keys, None);
         let compare = |reading: &'static Reading, lookup, value| {
-            let inside = Some((place.clone(), reading));
-            Condition::Compare(Comparison { column: column(), part: None, inside, lookup, value })
+            let term = Term { of: Of::Inside(place.clone(), reading), ..Term::of(column()) };
+            Condition::Compare(Comparison { term, lookup, value })
         };
         let everywhere = || LOOKUPS.iter().map(|lookup| lookup.name).collect();
         match (lookup.takes, json) {
@@ -115,7 +115,7 @@ impl Planner<'_> {
 }
 
 /// A path as SQLite's JSON functions read it. As in Django, digits mean a place in a list; `key` is always a key.
-fn json_path(keys: &[&str], key: Option<&str>) -> String {
+pub fn json_path(keys: &[&str], key: Option<&str>) -> String {
     let mut out = b"$".to_vec();
     for name in keys {
         if !name.is_empty() && name.len() <= 9 && name.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -34,6 +34,7 @@ impl Planner<'_> {
             let nearest = nearest(&name, seen.iter().map(String::as_str));
             self.note(Error::at(at, Problem::NoSuchModel { namespace: name, nearest }));
         }
+        self.touched.insert(namespace.clone());
         found
     }
 
@@ -65,6 +66,9 @@ impl Planner<'_> {
     /// Follows a path such as `category__name__icontains` as far as it names relations and a column.
     /// A path that ends at a relation means the id there.
     pub fn path<'k>(&mut self, model: &Arc<Model>, key: &'k str, at: &Pointer<'_>) -> Option<Path<'k>> {
+        if model.is_groups {
+            return self.group_path(model, key, at);
+        }
         let mut names: Vec<&str> = key.split("__").take(usize::try_from(MOST_TERMS).unwrap_or(usize::MAX)).collect();
         names.reverse();
         let mut model = model.clone();
@@ -94,6 +98,7 @@ impl Planner<'_> {
                     Some(column) => column,
                     None => {
                         let target = self.catalogue.model(&relation.target)?;
+                        self.touched.insert(relation.target.clone());
                         hops.push(relation);
                         target.id_column()
                     }
@@ -106,6 +111,20 @@ impl Planner<'_> {
                 return Some(Path { hops, column: model.id_column(), rest: rest(names) });
             }
         }
+    }
+
+    /// As [`Self::path`], to a group or a total. Their names may hold `__` themselves.
+    fn group_path<'k>(&mut self, model: &Arc<Model>, key: &'k str, at: &Pointer<'_>) -> Option<Path<'k>> {
+        let rest = |name: &str| match key.strip_prefix(name)? {
+            "" => Some(Vec::new()),
+            rest => Some(rest.strip_prefix("__")?.split("__").collect()),
+        };
+        let found = model.columns().into_iter().filter_map(|column| Some((rest(&column.name)?, column)));
+        let found = found.max_by_key(|(_, column)| column.name.len());
+        if found.is_none() {
+            self.no_such_field(model, key, at);
+        }
+        found.map(|(rest, column)| Path { hops: Vec::new(), column, rest })
     }
 
     /// Whether a path ends at a relation whose ids the record itself holds.

@@ -1,10 +1,11 @@
 //! What a write does: the record it is about, the values that go in, and what a deletion would reach.
 
-use super::{Assignment, Comparison, Condition, Links, Planner, Referrer, Target, Write};
+use super::{Comparison, Condition, Links, Planner, Referrer, Row, Select, Slot, Target, Write};
 use crate::access::{Action, Namespace};
-use crate::error::{Error, Problem, nearest, shown};
-use crate::json::{Json, Pointer};
-use crate::model::{Clock, Column, Field, Kind, Model, OnDelete, check};
+use crate::error::{Error, MOST_ERRORS, Problem, nearest, shown};
+use crate::intent::Intent;
+use crate::json::{Json, Object, Pointer};
+use crate::model::{Clock, Column, Field, Kind, Model, OnDelete, Reference, VERSION, check};
 use crate::request::Request;
 use crate::value::{self, Scalar, Type};
 use std::collections::BTreeSet;
@@ -17,18 +18,26 @@ impl Planner<'_> {
         let members = request.unique.as_deref()?;
         let mut columns: Vec<Column> = members.iter().filter_map(|(name, _)| model.column(name)).collect();
         columns.sort_by(|left, right| left.name.cmp(&right.name));
-        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-        if names.len() != members.len() || !is_unique(model, &names) {
+        let mut names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let all_known = names.len() == members.len();
+        if names.contains(&"id") {
+            names.retain(|name| !is_version(model, name));
+        }
+        if !all_known || !is_unique(model, &names) {
             let problem = Problem::NotUnique { model: model.namespace.to_string(), accepted: unique_keys(model) };
             self.note(Error::at(at, problem));
             return None;
         }
         let mut all = Vec::new();
         let mut named = Vec::new();
-        let mut id = None;
+        let (mut id, mut version) = (None, None);
         for (name, json) in members {
             let column = model.column(name)?;
             let value = self.value(name, column.kind, json, &at.key(name))?;
+            if is_version(model, &column.name) {
+                version = if let Scalar::Integer(version) = value { Some(version) } else { None };
+                continue;
+            }
             named.push(format!("{} {}", column.name, shown(json)));
             if column.name == "id" {
                 id = Some(value.clone());
@@ -39,52 +48,129 @@ impl Planner<'_> {
         if narrowing.narrows() {
             all.push(self.condition(model, narrowing, meta));
         }
-        Some(Target { condition: Condition::All(all), id, named: named.join(" and ") })
+        Some(Target { condition: Condition::All(all), id, version, named: named.join(" and ") })
     }
 
-    /// A new record: what the request says, and for the rest defaults, clocks and NULL.
+    /// New records: what the request says, and for the rest defaults, clocks and NULL.
     pub fn create(&mut self, model: &Arc<Model>, request: &Request) -> Write {
-        let mut write = self.assignments(model, request);
-        let given: Vec<String> = written(model, request);
-        for field in model.fields.iter().filter(|field| !given.contains(&field.name)) {
-            let Some(column) = field.column() else { continue };
-            let value = match (&field.default, field.clock) {
-                (_, Some(_)) => Some(self.clock(column.kind)),
-                (Some(default), None) => Some(default.clone()),
-                (None, None) if field.null => Some(Scalar::Null),
-                (None, None) => None,
-            };
-            match value {
-                Some(value) => {
-                    write.assignments.push(Assignment { given: column.name.clone(), column, value, to: None })
-                }
-                None => {
-                    let problem = Problem::Required { model: model.namespace.to_string(), field: field.name.clone() };
-                    self.note(Error::at(Pointer::ROOT.key(&field.name), problem));
-                }
+        let slots = slots(model, |field| field.column().is_some(), true);
+        let mut rows = Vec::with_capacity(request.records.len());
+        for (index, values) in request.records.iter().enumerate() {
+            let root = Pointer::ROOT;
+            let objects = root.key("__meta__");
+            let objects = objects.key("objects");
+            let many = request.intent == Intent::CreateMany;
+            let at = if many { objects.index(index) } else { root };
+            rows.extend(self.new_record(model, &slots, values, &at, !many));
+            if self.errors.len() > MOST_ERRORS {
+                break;
             }
         }
-        let has_id = write.assignments.iter().any(|assignment| assignment.column.name == "id");
-        if model.id == Type::Uuid && !has_id {
-            let value = Scalar::Text(value::new_uuid());
-            write.assignments.insert(0, Assignment { column: model.id_column(), value, given: "id".into(), to: None });
-        }
-        write
+        // Of several records only what all of them wrote is free to be answered.
+        let mut written: Vec<&str> =
+            request.records.first().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        written.retain(|name| request.records.iter().all(|values| values.iter().any(|(given, _)| given == name)));
+        let answer = self.answer(model, request.fields.as_deref(), &written);
+        Write { slots, rows, raises: false, answer }
     }
 
-    /// A changed record: what the request says, and the clocks.
+    /// The values of a new record. `counted` says whether they count among the terms of the request.
+    fn new_record(
+        &mut self,
+        model: &Arc<Model>,
+        slots: &[Slot],
+        values: &Object,
+        at: &Pointer<'_>,
+        counted: bool,
+    ) -> Option<Row> {
+        let given = self.given(model, values, at, true, counted);
+        let mut row = Row { at: at.to_string(), values: Vec::new(), given: Vec::new(), links: given.links };
+        let mut values = given.values;
+        for (index, slot) in slots.iter().enumerate() {
+            let name = &slot.column.name;
+            if let Some(place) = values.iter().position(|given| given.column == *name) {
+                let given = values.swap_remove(place);
+                row.given.push((index, given.name));
+                row.values.push(given.value);
+                continue;
+            }
+            let field = model.fields.iter().find(|field| field.name == *name);
+            row.values.push(match field.map(|field| (&field.default, field.clock, field.null)) {
+                None => Scalar::Text(value::new_uuid()),
+                Some((_, Some(Clock::OnCreate | Clock::OnWrite), _)) => self.clock(slot.column.kind),
+                Some((Some(default), ..)) => default.clone(),
+                Some((None, Some(Clock::Counting), _)) => Scalar::Integer(1),
+                Some((None, None, true)) => Scalar::Null,
+                Some((None, None, false)) => {
+                    // A value that was given and refused is no missing one.
+                    if !given.refused.contains(name) {
+                        let problem = Problem::Required { model: model.namespace.to_string(), field: name.clone() };
+                        self.note(Error::at(at.key(name), problem));
+                    }
+                    Scalar::Null // the request is refused
+                }
+            });
+        }
+        Some(row)
+    }
+
+    /// A changed record, or several: what the request says, and the clocks.
     pub fn update(&mut self, model: &Arc<Model>, request: &Request) -> Write {
-        let mut write = self.assignments(model, request);
-        if request.values.is_empty() {
+        let none = Vec::new();
+        let values = request.records.first().unwrap_or(&none);
+        if values.is_empty() {
             self.note(Error::at("", Problem::NothingToChange));
         }
-        for field in model.fields.iter().filter(|field| field.clock == Some(Clock::OnWrite)) {
-            if let Some(column) = field.column() {
-                let value = self.clock(column.kind);
-                write.assignments.push(Assignment { given: column.name.clone(), column, value, to: None });
+        let given = self.given(model, values, &Pointer::ROOT, false, true);
+        let names: Vec<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
+        let answer = self.answer(model, request.fields.as_deref(), &names);
+        self.changed(model, given, answer)
+    }
+
+    fn changed(&self, model: &Arc<Model>, given: Written, answer: Select) -> Write {
+        let is_given = |field: &Field| given.values.iter().any(|given| given.column == field.name);
+        let slots = slots(model, |field| is_given(field) || field.clock == Some(Clock::OnWrite), false);
+        let mut row = Row { at: String::new(), values: Vec::new(), given: Vec::new(), links: given.links };
+        for (index, slot) in slots.iter().enumerate() {
+            match given.values.iter().find(|given| given.column == slot.column.name) {
+                Some(given) => {
+                    row.given.push((index, given.name.clone()));
+                    row.values.push(given.value.clone());
+                }
+                None => row.values.push(self.clock(slot.column.kind)),
             }
         }
-        write
+        Write { slots, rows: vec![row], raises: model.versioned, answer }
+    }
+
+    /// The update of an `upsert`, and what is made where there is no such record: the same values, and those that
+    /// it was looked for by.
+    pub fn upsert(&mut self, model: &Arc<Model>, request: &Request) -> (Write, Write) {
+        let mut values = request.records.first().cloned().unwrap_or_default();
+        let given = self.given(model, &values, &Pointer::ROOT, false, true);
+        let names: Vec<String> = values.iter().map(|(name, _)| name.clone()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let answer = self.answer(model, request.fields.as_deref(), &names);
+        let update = self.changed(model, given, answer.clone());
+        let field_of = |name: &str| model.column(name).map(|column| column.name);
+        for (name, json) in request.unique.iter().flatten() {
+            let is_known = values.iter().any(|(given, _)| field_of(given) == field_of(name));
+            // An integer id is found or given by the server; a version begins by itself.
+            let is_written =
+                !is_version(model, name) && (model.id == Type::Uuid || !matches!(name.as_str(), "id" | "pk"));
+            if !is_known && is_written {
+                values.push((name.clone(), json.clone()));
+            }
+        }
+        let slots = slots(model, |field| field.column().is_some(), true);
+        let before = self.errors.len();
+        let row = self.new_record(model, &slots, &values, &Pointer::ROOT, false);
+        // What is wrong with a value was noted by the update already.
+        let (known, new) = self.errors.split_at(before);
+        let new: Vec<Error> = new.iter().filter(|error| !known.contains(error)).cloned().collect();
+        self.errors.truncate(before);
+        self.errors.extend(new);
+        (update, Write { slots, rows: row.into_iter().collect(), raises: false, answer })
     }
 
     /// This moment, as a column of that type holds it.
@@ -96,18 +182,24 @@ impl Planner<'_> {
         })
     }
 
-    /// The values beside `__meta__`, each with the type and the rules of its field.
-    fn assignments(&mut self, model: &Arc<Model>, request: &Request) -> Write {
-        let mut assignments = Vec::new();
-        let mut links = Vec::new();
+    /// The values that a request gives for a record, each with the type and the rules of its field.
+    fn given(
+        &mut self,
+        model: &Arc<Model>,
+        values: &Object,
+        at: &Pointer<'_>,
+        creating: bool,
+        counted: bool,
+    ) -> Written {
+        let mut written = Written::default();
         let mut seen = BTreeSet::new();
-        for (name, json) in &request.values {
-            let at = Pointer::ROOT.key(name);
-            if !self.term(&at) {
+        for (name, json) in values {
+            let at = at.key(name);
+            if counted && !self.term(&at) {
                 break;
             }
             let Some(field) = model.field(name).cloned() else {
-                self.no_field_to_write(model, name, json, &at, request, &mut assignments);
+                written.values.extend(self.id_to_write(model, name, json, &at, creating));
                 continue;
             };
             if !seen.insert(field.name.clone()) {
@@ -123,45 +215,39 @@ impl Planner<'_> {
                 Kind::Refs(reference) => {
                     let ids = self.link_ids(name, reference.id, json, &at);
                     if let (Some(ids), Some(relation)) = (ids, self.relation(model, &field.name)) {
-                        links.push(Links { relation, given: name.clone(), ids });
+                        written.links.push(Links { relation, given: name.clone(), ids });
                     }
                 }
-                Kind::Ref(reference) => {
-                    let to = Some(reference.to.clone());
-                    self.assign(name, &field, reference.id, json, &at, to, &mut assignments);
+                Kind::Ref(Reference { id: kind, .. }) | Kind::Plain(kind) => {
+                    match self.value_to_write(name, &field, *kind, json, &at) {
+                        Some(value) => {
+                            written.values.push(GivenValue { column: field.name.clone(), name: name.clone(), value })
+                        }
+                        None => written.refused.push(field.name.clone()),
+                    }
                 }
-                Kind::Plain(kind) => self.assign(name, &field, *kind, json, &at, None, &mut assignments),
             }
         }
-        let names: Vec<&str> = request.values.iter().map(|(name, _)| name.as_str()).collect();
-        let answer = self.answer(model, request.fields.as_deref(), &names);
-        Write { assignments, links, answer }
+        written
     }
 
-    #[allow(clippy::too_many_arguments)] // all of one value
-    fn assign(
+    fn value_to_write(
         &mut self,
         name: &str,
         field: &Field,
         kind: Type,
         json: &Json,
         at: &Pointer<'_>,
-        to: Option<Namespace>,
-        assignments: &mut Vec<Assignment>,
-    ) {
-        let Some(column) = field.column() else { return };
+    ) -> Option<Scalar> {
         let value = match json {
             Json::Null => Scalar::Null,
-            json => match self.value(name, kind, json, at) {
-                Some(value) => value,
-                None => return,
-            },
+            json => self.value(name, kind, json, at)?,
         };
         if let Err(why) = check::value(field, kind, &value) {
             self.note(Error::at(at, Problem::Refused { field: name.to_owned(), why }));
-            return;
+            return None;
         }
-        assignments.push(Assignment { column, value, given: name.to_owned(), to });
+        Some(value)
     }
 
     fn link_ids(&mut self, name: &str, kind: Type, json: &Json, at: &Pointer<'_>) -> Option<Vec<Scalar>> {
@@ -188,16 +274,14 @@ impl Planner<'_> {
     }
 
     /// A value for something that is no field: the id, or a mistake.
-    fn no_field_to_write(
+    fn id_to_write(
         &mut self,
         model: &Arc<Model>,
         name: &str,
         json: &Json,
         at: &Pointer<'_>,
-        request: &Request,
-        assignments: &mut Vec<Assignment>,
-    ) {
-        let creating = request.intent.rule().action == Action::Create;
+        creating: bool,
+    ) -> Option<GivenValue> {
         if !matches!(name, "id" | "pk") {
             let names: Vec<&str> = model.fields.iter().map(|field| field.name.as_str()).collect();
             let problem = Problem::NoSuchField {
@@ -206,14 +290,15 @@ impl Planner<'_> {
                 nearest: nearest(name, names),
             };
             self.note(Error::at(at, problem));
-        } else if creating && model.id == Type::Uuid {
-            if let Some(value) = self.value(name, Type::Uuid, json, at) {
-                assignments.push(Assignment { column: model.id_column(), value, given: name.to_owned(), to: None });
-            }
-        } else {
-            let why = if creating { "the server gives it" } else { "a record keeps its id" };
-            self.note(Error::at(at, Problem::ReadOnly { field: name.to_owned(), why }));
+            return None;
         }
+        if creating && model.id == Type::Uuid {
+            let value = self.value(name, Type::Uuid, json, at)?;
+            return Some(GivenValue { column: "id".into(), name: name.to_owned(), value });
+        }
+        let why = if creating { "the server gives it" } else { "a record keeps its id" };
+        self.note(Error::at(at, Problem::ReadOnly { field: name.to_owned(), why }));
+        None
     }
 
     /// Asks leave for every model that a deletion would reach: to delete where it cascades, to update where
@@ -250,10 +335,36 @@ impl Planner<'_> {
     }
 }
 
-/// The fields that a request gives a value for, under their own names.
-fn written(model: &Model, request: &Request) -> Vec<String> {
-    let fields = request.values.iter().filter_map(|(name, _)| model.field(name));
-    fields.map(|field| field.name.clone()).collect()
+/// What a request gives for one record.
+#[derive(Default)]
+struct Written {
+    values: Vec<GivenValue>,
+    links: Vec<Links>,
+    /// The columns whose values were refused.
+    refused: Vec<String>,
+}
+
+struct GivenValue {
+    column: String,
+    /// As the request calls it.
+    name: String,
+    value: Scalar,
+}
+
+/// The columns of a model that are written, in the order of definition; with the id where that is not an integer, which
+/// SQLite gives.
+fn slots(model: &Model, is_written: impl Fn(&Field) -> bool, with_id: bool) -> Vec<Slot> {
+    let id = (with_id && model.id == Type::Uuid).then(|| Slot { column: model.id_column(), to: None });
+    let slot = |field: &Arc<Field>| {
+        let to = if let Kind::Ref(reference) = &field.kind { Some(reference.to.clone()) } else { None };
+        Some(Slot { column: field.column()?, to })
+    };
+    id.into_iter().chain(model.fields.iter().filter(|field| is_written(field)).filter_map(slot)).collect()
+}
+
+/// Whether that is the field that counts the updates of a record.
+fn is_version(model: &Model, name: &str) -> bool {
+    model.versioned && name == VERSION
 }
 
 /// Whether no two records can agree in these columns, sorted by name.
@@ -273,5 +384,6 @@ fn is_unique(model: &Model, names: &[&str]) -> bool {
 fn unique_keys(model: &Model) -> Vec<String> {
     let fields = model.fields.iter().filter(|field| field.unique).map(|field| field.name.clone());
     let together = model.unique_together.iter().map(|list| list.join(" with "));
-    std::iter::once("id".to_owned()).chain(fields).chain(together).collect()
+    let version = model.versioned.then(|| "id with version".to_owned());
+    std::iter::once("id".to_owned()).chain(version).chain(fields).chain(together).collect()
 }

@@ -159,6 +159,12 @@ pub fn read(name: &str, options: &Json, kind: Kind) -> Result<(Step, Kind), Vec<
 }
 
 impl Transform {
+    /// The one of that name, which must be one; `abs` too, which only functions make use of.
+    pub fn with(name: &str) -> &'static Transform {
+        let all = TRANSFORMS.iter().chain([&ABS]);
+        all.into_iter().find(|transform| transform.name == name).expect("the functions name transforms that there are")
+    }
+
     pub fn named(name: &str) -> Option<&'static Transform> {
         TRANSFORMS.iter().find(|transform| transform.name == name)
     }

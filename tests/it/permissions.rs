@@ -53,24 +53,35 @@ fn filled() -> Server {
     server
 }
 
-/// The body of a refusal to a key that lacks a permission of the model itself.
-fn lacking(permission: &str, intent: &str) -> String {
-    let message = format!("the key lacks the permission {permission}");
+/// The body of a refusal to a key that lacks permissions of the model itself.
+fn lacking(permissions: &[String], intent: &str) -> String {
+    let message = |permission: &String| format!("the key lacks the permission {permission}");
+    let error = |permission: &String| {
+        let message = message(permission);
+        format!(r#"{{"code":"JQL:AuthorizationException","errorMessage":"{message}","pointer":"/__meta__/namespace"}}"#)
+    };
+    let errors = permissions.iter().map(error).collect::<Vec<_>>().join(",");
+    let message = message(&permissions[0]);
     format!(
-        r#"{{"status":"ERROR","data":null,"errors":[{{"code":"JQL:AuthorizationException","errorMessage":"{message}","pointer":"/__meta__/namespace"}}],"il8n":"en-gb","extras":{{"filtered":0,"display":0,"queries":0}},"system_info":null,"intent":"{intent}","message":"{message}"}}"#
+        r#"{{"status":"ERROR","data":null,"errors":[{errors}],"il8n":"en-gb","extras":{{"filtered":0,"display":0,"queries":0}},"system_info":null,"intent":"{intent}","message":"{message}"}}"#
     )
 }
 
-/// Every intent, the name that answers echo, and the action whose permission it takes.
-const INTENTS: [(&str, &str, &str); 8] = [
-    ("retrieve", "retrieve", "read"),
-    ("read", "retrieve", "read"),
-    ("retrieveOne", "retrieveOne", "read"),
-    ("count", "count", "read"),
-    ("create", "create", "create"),
-    ("update", "update", "update"),
-    ("deleteOne", "deleteOne", "delete"),
-    ("delete", "deleteOne", "delete"),
+/// Every intent, the name that answers echo, and the actions whose permissions it takes.
+const INTENTS: [(&str, &str, &[&str]); 13] = [
+    ("retrieve", "retrieve", &["read"]),
+    ("read", "retrieve", &["read"]),
+    ("retrieveOne", "retrieveOne", &["read"]),
+    ("count", "count", &["read"]),
+    ("aggregate", "aggregate", &["read"]),
+    ("create", "create", &["create"]),
+    ("createMany", "createMany", &["create"]),
+    ("update", "update", &["update"]),
+    ("updateMany", "updateMany", &["update", "read"]),
+    ("upsert", "upsert", &["update", "create"]),
+    ("deleteOne", "deleteOne", &["delete"]),
+    ("delete", "deleteOne", &["delete"]),
+    ("deleteMany", "deleteMany", &["delete", "read"]),
 ];
 
 /// The models of the matrix: their name, a field to write, whether they are there.
@@ -85,12 +96,16 @@ const MATRIX: [(&str, &str, bool); 8] = [
     ("system.ApiKey", "name", false),
 ];
 
-/// A request of that intent which changes nothing even where it may: it is about a record that is not there,
-/// or lacks what a new one needs.
+/// A request of that intent which changes nothing even where it may: it is about a record that is not there, lacks
+/// what a new one needs, or allows no record to be changed.
 fn harmless(intent: &str, namespace: &str, field: &str) -> Value {
     match intent {
         "retrieve" | "read" | "count" | "create" => request(intent, namespace, &json!({}), &json!({})),
-        "update" => request(intent, namespace, &json!({"uniqueObject": {"id": 999}}), &json!({field: "x"})),
+        "aggregate" => request(intent, namespace, &json!({}), &json!({"n": {"function": "Count"}})),
+        "createMany" => request(intent, namespace, &json!({"objects": [{}]}), &json!({})),
+        "updateMany" => request(intent, namespace, &json!({"filter": {}, "maxAffected": 0}), &json!({field: "x"})),
+        "deleteMany" => request(intent, namespace, &json!({"filter": {}, "maxAffected": 0}), &json!({})),
+        "update" | "upsert" => request(intent, namespace, &json!({"uniqueObject": {"id": 999}}), &json!({field: "x"})),
         _ => request(intent, namespace, &json!({"uniqueObject": {"id": 999}}), &json!({})),
     }
 }
@@ -148,20 +163,23 @@ fn every_intent_takes_its_permission_on_every_model() {
     for permissions in &sets {
         let key = server.key_for(permissions);
         for (namespace, field, exists) in MATRIX {
-            for (intent, echoed, action) in INTENTS {
+            for (intent, echoed, actions) in INTENTS {
                 let body = harmless(intent, namespace, field).to_string();
                 let reply = client.jql(&key, &body);
                 let case = format!("{permissions:?}: {body}\n{}", reply.body);
-                if !allows(permissions, namespace, action) {
-                    assert_eq!(reply.body, lacking(&format!("{namespace}:{action}"), echoed), "{case}");
+                let missing = actions.iter().filter(|action| !allows(permissions, namespace, action));
+                let missing: Vec<String> = missing.map(|action| format!("{namespace}:{action}")).collect();
+                if !missing.is_empty() {
+                    assert_eq!(reply.body, lacking(&missing, echoed), "{case}");
                     assert_eq!(reply.status, 403, "{case}");
                     continue;
                 }
                 // The references of tickets are cleared when their customer goes.
-                if (namespace, action) == ("profile.Customer", "delete")
+                if namespace == "profile.Customer"
+                    && actions[0] == "delete"
                     && !allows(permissions, "tickets.Ticket", "update")
                 {
-                    assert_eq!(reply.body, lacking("tickets.Ticket:update", echoed), "{case}");
+                    assert_eq!(reply.body, lacking(&["tickets.Ticket:update".to_owned()], echoed), "{case}");
                     continue;
                 }
                 let message = reply.json()["message"].as_str().unwrap().to_owned();
@@ -169,8 +187,11 @@ fn every_intent_takes_its_permission_on_every_model() {
                     _ if !exists => {
                         assert_eq!((reply.status, message), (404, format!("there is no model {namespace}")))
                     }
-                    "retrieve" | "count" => assert_eq!(reply.status, 200, "{case}"),
-                    "create" => assert_eq!(reply.status, 400, "{case}"),
+                    "retrieve" | "count" | "aggregate" => assert_eq!(reply.status, 200, "{case}"),
+                    "create" | "createMany" => assert_eq!(reply.status, 400, "{case}"),
+                    "updateMany" | "deleteMany" => assert_eq!(reply.status, 409, "{case}"),
+                    // Complete or not, no record can be made with an id of the client's.
+                    "upsert" => assert!(matches!(reply.status, 400 | 404), "{case}"),
                     _ => assert_eq!((reply.status, message), (404, format!("there is no {namespace} with id 999"))),
                 }
             }
@@ -216,7 +237,7 @@ fn the_published_key_reads_tickets_and_makes_customers_and_nothing_else() {
         ("retrieve", "tickets.TicketSecret", "tickets.TicketSecret:read"),
     ] {
         let reply = server.send_as(&key, &request(intent, namespace, &json!({}), &json!({})));
-        assert_eq!((reply.status, reply.body), (403, lacking(permission, intent)));
+        assert_eq!((reply.status, reply.body), (403, lacking(&[permission.to_owned()], intent)));
     }
 }
 

@@ -1,0 +1,128 @@
+//! Totals: groups of records, and the subqueries that are run for each record.
+
+use super::Aliases;
+use super::condition::{self, Scope};
+use super::value::{Pick, append_on, append_order, append_value, fill};
+use crate::function::How;
+use crate::model::Join;
+use crate::plan::{Grouped, Order, Subquery, Total};
+use crate::sql::{Alias, Statement};
+use crate::value::{Scalar, Type};
+
+/// Appends the groups of records and their totals, as a table.
+pub fn append_grouped(statement: &mut Statement, grouped: &Grouped) {
+    let mut aliases = Aliases::default();
+    let record = aliases.next();
+    let (mut far, mut joined) = (record, Vec::with_capacity(grouped.chain.len()));
+    let mut joins = Vec::with_capacity(grouped.chain.len());
+    for relation in &grouped.chain {
+        let (from, to) = (far, aliases.next());
+        let link = if let Join::Links { .. } = relation.join { Some(aliases.next()) } else { None };
+        joins.push((relation, from, to, link));
+        joined.push(to);
+        far = to;
+    }
+    let alias = |joined: bool| if joined { far } else { record };
+    statement.push("(SELECT ");
+    statement.list(&grouped.groups, ", ", |statement, group| {
+        append_value(statement, &mut aliases, alias(group.joined), &group.value, Pick::Only);
+        statement.push(" AS ").name(&group.name);
+    });
+    for (index, wanted) in grouped.totals.iter().enumerate() {
+        statement.push(if index + grouped.groups.len() > 0 { ", " } else { "" });
+        let here = alias(wanted.joined);
+        append_total(statement, &mut aliases, here, &wanted.total, &mut |statement, aliases| {
+            if let Some(filter) = &wanted.filter {
+                statement.push(" FILTER (WHERE ");
+                condition::append(statement, aliases, Scope::of(record).along(&joined), filter);
+                statement.push(")");
+            }
+        });
+        statement.push(" AS ").name(&wanted.name);
+    }
+    statement.push(" FROM ").name(&grouped.model.namespace.to_string()).push(" AS ").alias(record);
+    for (relation, from, to, link) in joins {
+        if let (Join::Links { table, near, .. }, Some(link)) = (&relation.join, link) {
+            statement.push(" LEFT JOIN ").name(table).push(" AS ").alias(link);
+            statement.push(" ON ").column(link, near).push(" = ").column(from, "id");
+        }
+        statement.push(" LEFT JOIN ").name(&relation.target.to_string()).push(" AS ").alias(to).push(" ON ");
+        append_on(statement, from, to, link, relation);
+    }
+    condition::append_where(statement, &mut aliases, Scope::of(record), &grouped.condition);
+    if !grouped.groups.is_empty() {
+        statement.push(" GROUP BY ").list(0..grouped.groups.len(), ", ", |statement, index| {
+            statement.ordinal(index + 1);
+        });
+    }
+    statement.push(")");
+}
+
+/// Appends what a function makes of the records in the table `alias`.
+fn append_total(
+    statement: &mut Statement,
+    aliases: &mut Aliases,
+    alias: Alias,
+    total: &Total,
+    filter: &mut dyn FnMut(&mut Statement, &mut Aliases),
+) {
+    fill(statement, total.sql, &mut |statement, slot| match slot {
+        'x' => append_written(statement, aliases, alias, total),
+        's' => drop(statement.value(Scalar::Text(total.separator.clone()))),
+        'o' => append_order(statement, aliases, alias, &total.order),
+        _ => filter(statement, aliases),
+    });
+}
+
+/// The value of a total; where it ends up in a text, in the form in which a client would get it.
+fn append_written(statement: &mut Statement, aliases: &mut Aliases, alias: Alias, total: &Total) {
+    let value = |statement: &mut Statement, aliases: &mut Aliases| {
+        append_value(statement, aliases, alias, &total.value, Pick::Only);
+    };
+    match (total.how, total.value.term.kind()) {
+        (How::Concat, Type::Decimal { places, .. }) => {
+            statement.push("decimal_text(");
+            value(statement, aliases);
+            statement.push(", ").number(u64::from(places)).push(")");
+        }
+        (How::Concat, Type::Boolean) => {
+            statement.push("CASE ");
+            value(statement, aliases);
+            statement.push(" WHEN 1 THEN 'true' WHEN 0 THEN 'false' END");
+        }
+        _ => value(statement, aliases),
+    }
+}
+
+/// Appends a subquery for the record in the table `outer`.
+pub fn append_subquery(statement: &mut Statement, aliases: &mut Aliases, outer: Alias, subquery: &Subquery) {
+    let alias = aliases.next();
+    let total = &subquery.total;
+    let table = subquery.model.namespace.to_string();
+    let from = |statement: &mut Statement, aliases: &mut Aliases| {
+        statement.push(" FROM ").name(&table).push(" AS ").alias(alias);
+        condition::append_where(statement, aliases, Scope::of(alias).within(outer), &subquery.condition);
+    };
+    match total.how {
+        How::Exists => {
+            statement.push("EXISTS (SELECT 1");
+            from(statement, aliases);
+        }
+        How::First | How::Last => {
+            statement.push("(SELECT ");
+            append_value(statement, aliases, alias, &total.value, Pick::Only);
+            from(statement, aliases);
+            let turned =
+                |term: &Order| Order { descending: term.descending ^ (total.how == How::Last), ..term.clone() };
+            let order: Vec<Order> = total.order.iter().map(turned).collect();
+            append_order(statement, aliases, alias, &order);
+            statement.push(" LIMIT 1");
+        }
+        How::Whole | How::Concat => {
+            statement.push("(SELECT ");
+            append_total(statement, aliases, alias, total, &mut |_, _| ());
+            from(statement, aliases);
+        }
+    }
+    statement.push(")");
+}

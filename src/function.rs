@@ -1,0 +1,126 @@
+//! The functions of subqueries and totals: one row each.
+//!
+//! Some make one value of those of many records; a row says what comes out of each type, and the SQL, in which
+//! `$x` stands for the value, `$o` for an order, `$s` for a separator and `$f` for a filter of the total's own.
+//! The others go on with that value, as transforms do. A new function is a row here, a line in the manual
+//! and a test.
+
+use crate::value::Type;
+
+/// One function. Names are matched without regard to case.
+#[derive(Debug)]
+pub struct Function {
+    pub name: &'static str,
+    pub role: Role,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Role {
+    /// It makes one value of many: how, and for each type that it takes the type of the result and the SQL.
+    Many(How, fn(Type) -> Option<(Type, &'static str)>),
+    /// It goes on with the result, as a transform does; and the key of the step that becomes its option.
+    Result(&'static str, Option<(&'static str, &'static str)>),
+}
+
+/// How many records become one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// By an aggregate function over all of them.
+    Whole,
+    /// As one text of all, in their order.
+    Concat,
+    /// By the first in their order.
+    First,
+    Last,
+    /// By whether there are any.
+    Exists,
+}
+
+/// Places that an average has beyond those of its decimals.
+pub const AVERAGE_PLACES: u32 = 6;
+
+pub static FUNCTIONS: [Function; 17] = [
+    Function { name: "Count", role: Role::Many(How::Whole, |_| Some((Type::Integer, "count($x)$f"))) },
+    Function { name: "CountDistinct", role: Role::Many(How::Whole, |_| Some((Type::Integer, "count(DISTINCT $x)$f"))) },
+    Function { name: "Sum", role: Role::Many(How::Whole, sum) },
+    Function { name: "Avg", role: Role::Many(How::Whole, average) },
+    Function { name: "Min", role: Role::Many(How::Whole, |kind| ordered(kind, "min($x)$f")) },
+    Function { name: "Max", role: Role::Many(How::Whole, |kind| ordered(kind, "max($x)$f")) },
+    Function { name: "First", role: Role::Many(How::First, |kind| Some((kind, "first_of($x$o)$f"))) },
+    Function { name: "Last", role: Role::Many(How::Last, |kind| Some((kind, "last_of($x$o)$f"))) },
+    Function { name: "Exists", role: Role::Many(How::Exists, |_| Some((Type::Boolean, "count($x)$f > 0"))) },
+    Function { name: "Concat", role: Role::Many(How::Concat, concat) },
+    Function { name: "Cast", role: Role::Result("cast", Some(("castType", "type"))) },
+    Function { name: "Coalesce", role: Role::Result("default", Some(("value", "value"))) },
+    Function { name: "Round", role: Role::Result("round", Some(("digits", "digits"))) },
+    Function { name: "Abs", role: Role::Result("abs", None) },
+    Function { name: "Upper", role: Role::Result("upper", None) },
+    Function { name: "Lower", role: Role::Result("lower", None) },
+    Function { name: "Length", role: Role::Result("length", None) },
+];
+
+impl Function {
+    pub fn named(name: &str) -> Option<&'static Function> {
+        FUNCTIONS.iter().find(|function| function.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The keys that a step with this function may hold, beside `function`.
+    pub fn keys(&self) -> Vec<&'static str> {
+        match self.role {
+            Role::Many(How::Concat, _) => vec!["onField", "separator"],
+            Role::Many(..) => vec!["onField"],
+            Role::Result(_, option) => option.map(|(key, _)| key).into_iter().collect(),
+        }
+    }
+}
+
+/// Sums of whole numbers and decimals are exact whatever they come to.
+fn sum(kind: Type) -> Option<(Type, &'static str)> {
+    match kind {
+        Type::Integer => Some((Type::Total { places: None }, "exact_sum($x)$f")),
+        Type::Decimal { places, .. } => Some((Type::Total { places: Some(places) }, "exact_sum($x)$f")),
+        Type::Float => Some((Type::Float, "sum($x)$f")),
+        _ => None,
+    }
+}
+
+fn average(kind: Type) -> Option<(Type, &'static str)> {
+    match kind {
+        Type::Integer | Type::Float => Some((Type::Float, "avg($x)$f")),
+        Type::Decimal { places, .. } => {
+            Some((Type::Total { places: Some(places + AVERAGE_PLACES) }, "exact_average($x)$f"))
+        }
+        _ => None,
+    }
+}
+
+fn ordered(kind: Type, sql: &'static str) -> Option<(Type, &'static str)> {
+    (kind != Type::Json).then_some((kind, sql))
+}
+
+fn concat(kind: Type) -> Option<(Type, &'static str)> {
+    (kind != Type::Json).then_some((Type::Text, "group_concat($x, $s$o)$f"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transform::table::Transform;
+
+    #[test]
+    fn every_function_on_a_result_has_its_transform() {
+        for function in &FUNCTIONS {
+            if let Role::Result(transform, option) = function.role {
+                let transform = Transform::with(transform);
+                let settings = transform.settings.iter().map(|setting| setting.name);
+                assert!(option.is_none_or(|(_, name)| settings.into_iter().any(|setting| setting == name)));
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_found_in_any_case() {
+        assert_eq!(Function::named("countDISTINCT").map(|function| function.name), Some("CountDistinct"));
+        assert!(Function::named("Median").is_none());
+    }
+}

@@ -1,0 +1,248 @@
+//! The table of intents: what each does, which permission it takes, and which keys of `__meta__`.
+//!
+//! A new intent is a row here, an arm in `plan.rs`, its work in `run.rs`, and a line in the manual.
+
+use crate::access::Action;
+
+/// What a request wants done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    Retrieve,
+    RetrieveOne,
+    Count,
+    Aggregate,
+    Create,
+    CreateMany,
+    Update,
+    UpdateMany,
+    Upsert,
+    DeleteOne,
+    DeleteMany,
+    /// That of `system.Batch`, of the schema `controller`.
+    Execute,
+}
+
+/// What is known of an intent before any model is.
+#[derive(Debug)]
+pub struct Rule {
+    pub intent: Intent,
+    pub name: &'static str,
+    /// Another name that is accepted.
+    pub alias: Option<&'static str>,
+    pub schema: Schema,
+    /// What it does to the model of its namespace; a key needs the permission for each.
+    pub actions: &'static [Action],
+    pub beside: Beside,
+    /// The keys of `__meta__` it takes, beside those that every intent takes.
+    pub takes: &'static [&'static str],
+    /// Those among them that it cannot do without.
+    pub needs: &'static [&'static str],
+}
+
+/// What kind of thing a namespace is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    Model,
+    /// A thing that acts, with arguments beside `__meta__`.
+    Controller,
+}
+
+impl Schema {
+    pub const ALL: [Schema; 2] = [Schema::Model, Schema::Controller];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Schema::Model => "model",
+            Schema::Controller => "controller",
+        }
+    }
+}
+
+/// What stands beside `__meta__`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Beside {
+    /// The fields that are wanted.
+    Fields,
+    /// The values of a record.
+    Values,
+    /// The totals that are wanted.
+    Totals,
+    /// The arguments of a controller.
+    Arguments,
+    Nothing,
+}
+
+/// All intents.
+pub static INTENTS: [Rule; 12] = [
+    Rule {
+        intent: Intent::Retrieve,
+        name: "retrieve",
+        alias: Some("read"),
+        schema: Schema::Model,
+        actions: &[Action::Read],
+        beside: Beside::Fields,
+        takes: &[
+            "uniqueObject",
+            "filter",
+            "exclude",
+            "search",
+            "ordering",
+            "limit",
+            "offset",
+            "after",
+            "count",
+            "cache",
+        ],
+        needs: &[],
+    },
+    Rule {
+        intent: Intent::RetrieveOne,
+        name: "retrieveOne",
+        alias: None,
+        schema: Schema::Model,
+        actions: &[Action::Read],
+        beside: Beside::Fields,
+        takes: &["uniqueObject", "filter", "exclude", "search", "cache"],
+        needs: &["uniqueObject"],
+    },
+    Rule {
+        intent: Intent::Count,
+        name: "count",
+        alias: None,
+        schema: Schema::Model,
+        actions: &[Action::Read],
+        beside: Beside::Nothing,
+        takes: &["filter", "exclude", "search", "cache"],
+        needs: &[],
+    },
+    Rule {
+        intent: Intent::Aggregate,
+        name: "aggregate",
+        alias: None,
+        schema: Schema::Model,
+        actions: &[Action::Read],
+        beside: Beside::Totals,
+        takes: &["groupBy", "having", "filter", "exclude", "search", "ordering", "limit", "offset", "count", "cache"],
+        needs: &[],
+    },
+    Rule {
+        intent: Intent::Create,
+        name: "create",
+        alias: None,
+        schema: Schema::Model,
+        actions: &[Action::Create],
+        beside: Beside::Values,
+        takes: &["return", "dryRun"],
+        needs: &[],
+    },
+    Rule {
+        intent: Intent::CreateMany,
+        name: "createMany",
+        alias: None,
+        schema: Schema::Model,
+        actions: &[Action::Create],
+        beside: Beside::Nothing,
+        takes: &["objects", "return", "dryRun"],
+        needs: &["objects"],
+    },
+    Rule {
+        intent: Intent::Update,
+        name: "update",
+        alias: None,
+        schema: Schema::Model,
+        actions: &[Action::Update],
+        beside: Beside::Values,
+        takes: &["return", "uniqueObject", "filter", "exclude", "search", "dryRun"],
+        needs: &["uniqueObject"],
+    },
+    Rule {
+        intent: Intent::UpdateMany,
+        name: "updateMany",
+        alias: None,
+        schema: Schema::Model,
+        actions: &[Action::Update],
+        beside: Beside::Values,
+        takes: &["filter", "exclude", "search", "maxAffected", "dryRun"],
+        needs: &["filter"],
+    },
+    Rule {
+        intent: Intent::Upsert,
+        name: "upsert",
+        alias: None,
+        schema: Schema::Model,
+        actions: &[Action::Update, Action::Create],
+        beside: Beside::Values,
+        takes: &["return", "uniqueObject", "dryRun"],
+        needs: &["uniqueObject"],
+    },
+    Rule {
+        intent: Intent::DeleteOne,
+        name: "deleteOne",
+        alias: Some("delete"),
+        schema: Schema::Model,
+        actions: &[Action::Delete],
+        beside: Beside::Nothing,
+        takes: &["uniqueObject", "filter", "exclude", "search", "dryRun"],
+        needs: &["uniqueObject"],
+    },
+    Rule {
+        intent: Intent::DeleteMany,
+        name: "deleteMany",
+        alias: None,
+        schema: Schema::Model,
+        actions: &[Action::Delete],
+        beside: Beside::Nothing,
+        takes: &["filter", "exclude", "search", "maxAffected", "dryRun"],
+        needs: &["filter"],
+    },
+    Rule {
+        intent: Intent::Execute,
+        name: "execute",
+        alias: None,
+        schema: Schema::Controller,
+        actions: &[],
+        beside: Beside::Arguments,
+        takes: &["dryRun"],
+        needs: &[],
+    },
+];
+
+/// The keys of `__meta__` that every intent takes.
+pub const COMMON: [&str; 5] = ["authenticationClass", "intent", "namespace", "schema", "draw"];
+
+impl Intent {
+    pub fn rule(self) -> &'static Rule {
+        INTENTS.iter().find(|rule| rule.intent == self).expect("every intent has its row")
+    }
+
+    /// The intent of that name or alias.
+    pub fn named(name: &str, schema: Schema) -> Option<&'static Rule> {
+        of(schema).find(|rule| rule.name == name || rule.alias == Some(name))
+    }
+
+    /// Whether it only reads.
+    pub fn reads(self) -> bool {
+        matches!(self, Intent::Retrieve | Intent::RetrieveOne | Intent::Count | Intent::Aggregate)
+    }
+}
+
+/// The intents of a schema.
+pub fn of(schema: Schema) -> impl Iterator<Item = &'static Rule> {
+    INTENTS.iter().filter(move |rule| rule.schema == schema)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_intent_has_one_row() {
+        for rule in &INTENTS {
+            assert!(std::ptr::eq(rule, rule.intent.rule()), "{}", rule.name);
+            assert!(rule.needs.iter().all(|key| rule.takes.contains(key)), "{}", rule.name);
+            let reads = rule.actions == [Action::Read];
+            assert_eq!(rule.intent.reads(), reads, "{}", rule.name);
+            assert_eq!(rule.takes.contains(&"dryRun"), !reads, "{}", rule.name);
+        }
+    }
+}

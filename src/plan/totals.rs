@@ -1,0 +1,331 @@
+//! Totals: the groups of an `aggregate`, and subqueries.
+//!
+//! A path that leads to many records joins them, so that each is counted for itself. Joining two such relations
+//! would count every pair, so there is one chain of them at most, which the groups and the totals share.
+
+use super::values::pairs;
+use super::{
+    Comparison, Condition, Group, GroupTotal, Grouped, Operand, Order, Output, Planner, Record, Select, Subquery,
+    Total, Value, What, Work,
+};
+use crate::access::{Action, Namespace};
+use crate::error::{Error, Problem, nearest, shown};
+use crate::function::{FUNCTIONS, Function, How, Role};
+use crate::json::{Json, Pointer, member};
+use crate::lookup::{EXACT, JSON_ANSWER, JSON_NUMBER, JSON_TEXT, Reading};
+use crate::model::{Field, Model, Relation};
+use crate::request::{self, Request, WantedStep, WantedTotal};
+use crate::transform::table::Transform;
+use crate::transform::{Kind, Step};
+use crate::value::Type;
+use std::sync::Arc;
+
+/// What stands between the texts of a `Concat` where nothing else is said.
+const SEPARATOR: &str = ", ";
+
+impl Planner<'_> {
+    /// The groups of an `aggregate`, as the records of a model of their own.
+    pub fn groups(&mut self, model: &Arc<Model>, request: &Request, meta: &Pointer<'_>) -> Option<Work> {
+        let wanted = &request.grouping;
+        if wanted.by.is_empty() && wanted.totals.is_empty() {
+            let why = "names neither a group nor a total".to_owned();
+            self.note(Error::at("", Problem::Refused { field: "aggregate".into(), why }));
+        }
+        let condition = self.condition(model, &request.narrowing, meta);
+        let (mut groups, mut fields) = (Vec::new(), Vec::new());
+        let place = meta.key("groupBy");
+        let mut chain = Vec::new();
+        for (index, name) in wanted.by.iter().enumerate() {
+            let at = place.index(index);
+            if !self.term(&at) {
+                break;
+            }
+            if wanted.by[..index].contains(name) {
+                self.note(Error::at(at, Problem::RepeatedKey { key: shown(name) }));
+                continue;
+            }
+            let Some(value) = self.read(model, name, &at, &JSON_ANSWER) else { continue };
+            fields.push(Arc::new(Field::plain(name, value.term.kind())));
+            let (own, value) = cut(value);
+            if own.len() > chain.len() {
+                chain.clone_from(&own);
+            }
+            groups.push((own, Group { name: name.clone(), joined: false, value }));
+        }
+        let mut totals = Vec::with_capacity(wanted.totals.len());
+        for total in &wanted.totals {
+            let at = Pointer::ROOT.key(&total.name);
+            if !self.term(&at) {
+                break;
+            }
+            self.name_of_total(&total.name, &wanted.by, &at);
+            if let Some((own, planned, kind)) = self.group_total(model, total, &at) {
+                fields.push(Arc::new(Field::plain(&total.name, kind)));
+                totals.push((own, planned, at.to_string(), total));
+            }
+        }
+        // Where the groups join nothing, the totals may, all of them the same.
+        let joined_by_groups = !chain.is_empty();
+        if !joined_by_groups {
+            chain = totals.iter().map(|(own, ..)| own).find(|own| !own.is_empty()).cloned().unwrap_or_default();
+        }
+        for (index, (own, group)) in groups.iter_mut().enumerate() {
+            group.joined = !own.is_empty();
+            if group.joined && *own != chain {
+                self.several_chains(&place.index(index), &group.name);
+            }
+        }
+        let mut planned = Vec::with_capacity(totals.len());
+        for (own, mut total, at, asked) in totals {
+            total.joined = !own.is_empty();
+            let fits = own == chain || (own.is_empty() && joined_by_groups);
+            if !fits {
+                self.several_chains(&at, &asked.name);
+            }
+            if let Some(filter) = &asked.filter {
+                let at = Pointer::ROOT.key(&asked.name);
+                total.filter = Some(self.filter_along(&chain, model, filter, &at.key("filter")));
+            }
+            planned.push(total);
+        }
+        let result = Arc::new(result_model(&model.namespace, fields));
+        let having = wanted.having.as_ref();
+        let having = having.map(|filter| self.filter_along(&[], &result, filter, &meta.key("having")));
+        let outputs = result.columns().into_iter().map(|column| Output::of(&column.name.clone(), Value::of(column)));
+        let outputs = outputs.collect();
+        let select = self.page(&result, &request.narrowing, meta, outputs);
+        let select = Select { condition: having.unwrap_or(Condition::everything()), ..select };
+        let groups = groups.into_iter().map(|(_, group)| group).collect();
+        let grouped = Grouped { model: model.clone(), condition, chain, groups, totals: planned };
+        Some(Work::Groups { grouped, select, count: request.count })
+    }
+
+    /// The name of a total is used in filters and orders, so it looks like that of a field.
+    fn name_of_total(&mut self, name: &str, groups: &[String], at: &Pointer<'_>) {
+        let formed = name.len() <= 60
+            && name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !name.contains("__")
+            && !name.ends_with('_');
+        let why = if !formed {
+            "is not the name of a total: letters, digits and single underscores, at most 60"
+        } else if groups.iter().any(|group| group == name) {
+            "is a group already; give the total another name"
+        } else {
+            return;
+        };
+        self.note(Error::at(at, Problem::Refused { field: shown(&name), why: why.into() }));
+    }
+
+    fn several_chains(&mut self, at: &impl std::fmt::Display, name: &str) {
+        let why = "counts the records of another relation than the rest does, which would count each pair of them; ask for it in a request of its own, or by a subquery";
+        self.note(Error::at(at, Problem::Refused { field: shown(&name), why: why.into() }));
+    }
+
+    fn group_total(
+        &mut self,
+        model: &Arc<Model>,
+        wanted: &WantedTotal,
+        at: &Pointer<'_>,
+    ) -> Option<(Vec<Arc<Relation>>, GroupTotal, Type)> {
+        let order = self.order(model, wanted.ordering.as_ref(), &at.key("ordering"));
+        let (function, how) = self.function_of_many(&wanted.step, at)?;
+        if wanted.ordering.is_some() && !matches!(how, How::First | How::Last | How::Concat) {
+            let problem = Problem::UselessKey { key: "ordering".into(), intent: function.name };
+            self.note(Error::at(at.key("ordering"), problem));
+        }
+        let (total, kind) = self.total(model, &wanted.step, None, order, at)?;
+        let (chain, value) = cut(total.value);
+        let total = Total { value, ..total };
+        Some((chain, GroupTotal { name: wanted.name.clone(), joined: false, total, filter: None }, kind))
+    }
+
+    /// What a function makes of many records. `field` is what it is about where the step names nothing.
+    fn total(
+        &mut self,
+        model: &Arc<Model>,
+        step: &WantedStep,
+        field: Option<&str>,
+        order: Vec<Order>,
+        at: &Pointer<'_>,
+    ) -> Option<(Total, Type)> {
+        let (function, how) = self.function_of_many(step, at)?;
+        let name = match member(&step.options, "onField") {
+            None => field.unwrap_or("id"),
+            Some(Json::String(name)) => name,
+            Some(other) => {
+                self.wrong(&at.key("onField"), "onField", "the name of a field", other);
+                return None;
+            }
+        };
+        let separator = match member(&step.options, "separator") {
+            None => SEPARATOR.to_owned(),
+            Some(Json::String(text)) if text.len() <= 100 => text.clone(),
+            Some(other) => {
+                self.wrong(&at.key("separator"), "separator", "a string of at most 100 bytes", other);
+                return None;
+            }
+        };
+        let at = at.key("onField");
+        let inside: &'static Reading = match function.name {
+            "Sum" | "Avg" | "Min" | "Max" => &JSON_NUMBER,
+            "Concat" => &JSON_TEXT,
+            _ => &JSON_ANSWER,
+        };
+        let value = self.read(model, name, &at, inside)?;
+        let Role::Many(_, makes) = function.role else { return None };
+        let Some((kind, sql)) = makes(value.term.kind()) else {
+            let why = format!("is {} and cannot be taken by {}", value.term.kind().described(), function.name);
+            self.note(Error::at(at, Problem::Refused { field: shown(&name), why }));
+            return None;
+        };
+        Some((Total { how, sql, value, order, separator }, kind))
+    }
+
+    /// The function of a step, which must be one that makes one value of many.
+    fn function_of_many(&mut self, step: &WantedStep, at: &Pointer<'_>) -> Option<(&'static Function, How)> {
+        let function = self.function(step, at)?;
+        match function.role {
+            Role::Many(how, _) => Some((function, how)),
+            Role::Result(..) => {
+                let many = FUNCTIONS.iter().filter(|function| matches!(function.role, Role::Many(..)));
+                let names: Vec<&str> = many.map(|function| function.name).collect();
+                let why = format!("goes on with a total and makes none; these do: {}", names.join(", "));
+                self.note(Error::at(at.key("function"), Problem::Refused { field: function.name.into(), why }));
+                None
+            }
+        }
+    }
+
+    fn function(&mut self, step: &WantedStep, at: &Pointer<'_>) -> Option<&'static Function> {
+        let Some(function) = Function::named(&step.function) else {
+            let nearest = nearest(&step.function, FUNCTIONS.iter().map(|function| function.name));
+            let problem = Problem::NoSuchFunction { given: shown(&step.function), nearest };
+            self.note(Error::at(at.key("function"), problem));
+            return None;
+        };
+        let known = function.keys();
+        for (key, _) in step.options.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
+            let nearest = nearest(key, known.iter().copied());
+            let problem = Problem::UnknownKey { place: function.name.into(), key: shown(key), nearest };
+            self.note(Error::at(at.key(key), problem));
+        }
+        Some(function)
+    }
+
+    /// A total of other records for each record of `outer`, and what is made of it.
+    pub fn subquery(
+        &mut self,
+        outer: &Arc<Model>,
+        asked: &request::Subquery,
+        at: &Pointer<'_>,
+    ) -> Option<(What, Kind, Vec<Step>)> {
+        let meta = at.key("__meta__");
+        let model = self.model(&asked.namespace, Action::Read, &meta.key("namespace"))?;
+        let mut all = vec![self.condition(&model, &asked.narrowing, &meta)];
+        let place = meta.key("outerRefMapping");
+        for (index, (field, reference)) in asked.mapping.iter().enumerate() {
+            let at = place.index(index);
+            if !self.term(&at) {
+                break;
+            }
+            all.extend(self.mapped(&model, field, outer, reference, &at));
+        }
+        let order = self.order(&model, asked.narrowing.ordering.as_ref(), &meta.key("ordering"));
+        let place = meta.key("sequencedProcess");
+        let field = asked.on_field.as_deref();
+        let makes_total = |step: &&WantedStep| {
+            Function::named(&step.function).is_none_or(|function| matches!(function.role, Role::Many(..)))
+        };
+        let first = asked.steps.first().filter(makes_total);
+        let (total, kind) = match first {
+            Some(step) => self.total(&model, step, field, order, &place.index(0)),
+            None => {
+                let step = WantedStep { function: "First".into(), options: Vec::new() };
+                self.total(&model, &step, field, order, &meta)
+            }
+        }?;
+        if total.value.is_many() {
+            let why = "leads to many records, where one value is wanted".to_owned();
+            self.note(Error::at(meta.key("onField"), Problem::Refused { field: "onField".into(), why }));
+        }
+        let mut steps = Vec::new();
+        let mut known = Kind::of(kind);
+        for (index, step) in asked.steps.iter().enumerate().skip(usize::from(first.is_some())) {
+            let at = place.index(index);
+            if !self.term(&at) {
+                break;
+            }
+            let (step, next) = self.step(step, known, &at)?;
+            steps.push(step);
+            known = next;
+        }
+        let subquery = Subquery { model, condition: Condition::All(all), total, kind };
+        Some((What::Total(Box::new(subquery)), known, steps))
+    }
+
+    /// That a field of the subquery's model equals one of the outer record.
+    fn mapped(
+        &mut self,
+        model: &Arc<Model>,
+        field: &str,
+        outer: &Arc<Model>,
+        reference: &str,
+        at: &Pointer<'_>,
+    ) -> Option<Condition> {
+        let inner = self.read(model, field, &at.key("field"), &JSON_ANSWER)?;
+        let theirs = self.read_one(outer, reference, &at.key("referenceField"), &JSON_ANSWER)?;
+        let Some((term, theirs)) = pairs(&inner.term, &theirs, EXACT).into_iter().next() else {
+            let kind = theirs.term.kind().described();
+            let why = format!("is {} and cannot equal {kind}", inner.term.kind().described());
+            self.note(Error::at(at.key("field"), Problem::Refused { field: shown(&field), why }));
+            return None;
+        };
+        let equal = Comparison { term, lookup: EXACT, value: Operand::Field(Record::Outer, theirs) };
+        let nest = |condition, relation| {
+            let condition = Box::new(condition);
+            Condition::Related { relation, condition, or_none: false }
+        };
+        Some(inner.path.into_iter().rev().fold(Condition::Compare(equal), nest))
+    }
+
+    /// A function that goes on with a result of that kind.
+    fn step(&mut self, wanted: &WantedStep, kind: Kind, at: &Pointer<'_>) -> Option<(Step, Kind)> {
+        let function = self.function(wanted, at)?;
+        let Role::Result(transform, option) = function.role else {
+            let why = "makes a total of many records, so it can only come first".to_owned();
+            self.note(Error::at(at.key("function"), Problem::Refused { field: function.name.into(), why }));
+            return None;
+        };
+        let given = option.and_then(|(key, option)| Some((option.to_owned(), member(&wanted.options, key)?.clone())));
+        let read = Transform::with(transform).read(&Json::Object(given.into_iter().collect()), kind);
+        // What is wrong stands in the request under the step's own key.
+        let key = |found: String| option.filter(|(_, name)| *name == found).map_or(found, |(key, _)| key.to_owned());
+        self.made(read, at, &key)
+    }
+}
+
+/// The relations of a path up to the last that leads to many, and the value from there on.
+fn cut(value: Value) -> (Vec<Arc<Relation>>, Value) {
+    let end = value.path.iter().rposition(|relation| relation.is_many()).map_or(0, |last| last + 1);
+    let mut path = value.path;
+    let rest = path.split_off(end);
+    (path, Value { path: rest, term: value.term })
+}
+
+/// A model whose records are groups: its fields are what they are grouped by, and their totals.
+fn result_model(namespace: &Namespace, fields: Vec<Arc<Field>>) -> Model {
+    // Its name is seen in errors only.
+    let namespace = Namespace { app: format!("the groups of {}", namespace.app), name: namespace.name.clone() };
+    Model {
+        namespace,
+        id: Type::Integer,
+        is_groups: true,
+        versioned: false,
+        fields,
+        unique_together: Vec::new(),
+        indexes: Vec::new(),
+        ordering: Vec::new(),
+        search: None,
+    }
+}

@@ -1,0 +1,147 @@
+//! The road of a request on one session: plan, run, answer; and of a batch, which is several of them in one
+//! transaction.
+
+use crate::envelope::{self, Answer, Echo, Reply};
+use crate::error::{Error, Errors, Problem, shown};
+use crate::json::{Json, Pointer};
+use crate::log;
+use crate::plan::{self, Given, Plan};
+use crate::request::{self, Ask, Batch};
+use crate::run;
+use crate::store::Session;
+
+/// Carries out what is asked. What writes needs a session that may, and a savepoint around it.
+///
+/// # Errors
+/// All that is wrong with it, or what the database refuses.
+pub fn ask(session: &Session, given: Given<'_>, ask: &Ask, malformed: Errors) -> Result<Answer, Errors> {
+    match ask {
+        Ask::Model(request) => carry_out(session, &plan::build(given, request, malformed)?),
+        Ask::Batch(batch) if malformed.is_empty() => carry_out_all(session, given, batch),
+        Ask::Batch(_) => Err(malformed),
+    }
+}
+
+/// Runs a plan and makes the answer; of a dry run nothing else remains.
+pub fn carry_out(session: &Session, plan: &Plan) -> Result<Answer, Errors> {
+    let before = session.queries();
+    let work = || {
+        let outcome = run::plan(session, plan)?;
+        Ok(Answer::of(plan, &outcome, session.queries() - before)?)
+    };
+    if plan.dry_run { session.undoing(work) } else { work() }
+}
+
+/// Carries out the requests of a batch, one after the other.
+pub fn carry_out_all(session: &Session, given: Given<'_>, batch: &Batch) -> Result<Answer, Errors> {
+    let work = || requests(session, given, batch);
+    if batch.dry_run { session.undoing(work) } else { work() }
+}
+
+fn requests(session: &Session, given: Given<'_>, batch: &Batch) -> Result<Answer, Errors> {
+    let mut replies: Vec<Reply> = Vec::with_capacity(batch.requests.len());
+    let mut results = Vec::with_capacity(batch.requests.len());
+    for (index, json) in batch.requests.iter().enumerate() {
+        let mut own = Echo::default();
+        let mut one = || {
+            let json = filled(json.clone(), &Pointer::ROOT, &results)?;
+            let (asked, malformed) = request::read(json)?;
+            own = Echo::of(&asked);
+            if let Ask::Batch(_) = asked {
+                let why = "holds another batch, which no batch may".to_owned();
+                return Err(Problem::Refused { field: "requests".into(), why }.into());
+            }
+            ask(session, given, &asked, malformed)
+        };
+        let outcome = if batch.atomic { one() } else { session.savepoint(one) };
+        let reply = match outcome {
+            Ok(answer) => answer.reply(&own, false),
+            Err(errors) if batch.atomic || !session.in_transaction() => {
+                return Err(errors.into_iter().map(|error| within(index, error)).collect());
+            }
+            Err(errors) => {
+                log::faults(&errors, given.request_id);
+                envelope::failure(&errors, &own, 0)
+            }
+        };
+        results.push(Json::parse(&reply.body).unwrap_or(Json::Null));
+        replies.push(reply);
+    }
+    Ok(Answer::of_batch(batch, &replies, session.queries()))
+}
+
+/// An error of one request, as one of the batch.
+fn within(index: usize, error: Error) -> Error {
+    let at = Pointer::ROOT.key("requests").index(index).to_string();
+    Error { pointer: Some(at + error.pointer.as_deref().unwrap_or_default()), ..error }
+}
+
+/// What stands for an earlier result: `{"__result__": "/0/data/id"}`.
+const RESULT: &str = "__result__";
+
+/// A request with the results in place that it names.
+fn filled(json: Json, at: &Pointer<'_>, results: &[Json]) -> Result<Json, Errors> {
+    if let Some(named) = json.only(RESULT) {
+        return match named {
+            Json::String(pointer) => result(pointer, results).cloned().ok_or_else(|| {
+                let why = format!(
+                    "names no earlier result: \"{}\" is not there; a result is named by its number and a path, such as /0/data/id",
+                    shown(pointer)
+                );
+                Error::at(at, Problem::Refused { field: RESULT.into(), why }).into()
+            }),
+            other => {
+                let (what, wanted) = (RESULT.to_owned(), "a path into an earlier result, such as /0/data/id");
+                Err(Error::at(at, Problem::WrongForm { what, wanted, given: shown(other) }).into())
+            }
+        };
+    }
+    match json {
+        Json::List(items) => {
+            let items = items.into_iter().enumerate().map(|(index, item)| filled(item, &at.index(index), results));
+            items.collect::<Result<_, _>>().map(Json::List)
+        }
+        Json::Object(members) => {
+            let members = members.into_iter().map(|(name, value)| {
+                let value = filled(value, &at.key(&name), results)?;
+                Ok((name, value))
+            });
+            members.collect::<Result<_, Errors>>().map(Json::Object)
+        }
+        other => Ok(other),
+    }
+}
+
+/// What an RFC 6901 pointer into the list of envelopes leads to.
+fn result<'r>(pointer: &str, results: &'r [Json]) -> Option<&'r Json> {
+    let mut tokens = pointer.strip_prefix('/')?.split('/').map(|token| token.replace("~1", "/").replace("~0", "~"));
+    let mut here = results.get(place(&tokens.next()?)?)?;
+    for token in tokens {
+        here = match here {
+            Json::List(items) => items.get(place(&token)?)?,
+            other => other.get(&token)?,
+        };
+    }
+    Some(here)
+}
+
+/// The place in a list that a token names: digits without a zero before them.
+fn place(token: &str) -> Option<usize> {
+    let plain = token == "0" || (!token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit()));
+    if plain { token.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_leads_into_earlier_results_only() {
+        let results = [Json::parse(br#"{"data": [{"id": 5, "a/b": {"~": 1}}]}"#).unwrap()];
+        assert_eq!(result("/0/data/0/id", &results), Some(&Json::Integer(5)));
+        assert_eq!(result("/0/data/0/a~1b/~0", &results), Some(&Json::Integer(1)));
+        for pointer in ["", "0", "/1/data", "/0/data/1", "/0/data/00", "/0/data/-", "/0/nothing", "/-1", "/+0"] {
+            assert_eq!(result(pointer, &results), None, "{pointer}");
+        }
+    }
+}
