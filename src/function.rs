@@ -36,6 +36,13 @@ pub enum How {
     Exists,
 }
 
+impl How {
+    /// Whether another order would give another result.
+    pub fn minds_order(self) -> bool {
+        matches!(self, How::First | How::Last | How::Concat)
+    }
+}
+
 /// Places that an average has beyond those of its decimals.
 pub const AVERAGE_PLACES: u32 = 6;
 

@@ -68,6 +68,7 @@ fn jql(app: &App, call: &Call, entry: &mut Entry, echo: &mut Echo) -> Result<Rep
     Err(Problem::Replan.into())
 }
 
+#[allow(clippy::large_enum_variant)] // there is one a request
 enum Step {
     Answered(Reply),
     ToWrite(Job),
@@ -80,6 +81,7 @@ struct Job {
     retry: Option<Retry>,
 }
 
+#[allow(clippy::large_enum_variant)] // there is one a request
 enum Work {
     Plan(Plan),
     /// A batch is planned while it is carried out: a request may need the results of those before it.

@@ -41,6 +41,7 @@ pub struct Plan {
     pub dry_run: bool,
 }
 
+#[allow(clippy::large_enum_variant)] // there is one a request
 #[derive(Clone, Debug, PartialEq)]
 pub enum Work {
     Page {
@@ -609,7 +610,7 @@ impl Planner<'_> {
             }
             Intent::Execute => {
                 let problem = Problem::Fault { cause: "a batch is no plan".into() };
-                self.note(Error::at(&at, problem));
+                self.note(Error::at(at, problem));
                 return None;
             }
         };

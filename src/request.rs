@@ -9,6 +9,7 @@ use crate::intent::{self, Beside, COMMON, INTENTS, Intent, Rule, Schema};
 use crate::json::{Json, Object, Pointer, member};
 
 /// What a body asks for.
+#[allow(clippy::large_enum_variant)] // there is one a request
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ask {
     Model(Request),

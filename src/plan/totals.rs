@@ -14,7 +14,7 @@ use crate::function::{FUNCTIONS, Function, How, Role};
 use crate::json::{Json, Pointer, member};
 use crate::lookup::{EXACT, JSON_ANSWER, JSON_NUMBER, JSON_TEXT, Reading};
 use crate::model::{Field, Model, Relation};
-use crate::request::{self, Request, WantedStep, WantedTotal};
+use crate::request::{self, Ordering, Request, WantedStep, WantedTotal};
 use crate::transform::table::Transform;
 use crate::transform::{Kind, Step};
 use crate::value::Type;
@@ -128,19 +128,33 @@ impl Planner<'_> {
         wanted: &WantedTotal,
         at: &Pointer<'_>,
     ) -> Option<(Vec<Arc<Relation>>, GroupTotal, Type)> {
-        let order = self.order(model, wanted.ordering.as_ref(), &at.key("ordering"));
         let (function, how) = self.function_of_many(&wanted.step, at)?;
-        if wanted.ordering.is_some() && !matches!(how, How::First | How::Last | How::Concat) {
+        if wanted.ordering.is_some() && !how.minds_order() {
             let problem = Problem::UselessKey { key: "ordering".into(), intent: function.name };
             self.note(Error::at(at.key("ordering"), problem));
         }
+        let order = self.order_of_total(model, wanted.ordering.as_ref(), how, &at.key("ordering"));
         let (total, kind) = self.total(model, &wanted.step, None, order, at)?;
         let (chain, value) = cut(total.value);
         let total = Total { value, ..total };
         Some((chain, GroupTotal { name: wanted.name.clone(), joined: false, total, filter: None }, kind))
     }
 
-    /// What a function makes of many records. `field` is what it is about where the step names nothing.
+    /// The order that a total minds. One that was named is checked in any case; that of the model itself is only
+    /// resolved where it matters, as it may lead to models that the key may not read.
+    fn order_of_total(
+        &mut self,
+        model: &Arc<Model>,
+        asked: Option<&Ordering>,
+        how: How,
+        at: &Pointer<'_>,
+    ) -> Vec<Order> {
+        let order = if asked.is_some() || how.minds_order() { self.order(model, asked, at) } else { Vec::new() };
+        if how.minds_order() { order } else { Vec::new() }
+    }
+
+    /// What a function of many, which the step names, makes of records. `field` is what it is about where the
+    /// step says nothing.
     fn total(
         &mut self,
         model: &Arc<Model>,
@@ -149,7 +163,8 @@ impl Planner<'_> {
         order: Vec<Order>,
         at: &Pointer<'_>,
     ) -> Option<(Total, Type)> {
-        let (function, how) = self.function_of_many(step, at)?;
+        let function = Function::named(&step.function)?;
+        let Role::Many(how, makes) = function.role else { return None };
         let name = match member(&step.options, "onField") {
             None => field.unwrap_or("id"),
             Some(Json::String(name)) => name,
@@ -173,7 +188,6 @@ impl Planner<'_> {
             _ => &JSON_ANSWER,
         };
         let value = self.read(model, name, &at, inside)?;
-        let Role::Many(_, makes) = function.role else { return None };
         let Some((kind, sql)) = makes(value.term.kind()) else {
             let why = format!("is {} and cannot be taken by {}", value.term.kind().described(), function.name);
             self.note(Error::at(at, Problem::Refused { field: shown(&name), why }));
@@ -231,20 +245,16 @@ impl Planner<'_> {
             }
             all.extend(self.mapped(&model, field, outer, reference, &at));
         }
-        let order = self.order(&model, asked.narrowing.ordering.as_ref(), &meta.key("ordering"));
         let place = meta.key("sequencedProcess");
-        let field = asked.on_field.as_deref();
         let makes_total = |step: &&WantedStep| {
             Function::named(&step.function).is_none_or(|function| matches!(function.role, Role::Many(..)))
         };
         let first = asked.steps.first().filter(makes_total);
-        let (total, kind) = match first {
-            Some(step) => self.total(&model, step, field, order, &place.index(0)),
-            None => {
-                let step = WantedStep { function: "First".into(), options: Vec::new() };
-                self.total(&model, &step, field, order, &meta)
-            }
-        }?;
+        let plain = WantedStep { function: "First".into(), options: Vec::new() };
+        let (step, at) = first.map_or((&plain, meta), |step| (step, place.index(0)));
+        let (_, how) = self.function_of_many(step, &at)?;
+        let order = self.order_of_total(&model, asked.narrowing.ordering.as_ref(), how, &meta.key("ordering"));
+        let (total, kind) = self.total(&model, step, asked.on_field.as_deref(), order, &at)?;
         if total.value.is_many() {
             let why = "leads to many records, where one value is wanted".to_owned();
             self.note(Error::at(meta.key("onField"), Problem::Refused { field: "onField".into(), why }));

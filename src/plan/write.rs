@@ -148,7 +148,9 @@ impl Planner<'_> {
     pub fn upsert(&mut self, model: &Arc<Model>, request: &Request) -> (Write, Write) {
         let mut values = request.records.first().cloned().unwrap_or_default();
         let given = self.given(model, &values, &Pointer::ROOT, false, true);
-        let names: Vec<String> = values.iter().map(|(name, _)| name.clone()).collect();
+        // What it was looked for by is known to the client as well.
+        let names = values.iter().chain(request.unique.iter().flatten());
+        let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let answer = self.answer(model, request.fields.as_deref(), &names);
         let update = self.changed(model, given, answer.clone());
