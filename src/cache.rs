@@ -13,6 +13,13 @@ use std::sync::{Arc, Mutex};
 /// What tells a request from all others: who sent it, against which models, and what it says.
 pub type Key = blake3::Hash;
 
+/// The key of a request of that API key with this body, while the models are of this version.
+pub fn key(api_key: i64, models: i64, body: &[u8]) -> Key {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&api_key.to_le_bytes()).update(&models.to_le_bytes()).update(body);
+    hasher.finalize()
+}
+
 pub struct Cache {
     state: Mutex<State>,
     /// The bytes of all answers together.

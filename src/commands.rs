@@ -147,19 +147,11 @@ fn as_operator(store: &Store, session: &Session, body: &[u8]) -> (Reply, Errors)
     let outcome = session.writing(|| {
         let (asked, malformed) = request::parse(body)?;
         echo = Echo::of(&asked);
-        let catalogue = store.catalogue(session)?;
-        let limits = Limits { max_limit: config::MAX_LIMIT };
-        let (caller, now) = (auth::operator(), time::now());
-        let given = Given {
-            catalogue: &catalogue,
-            caller: &caller,
-            limits,
-            secret: store.secret(),
-            now: &now,
-            request_id: "-",
-        };
+        let (catalogue, limits) = (store.catalogue(session)?, Limits { max_limit: config::MAX_LIMIT });
+        let (caller, secret, now) = (auth::operator(), *store.secret(), time::now());
+        let given = Given { catalogue, caller, limits, secret, now, request_id: "-".into() };
         session.start();
-        road::ask(session, given, &asked, malformed)
+        road::carry_out(session, &given, &road::plan(&given, asked, malformed)?)
     });
     match outcome {
         Ok(answer) => (answer.reply(&echo, false), Vec::new()),

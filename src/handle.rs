@@ -1,20 +1,18 @@
 //! A whole request on one screen: every stage, in its order.
 
-use crate::auth::{self, Authenticated, KeyText};
+use crate::auth::{self, KeyText};
 use crate::cache::{self, Cache};
 use crate::call::Call;
-use crate::cursor::Secret;
 use crate::envelope::{self, Answer, Echo, Reply};
 use crate::error::{Errors, Problem};
 use crate::idempotency::{self, InFlight, Retry};
-use crate::model::Catalogue;
-use crate::plan::{self, Given, Limits, Plan};
-use crate::request::{self, Ask, Batch};
+use crate::plan::{Given, Limits};
+use crate::road::Planned;
 use crate::store::{Session, Store, catalogue_version};
 use crate::usage::Entry;
 use crate::value::time;
 use crate::writer::Writer;
-use crate::{about, log, road};
+use crate::{about, log, request, road};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,82 +72,46 @@ enum Step {
     ToWrite(Job),
 }
 
-/// What the writer is to do, and all that it takes.
+/// What the writer is to do.
 struct Job {
-    work: Work,
-    catalogue: Arc<Catalogue>,
+    planned: Planned,
+    given: Given,
     retry: Option<Retry>,
-}
-
-#[allow(clippy::large_enum_variant)] // there is one a request
-enum Work {
-    Plan(Plan),
-    /// A batch is planned while it is carried out: a request may need the results of those before it.
-    Batch {
-        batch: Batch,
-        caller: Authenticated,
-        limits: Limits,
-        secret: Secret,
-        now: String,
-        request_id: String,
-    },
 }
 
 /// Key, shape, plan, and for what only reads the answer, all of one moment of the database.
 fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: &mut Echo) -> Result<Step, Errors> {
     let reader = app.store.reader_for(key.public_id())?;
-    reader.start();
     let mut keep = None;
+    reader.start();
     let step = reader.reading(|| {
         let known = auth::recognise(&reader, key)?;
         entry.key = Some(key.public_id().to_owned()); // also of one that is refused for what it is
         let caller = known.admit(&entry.at)?;
 
-        let (asked, malformed) = request::parse(call.json()?)?;
-        entry.note(&asked);
-        *echo = Echo::of(&asked);
+        let (ask, malformed) = request::parse(call.json()?)?;
+        entry.note(&ask);
+        *echo = Echo::of(&ask);
         let retry = call.idempotency_key.as_ref().map(|key| Retry::of(caller.id(), key, &call.body)).transpose()?;
 
         let catalogue = app.store.catalogue(&reader)?;
-        let (limits, secret, now) = (app.limits, *app.store.secret(), entry.at.clone());
-        let request_id = call.request_id.clone();
-        let given = Given {
-            catalogue: &catalogue,
-            caller: &caller,
-            limits,
-            secret: &secret,
-            now: &now,
-            request_id: &request_id,
-        };
-        let request = match asked {
-            Ask::Batch(batch) if batch.only_reads() => {
-                reader.start();
-                let answer = road::ask(&reader, given, &Ask::Batch(batch), malformed)?;
-                return Ok(Step::Answered(answer.reply(echo, false)));
-            }
-            Ask::Batch(_) if !malformed.is_empty() => return Err(malformed),
-            Ask::Batch(batch) => {
-                let work = Work::Batch { batch, caller, limits, secret, now, request_id };
-                return Ok(Step::ToWrite(Job { work, catalogue, retry }));
-            }
-            Ask::Model(request) => request,
-        };
-        let plan = plan::build(given, &request, malformed)?;
-        if plan.work.writes() {
-            return Ok(Step::ToWrite(Job { work: Work::Plan(plan), catalogue, retry }));
+        let (secret, now, request_id) = (*app.store.secret(), entry.at.clone(), call.request_id.clone());
+        let given = Given { catalogue, caller, limits: app.limits, secret, now, request_id };
+        let planned = road::plan(&given, ask, malformed)?;
+        if planned.writes() {
+            return Ok::<Step, Errors>(Step::ToWrite(Job { planned, given, retry }));
         }
         reader.start();
-        if !request.cached {
-            return Ok(Step::Answered(road::carry_out(&reader, &plan)?.reply(echo, false)));
-        }
-        let key = cache_key(&caller, &catalogue, &call.body);
-        let known = app.writer.foreign_mark().and_then(|foreign| app.cache.find(&key, foreign));
-        if let Some(answer) = known {
+        let may_be_cached = matches!(&planned, Planned::One(plan) if plan.cached);
+        let key = may_be_cached.then(|| cache::key(given.caller.id(), given.catalogue.version, &call.body));
+        if let Some(answer) = key.and_then(|key| app.cache.find(&key, app.writer.foreign_mark()?)) {
             return Ok(Step::Answered(answer.reply(echo, true)));
         }
-        let answer = Arc::new(road::carry_out(&reader, &plan)?);
+        let answer = Arc::new(road::carry_out(&reader, &given, &planned)?);
         let reply = answer.reply(echo, false);
-        keep = Some(Keep { key, answer, plan, seen: reader.data_version()? });
+        if let Some(key) = key {
+            keep = Some(Keep { key, answer, planned, seen: reader.data_version()? });
+        }
         Ok(Step::Answered(reply))
     })?;
     if let Some(keep) = keep {
@@ -158,11 +120,11 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
     Ok(step)
 }
 
-/// An answer that is worth keeping, if it is as good as a new one by now.
+/// An answer that is worth keeping, if it is still as good as a new one.
 struct Keep {
     key: cache::Key,
     answer: Arc<Answer>,
-    plan: Plan,
+    planned: Planned,
     /// The mark of the database that the answer saw.
     seen: i64,
 }
@@ -171,52 +133,34 @@ impl Keep {
     fn keep(self, app: &App, reader: &Session) {
         let moment = app.writer.foreign_mark().map(|foreign| app.cache.moment(foreign));
         // Whatever was committed since the answer was made may be missing in it.
-        if let (Some(moment), Ok(true)) = (moment, reader.data_version().map(|now| now == self.seen)) {
-            app.cache.keep(self.key, self.answer, self.plan.touched, moment);
+        let is_current = reader.data_version().is_ok_and(|now| now == self.seen);
+        if let (Some(moment), Some(read), true) = (moment, self.planned.touched(), is_current) {
+            app.cache.keep(self.key, self.answer, read.clone(), moment);
         }
     }
 }
 
-fn cache_key(caller: &Authenticated, catalogue: &Catalogue, body: &[u8]) -> cache::Key {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&caller.id().to_le_bytes()).update(&catalogue.version.to_le_bytes()).update(body);
-    hasher.finalize()
-}
-
-/// Has a job done by the writer, if the models are still those that it was made for.
+/// Has a job done by the writer, if the models are still those that it was planned with.
 fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
-    let _entered = job.retry.as_ref().map(|retry| app.in_flight.enter(retry)).transpose()?;
-    let touched = if let Work::Plan(plan) = &job.work { Some(plan.touched.clone()) } else { None };
-    let _writing = app.cache.writing(touched);
+    let Job { planned, given, retry } = job;
+    let _entered = retry.as_ref().map(|retry| app.in_flight.enter(retry)).transpose()?;
+    let _writing = app.cache.writing(planned.touched().cloned());
     let echo = echo.clone();
     app.writer.submit(move |session| {
-        if catalogue_version(session)? != job.catalogue.version {
+        if catalogue_version(session)? != given.catalogue.version {
             return Err(Problem::Replan.into());
         }
-        if let Some(retry) = &job.retry
-            && let Some(body) = idempotency::find(session, retry)?
-        {
+        let kept = retry.as_ref().map(|retry| idempotency::find(session, retry)).transpose()?;
+        if let Some(Some(body)) = kept {
             return Ok(envelope::replayed(body));
         }
         session.start();
-        let reply = job.work.carry_out(session, &job.catalogue)?.reply(&echo, false);
-        if let Some(retry) = &job.retry {
+        let reply = road::carry_out(session, &given, &planned)?.reply(&echo, false);
+        if let Some(retry) = &retry {
             idempotency::keep(session, retry, &reply.body)?;
         }
         Ok(reply)
     })
-}
-
-impl Work {
-    fn carry_out(&self, session: &Session, catalogue: &Catalogue) -> Result<Answer, Errors> {
-        match self {
-            Work::Plan(plan) => road::carry_out(session, plan),
-            Work::Batch { batch, caller, limits, secret, now, request_id } => {
-                let given = Given { catalogue, caller, limits: *limits, secret, now, request_id };
-                road::carry_out_all(session, given, batch)
-            }
-        }
-    }
 }
 
 /// The answer to what cannot be done. The causes of faults go to the server's own log.

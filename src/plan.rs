@@ -32,13 +32,13 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     pub model: Arc<Model>,
-    /// The version of the models that it was made for.
-    pub catalogue: i64,
     pub work: Work,
     /// Every model that it reads or changes.
     pub touched: BTreeSet<Namespace>,
     /// Whether everything is undone once it is answered.
     pub dry_run: bool,
+    /// Whether the answer may come from memory.
+    pub cached: bool,
 }
 
 #[allow(clippy::large_enum_variant)] // there is one a request
@@ -478,32 +478,31 @@ pub const MOST_EXPRESSIONS: u64 = 16;
 /// Values of one `in`.
 pub const MOST_VALUES: u64 = 10_000;
 
-/// What a request is planned against.
-#[derive(Clone, Copy)]
-pub struct Given<'a> {
-    pub catalogue: &'a Catalogue,
-    pub caller: &'a Authenticated,
+/// Who asks, when, and against which models: what a request is planned with.
+#[derive(Clone)]
+pub struct Given {
+    pub catalogue: Arc<Catalogue>,
+    pub caller: Authenticated,
     pub limits: Limits,
     /// What cursors are made of.
-    pub secret: &'a Secret,
+    pub secret: Secret,
     /// The moment of the request, for the fields that the server sets.
-    pub now: &'a str,
+    pub now: String,
     /// The id of the request, for the server's own log.
-    pub request_id: &'a str,
+    pub request_id: String,
 }
 
 /// Plans a request. `malformed` is what is wrong with it already.
 ///
 /// # Errors
 /// All that is wrong with it; where permission is lacking, nothing but that.
-pub fn build(given: Given<'_>, request: &Request, malformed: Errors) -> Result<Plan, Errors> {
-    let Given { catalogue, caller, limits, secret, now, request_id: _ } = given;
+pub fn build(given: &Given, request: &Request, malformed: Errors) -> Result<Plan, Errors> {
     let mut planner = Planner {
-        catalogue,
-        caller,
-        limits,
-        secret,
-        now,
+        catalogue: &given.catalogue,
+        caller: &given.caller,
+        limits: given.limits,
+        secret: &given.secret,
+        now: &given.now,
         errors: malformed,
         terms: 0,
         references: 0,
@@ -524,8 +523,8 @@ pub fn build(given: Given<'_>, request: &Request, malformed: Errors) -> Result<P
     }
     match plan {
         Some((model, work)) if errors.is_empty() => {
-            let (catalogue, touched) = (catalogue.version, planner.touched);
-            Ok(Plan { model, catalogue, work, touched, dry_run: request.dry_run })
+            let (touched, dry_run, cached) = (planner.touched, request.dry_run, request.cached);
+            Ok(Plan { model, work, touched, dry_run, cached })
         }
         _ => Err(errors),
     }

@@ -1,44 +1,76 @@
 //! The road of a request on one session: plan, run, answer; and of a batch, which is several of them in one
 //! transaction.
 
+use crate::access::Namespace;
 use crate::envelope::{self, Answer, Echo, Reply};
 use crate::error::{Error, Errors, Problem, shown};
 use crate::json::{Json, Pointer};
-use crate::log;
 use crate::plan::{self, Given, Plan};
 use crate::request::{self, Ask, Batch};
-use crate::run;
 use crate::store::Session;
+use crate::{log, run};
+use std::collections::BTreeSet;
 
-/// Carries out what is asked. What writes needs a session that may, and a savepoint around it.
+/// What is to be done.
+#[allow(clippy::large_enum_variant)] // there is one a request
+pub enum Planned {
+    One(Plan),
+    /// Its requests are planned while it is carried out: each may need the results of those before it.
+    Batch(Batch),
+}
+
+impl Planned {
+    /// Whether it may change anything, and so belongs to the writer.
+    pub fn writes(&self) -> bool {
+        match self {
+            Planned::One(plan) => plan.work.writes(),
+            Planned::Batch(batch) => !batch.only_reads(),
+        }
+    }
+
+    /// The models that it may change or read; `None` where that cannot be told.
+    pub fn touched(&self) -> Option<&BTreeSet<Namespace>> {
+        if let Planned::One(plan) = self { Some(&plan.touched) } else { None }
+    }
+
+    fn dry_run(&self) -> bool {
+        match self {
+            Planned::One(plan) => plan.dry_run,
+            Planned::Batch(batch) => batch.dry_run,
+        }
+    }
+}
+
+/// Plans what is asked. `malformed` is what is wrong with it already.
 ///
 /// # Errors
-/// All that is wrong with it, or what the database refuses.
-pub fn ask(session: &Session, given: Given<'_>, ask: &Ask, malformed: Errors) -> Result<Answer, Errors> {
+/// All that is wrong with it, so far as that can be told before it is carried out.
+pub fn plan(given: &Given, ask: Ask, malformed: Errors) -> Result<Planned, Errors> {
     match ask {
-        Ask::Model(request) => carry_out(session, &plan::build(given, request, malformed)?),
-        Ask::Batch(batch) if malformed.is_empty() => carry_out_all(session, given, batch),
+        Ask::Model(request) => plan::build(given, &request, malformed).map(Planned::One),
+        Ask::Batch(batch) if malformed.is_empty() => Ok(Planned::Batch(batch)),
         Ask::Batch(_) => Err(malformed),
     }
 }
 
-/// Runs a plan and makes the answer; of a dry run nothing else remains.
-pub fn carry_out(session: &Session, plan: &Plan) -> Result<Answer, Errors> {
+/// Carries out what was planned, and makes the answer; of a dry run nothing else remains. What writes needs a session
+/// that may, and a savepoint around it.
+///
+/// # Errors
+/// What the database refuses, and all that is wrong with a request of a batch.
+pub fn carry_out(session: &Session, given: &Given, planned: &Planned) -> Result<Answer, Errors> {
     let before = session.queries();
-    let work = || {
-        let outcome = run::plan(session, plan)?;
-        Ok(Answer::of(plan, &outcome, session.queries() - before)?)
+    let work = || match planned {
+        Planned::One(plan) => {
+            let outcome = run::plan(session, plan)?;
+            Ok(Answer::of(plan, &outcome, session.queries() - before)?)
+        }
+        Planned::Batch(batch) => requests(session, given, batch),
     };
-    if plan.dry_run { session.undoing(work) } else { work() }
+    if planned.dry_run() { session.undoing(work) } else { work() }
 }
 
-/// Carries out the requests of a batch, one after the other.
-pub fn carry_out_all(session: &Session, given: Given<'_>, batch: &Batch) -> Result<Answer, Errors> {
-    let work = || requests(session, given, batch);
-    if batch.dry_run { session.undoing(work) } else { work() }
-}
-
-fn requests(session: &Session, given: Given<'_>, batch: &Batch) -> Result<Answer, Errors> {
+fn requests(session: &Session, given: &Given, batch: &Batch) -> Result<Answer, Errors> {
     let mut replies: Vec<Reply> = Vec::with_capacity(batch.requests.len());
     let mut results = Vec::with_capacity(batch.requests.len());
     for (index, json) in batch.requests.iter().enumerate() {
@@ -51,7 +83,7 @@ fn requests(session: &Session, given: Given<'_>, batch: &Batch) -> Result<Answer
                 let why = "holds another batch, which no batch may".to_owned();
                 return Err(Problem::Refused { field: "requests".into(), why }.into());
             }
-            ask(session, given, &asked, malformed)
+            carry_out(session, given, &plan(given, asked, malformed)?)
         };
         let outcome = if batch.atomic { one() } else { session.savepoint(one) };
         let reply = match outcome {
@@ -60,7 +92,7 @@ fn requests(session: &Session, given: Given<'_>, batch: &Batch) -> Result<Answer
                 return Err(errors.into_iter().map(|error| within(index, error)).collect());
             }
             Err(errors) => {
-                log::faults(&errors, given.request_id);
+                log::faults(&errors, &given.request_id);
                 envelope::failure(&errors, &own, 0)
             }
         };
