@@ -53,6 +53,17 @@ impl Json {
         }
     }
 
+    /// About how many bytes it takes in memory.
+    pub fn size(&self) -> usize {
+        let inner = match self {
+            Json::Null | Json::Boolean(_) | Json::Integer(_) => 0,
+            Json::Number(text) | Json::String(text) => text.len(),
+            Json::List(items) => items.iter().map(Json::size).sum(),
+            Json::Object(members) => members.iter().map(|(name, value)| name.len() + 24 + value.size()).sum(),
+        };
+        size_of::<Json>() + inner
+    }
+
     /// Appends this value as compact JSON.
     pub fn write(&self, out: &mut Vec<u8>) {
         match self {

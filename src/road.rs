@@ -7,6 +7,7 @@ use crate::error::{Error, Errors, Problem, shown};
 use crate::json::{Json, Pointer};
 use crate::plan::{self, Given, Plan};
 use crate::request::{self, Ask, Batch};
+use crate::shape::{MOST_WRITTEN, TOO_LARGE};
 use crate::store::Session;
 use crate::{log, run};
 use std::collections::BTreeSet;
@@ -72,11 +73,12 @@ pub fn carry_out(session: &Session, given: &Given, planned: &Planned) -> Result<
 
 fn requests(session: &Session, given: &Given, batch: &Batch) -> Result<Answer, Errors> {
     let mut replies: Vec<Reply> = Vec::with_capacity(batch.requests.len());
-    let mut results = Vec::with_capacity(batch.requests.len());
+    let mut results = Results::default();
+    let mut size = 0;
     for (index, json) in batch.requests.iter().enumerate() {
         let mut own = Echo::default();
         let mut one = || {
-            let json = filled(json.clone(), &Pointer::ROOT, &results)?;
+            let json = results.fill(json.clone(), &Pointer::ROOT)?;
             let (asked, malformed) = request::read(json)?;
             own = Echo::of(&asked);
             if let Ask::Batch(_) = asked {
@@ -96,7 +98,11 @@ fn requests(session: &Session, given: &Given, batch: &Batch) -> Result<Answer, E
                 envelope::failure(&errors, &own, 0)
             }
         };
-        results.push(Json::parse(&reply.body).unwrap_or(Json::Null));
+        size += reply.body.len();
+        if size > MOST_WRITTEN {
+            return Err(TOO_LARGE.into());
+        }
+        results.envelopes.push(Json::parse(&reply.body).unwrap_or(Json::Null)); // what we wrote is JSON
         replies.push(reply);
     }
     Ok(Answer::of_batch(batch, &replies, session.queries()))
@@ -110,51 +116,71 @@ fn within(index: usize, error: Error) -> Error {
 
 /// What stands for an earlier result: `{"__result__": "/0/data/id"}`.
 const RESULT: &str = "__result__";
+/// Bytes of all results that a batch puts into its requests: each may be put in many times.
+const MOST_FILLED: usize = 16 << 20;
 
-/// A request with the results in place that it names.
-fn filled(json: Json, at: &Pointer<'_>, results: &[Json]) -> Result<Json, Errors> {
-    if let Some(named) = json.only(RESULT) {
-        return match named {
-            Json::String(pointer) => result(pointer, results).cloned().ok_or_else(|| {
-                let why = format!(
-                    "names no earlier result: \"{}\" is not there; a result is named by its number and a path, such as /0/data/id",
-                    shown(pointer)
-                );
-                Error::at(at, Problem::Refused { field: RESULT.into(), why }).into()
-            }),
-            other => {
-                let (what, wanted) = (RESULT.to_owned(), "a path into an earlier result, such as /0/data/id");
-                Err(Error::at(at, Problem::WrongForm { what, wanted, given: shown(other) }).into())
-            }
-        };
-    }
-    match json {
-        Json::List(items) => {
-            let items = items.into_iter().enumerate().map(|(index, item)| filled(item, &at.index(index), results));
-            items.collect::<Result<_, _>>().map(Json::List)
-        }
-        Json::Object(members) => {
-            let members = members.into_iter().map(|(name, value)| {
-                let value = filled(value, &at.key(&name), results)?;
-                Ok((name, value))
-            });
-            members.collect::<Result<_, Errors>>().map(Json::Object)
-        }
-        other => Ok(other),
-    }
+/// The envelopes of the requests so far.
+#[derive(Default)]
+struct Results {
+    envelopes: Vec<Json>,
+    /// Bytes that were put into requests.
+    filled: usize,
 }
 
-/// What an RFC 6901 pointer into the list of envelopes leads to.
-fn result<'r>(pointer: &str, results: &'r [Json]) -> Option<&'r Json> {
-    let mut tokens = pointer.strip_prefix('/')?.split('/').map(|token| token.replace("~1", "/").replace("~0", "~"));
-    let mut here = results.get(place(&tokens.next()?)?)?;
-    for token in tokens {
-        here = match here {
-            Json::List(items) => items.get(place(&token)?)?,
-            other => other.get(&token)?,
-        };
+impl Results {
+    /// A request with the results in place that it names.
+    fn fill(&mut self, json: Json, at: &Pointer<'_>) -> Result<Json, Errors> {
+        if let Some(named) = json.only(RESULT) {
+            return self.named(named, at);
+        }
+        match json {
+            Json::List(items) => {
+                let items = items.into_iter().enumerate().map(|(index, item)| self.fill(item, &at.index(index)));
+                items.collect::<Result<_, _>>().map(Json::List)
+            }
+            Json::Object(members) => {
+                let members = members.into_iter().map(|(name, value)| {
+                    let value = self.fill(value, &at.key(&name))?;
+                    Ok((name, value))
+                });
+                members.collect::<Result<_, Errors>>().map(Json::Object)
+            }
+            other => Ok(other),
+        }
     }
-    Some(here)
+
+    fn named(&mut self, named: &Json, at: &Pointer<'_>) -> Result<Json, Errors> {
+        let Json::String(pointer) = named else {
+            let (what, wanted) = (RESULT.to_owned(), "a path into an earlier result, such as /0/data/id");
+            return Err(Error::at(at, Problem::WrongForm { what, wanted, given: shown(named) }).into());
+        };
+        let Some(found) = self.find(pointer).cloned() else {
+            let why = format!(
+                "names no earlier result: \"{}\" is not there; a result is named by its number and a path, such as /0/data/id",
+                shown(pointer)
+            );
+            return Err(Error::at(at, Problem::Refused { field: RESULT.into(), why }).into());
+        };
+        self.filled += found.size();
+        if self.filled > MOST_FILLED {
+            let problem = Problem::TooMany { what: "bytes of earlier results", limit: MOST_FILLED as u64 };
+            return Err(Error::at(at, problem).into());
+        }
+        Ok(found)
+    }
+
+    /// What an RFC 6901 pointer into the list of envelopes leads to.
+    fn find(&self, pointer: &str) -> Option<&Json> {
+        let mut tokens = pointer.strip_prefix('/')?.split('/').map(|token| token.replace("~1", "/").replace("~0", "~"));
+        let mut here = self.envelopes.get(place(&tokens.next()?)?)?;
+        for token in tokens {
+            here = match here {
+                Json::List(items) => items.get(place(&token)?)?,
+                other => other.get(&token)?,
+            };
+        }
+        Some(here)
+    }
 }
 
 /// The place in a list that a token names: digits without a zero before them.
@@ -169,11 +195,12 @@ mod tests {
 
     #[test]
     fn a_pointer_leads_into_earlier_results_only() {
-        let results = [Json::parse(br#"{"data": [{"id": 5, "a/b": {"~": 1}}]}"#).unwrap()];
-        assert_eq!(result("/0/data/0/id", &results), Some(&Json::Integer(5)));
-        assert_eq!(result("/0/data/0/a~1b/~0", &results), Some(&Json::Integer(1)));
+        let envelopes = vec![Json::parse(br#"{"data": [{"id": 5, "a/b": {"~": 1}}]}"#).unwrap()];
+        let results = Results { envelopes, filled: 0 };
+        assert_eq!(results.find("/0/data/0/id"), Some(&Json::Integer(5)));
+        assert_eq!(results.find("/0/data/0/a~1b/~0"), Some(&Json::Integer(1)));
         for pointer in ["", "0", "/1/data", "/0/data/1", "/0/data/00", "/0/data/-", "/0/nothing", "/-1", "/+0"] {
-            assert_eq!(result(pointer, &results), None, "{pointer}");
+            assert_eq!(results.find(pointer), None, "{pointer}");
         }
     }
 }

@@ -8,16 +8,20 @@ use crate::value::Scalar;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// Bytes that transforms may make of one answer: a chain of them could grow a text without end.
-const MOST_ADDED: usize = 32 << 20;
+/// Bytes of the JSON of one answer. The rows that it is made of are bounded too, but one value may be asked for
+/// under many names, and transforms may make it longer.
+pub const MOST_WRITTEN: usize = 64 << 20;
+
+/// What is said of an answer that would be larger.
+pub const TOO_LARGE: Problem = Problem::AnswerTooLarge { most: "64 MiB of JSON" };
 
 /// Writes records. What it notes on the way is the caller's once all is written.
 #[derive(Default)]
 pub struct Shape {
     /// The paths of nested lists that were cut.
-    pub truncated: BTreeSet<String>,
-    /// Bytes that transforms made.
-    added: usize,
+    truncated: BTreeSet<String>,
+    /// Whether there was more to write than may be.
+    overflows: bool,
 }
 
 impl Shape {
@@ -31,13 +35,12 @@ impl Shape {
         self.object(loaded, &loaded.cells, loaded.rows.row(0), out);
     }
 
+    /// The paths of nested lists that were cut.
+    ///
     /// # Errors
-    /// Transforms made the answer too large, and what was written is not whole.
+    /// The answer is too large, and what was written is not whole.
     pub fn finish(self) -> Result<BTreeSet<String>, Problem> {
-        if self.added > MOST_ADDED {
-            return Err(Problem::AnswerTooLarge { most: "32 MiB of what transforms make" });
-        }
-        Ok(self.truncated)
+        if self.overflows { Err(TOO_LARGE) } else { Ok(self.truncated) }
     }
 
     fn list(&mut self, loaded: &Loaded, rows: Range<usize>, out: &mut Vec<u8>) {
@@ -47,6 +50,10 @@ impl Shape {
     fn object(&mut self, loaded: &Loaded, cells: &[Cell], row: &[Scalar], out: &mut Vec<u8>) {
         out.push(b'{');
         for (index, cell) in cells.iter().enumerate() {
+            self.overflows |= out.len() > MOST_WRITTEN;
+            if self.overflows {
+                return; // the answer will be refused
+            }
             if index > 0 {
                 out.push(b',');
             }
@@ -89,15 +96,13 @@ impl Shape {
         self.value(loaded, &cell.holds, row, &mut plain);
         let mut value = Json::parse(&plain).unwrap_or(Json::Null); // what we wrote is JSON
         for step in &cell.steps {
-            self.added = self.added.saturating_add(step.repeats(&value));
-            if self.added > MOST_ADDED {
-                return out.extend_from_slice(b"null"); // the answer will be refused
+            self.overflows |= step.repeats(&value) > MOST_WRITTEN;
+            if self.overflows {
+                return;
             }
             value = step.apply(value);
         }
-        let before = out.len();
         value.write(out);
-        self.added = self.added.saturating_add(out.len() - before);
     }
 
     /// The rows of a nested list, without the one that only tells that it was cut.

@@ -12,6 +12,7 @@ use crate::model::{Catalogue, parse};
 use crate::sql::Statement;
 use crate::value::Scalar;
 use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OpenFlags, ToSql, ffi};
 use std::cell::{Cell, RefCell};
@@ -40,6 +41,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of all rows of one request.
 const MOST_BYTES: usize = 32 << 20;
+
+/// Bytes of one value, be it made of many: SQLite itself would let one grow to a gigabyte.
+const LONGEST_VALUE: i32 = 64 << 20;
 
 /// Statements kept prepared, a session.
 const PREPARED: usize = 256;
@@ -207,6 +211,7 @@ impl Store {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         connection.set_prepared_statement_cache_capacity(PREPARED);
+        connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE)?;
         functions::register(&connection)?;
         Session::new(connection, self.timeout)
     }
@@ -467,6 +472,7 @@ impl From<rusqlite::Error> for Failure {
                 ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked => Failure::Other(Problem::Busy),
                 ffi::ErrorCode::OperationInterrupted => Failure::Other(Problem::Timeout { limit: Duration::ZERO }),
                 ffi::ErrorCode::DiskFull => Failure::Other(Problem::DiskFull),
+                ffi::ErrorCode::TooBig => Failure::Other(Problem::AnswerTooLarge { most: "64 MiB in one value" }),
                 _ => fault(format!("{error} ({})", code.extended_code)),
             },
         }
