@@ -3,6 +3,7 @@
 
 mod support;
 
+mod bounds;
 mod envelope;
 mod errors;
 mod filters;
