@@ -73,3 +73,10 @@ CREATE TABLE "system.KeptAnswer" (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX "system.KeptAnswer.at" ON "system.KeptAnswer" ("at");
+
+-- == Version 3
+
+ALTER TABLE "system.ApiKey" ADD COLUMN "rate" INTEGER CHECK ("rate" > 0);  -- requests a minute; NULL: as many as there are
+ALTER TABLE "system.ApiKey" ADD COLUMN "allowed_ips" TEXT;                 -- networks with commas between them; NULL: all
+ALTER TABLE "system.ApiKey" ADD COLUMN "last_used" TEXT;                   -- written once a minute at most
+ALTER TABLE "system.ApiKey" ADD COLUMN "last_ip" TEXT;

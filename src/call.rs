@@ -1,7 +1,8 @@
 //! One request as it came over the wire, and what is refused before anything asks the database.
 
-use crate::auth::KeyText;
+use crate::auth::text::KeyText;
 use crate::error::{Problem, shown};
+use std::net::IpAddr;
 use std::time::Instant;
 
 /// A request without what only HTTP knows.
@@ -12,6 +13,8 @@ pub struct Call {
     /// Why the request is refused before anything in it is looked at.
     pub broken: Option<Problem>,
     pub key: Option<KeyText>,
+    /// Whether there was anything that could be meant as a key.
+    pub has_key: bool,
     pub content_type: Option<String>,
     /// The key under which the request may be sent again.
     pub idempotency_key: Option<String>,
@@ -21,7 +24,8 @@ pub struct Call {
     /// Bytes of the body.
     pub bytes: u64,
     pub request_id: String,
-    pub remote_addr: Option<String>,
+    /// The client's address, or what a proxy of ours says it is.
+    pub remote: IpAddr,
     pub started: Instant,
 }
 

@@ -1,7 +1,9 @@
 //! The command line: words -> [`Command`]. No input or output.
 
-use crate::access::Permissions;
+use crate::access::{Namespace, Permissions};
 use crate::config;
+use crate::intent::{self, Intent, Schema};
+use crate::network::Networks;
 use crate::value::time;
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
@@ -121,6 +123,14 @@ pub struct ServeArgs {
     #[arg(long, default_value = "60s", value_name = "TIME", value_parser = short_time)]
     pub idle_timeout: Duration,
 
+    /// Refuse keys whose secret is older; `keys rotate` makes a new one
+    #[arg(long, value_name = "TIME", value_parser = time::parse_duration)]
+    pub max_key_age: Option<SignedDuration>,
+
+    /// Believe these proxies when they say in X-Forwarded-For who the client is: networks, with commas between them
+    #[arg(long, value_name = "NETWORKS")]
+    pub trusted_proxy: Option<Networks>,
+
     /// How long the usage log is kept
     #[arg(long, default_value = "30d", value_name = "TIME", value_parser = time::parse_duration)]
     pub log_retention: SignedDuration,
@@ -146,14 +156,70 @@ pub enum KeysCommand {
         /// When it ends: a time from now (90d), a date (2027-01-31), a moment, or `never`
         #[arg(long, default_value = "never", value_name = "WHEN", value_parser = expiry)]
         expires: Expiry,
+        /// Requests a minute; more are answered with 429
+        #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u32).range(1..))]
+        rate: Option<u32>,
+        /// The networks it may be used from, with commas between them: 10.0.0.0/8,2001:db8::/32
+        #[arg(long, value_name = "NETWORKS")]
+        allowed_ips: Option<Networks>,
         /// Write the key to a new file that only you can read, instead of printing it
         #[arg(long, value_name = "FILE")]
         key_out: Option<PathBuf>,
     },
-    /// List all keys
+    /// List all keys, with what needs attention
     List,
     /// Show one key, its secret aside
     Show {
+        /// Its id or its name
+        key: String,
+    },
+    /// Change what a key is called, what it may do, and how long, how often and from where
+    #[command(
+        after_help = "Examples:\n  jqlite keys update ci --allow tickets.Ticket:read\n  jqlite keys update ci --rate 600 --allowed-ips 10.0.0.0/8\n  jqlite keys update ci --expires never --rate none --allowed-ips any\n\nWhat is not named stays as it is. The very next request with the key feels it."
+    )]
+    Update {
+        /// Its id or its name
+        key: String,
+        /// What the key is called from now on
+        #[arg(long, value_parser = key_name)]
+        name: Option<String>,
+        /// What it may do, in place of what it might before
+        #[arg(long, value_name = "PERMISSIONS", value_parser = permissions)]
+        allow: Vec<Permissions>,
+        /// When it ends: a time from now (90d), a date (2027-01-31), a moment, or `never`
+        #[arg(long, value_name = "WHEN", value_parser = expiry)]
+        expires: Option<Expiry>,
+        /// Requests a minute, or `none` for as many as there are
+        #[arg(long, value_name = "REQUESTS", value_parser = rate)]
+        rate: Option<Setting<u32>>,
+        /// The networks it may be used from, or `any`
+        #[arg(long, value_name = "NETWORKS", value_parser = networks)]
+        allowed_ips: Option<Setting<Networks>>,
+    },
+    /// Give a key a new secret, and print it, this once; what it is and may do stays
+    #[command(
+        after_help = "Examples:\n  jqlite keys rotate ci                 (the old secret ends at once)\n  jqlite keys rotate ci --overlap 24h   (it works for another day)\n  jqlite keys rotate ci --end-overlap   (it ends now after all)\n\n`jqlite logs --key OLD-ID` tells who still uses the old one."
+    )]
+    Rotate {
+        /// Its id or its name
+        key: String,
+        /// How long the old secret still works
+        #[arg(long, value_name = "TIME", value_parser = time::parse_duration, conflicts_with = "end_overlap")]
+        overlap: Option<SignedDuration>,
+        /// Make no new secret, but end the overlap of the last rotation now
+        #[arg(long, conflicts_with = "key_out")]
+        end_overlap: bool,
+        /// Write the new secret to a new file that only you can read, instead of printing it
+        #[arg(long, value_name = "FILE")]
+        key_out: Option<PathBuf>,
+    },
+    /// Stop a key until it is enabled again
+    Disable {
+        /// Its id or its name
+        key: String,
+    },
+    /// Let a disabled key in again
+    Enable {
         /// Its id or its name
         key: String,
     },
@@ -166,6 +232,18 @@ pub enum KeysCommand {
     Delete {
         /// Its id or its name
         key: String,
+    },
+    /// Tell which permission lets a key do something, or which it lacks
+    #[command(after_help = "Example:\n  jqlite keys explain ci tickets.Ticket update")]
+    Explain {
+        /// Its id or its name
+        key: String,
+        /// The model: <app>.<Model>
+        #[arg(value_parser = namespace)]
+        namespace: Namespace,
+        /// What a request would want done: retrieve, create, …
+        #[arg(value_parser = intent)]
+        intent: Intent,
     },
 }
 
@@ -212,6 +290,34 @@ pub struct LogsArgs {
 pub enum Expiry {
     Never,
     At(String),
+}
+
+/// A value, or none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting<T>(pub Option<T>);
+
+fn rate(text: &str) -> Result<Setting<u32>, String> {
+    match text.parse() {
+        _ if text == "none" => Ok(Setting(None)),
+        Ok(rate @ 1..) => Ok(Setting(Some(rate))),
+        _ => Err("a rate is a whole number from 1, or none".into()),
+    }
+}
+
+fn networks(text: &str) -> Result<Setting<Networks>, String> {
+    if text == "any" { Ok(Setting(None)) } else { text.parse().map(|networks| Setting(Some(networks))) }
+}
+
+fn namespace(text: &str) -> Result<Namespace, String> {
+    text.parse().map_err(str::to_owned)
+}
+
+fn intent(text: &str) -> Result<Intent, String> {
+    let found = Intent::named(text, Schema::Model);
+    found.map(|rule| rule.intent).ok_or_else(|| {
+        let names: Vec<&str> = intent::of(Schema::Model).map(|rule| rule.name).collect();
+        format!("the intents are {}", names.join(", "))
+    })
 }
 
 fn key_name(text: &str) -> Result<String, String> {

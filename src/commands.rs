@@ -5,7 +5,8 @@ mod models;
 mod serve;
 
 use crate::access::Permissions;
-use crate::auth::{self, Key};
+use crate::auth::keys::{self as stored_keys, Key};
+use crate::auth::{self, text};
 use crate::cli::{Cli, Command, LogsArgs};
 use crate::config;
 use crate::envelope::{self, Echo, Reply};
@@ -82,7 +83,7 @@ fn described(failure: Failure) -> Failed {
 fn all_keys(database: &Database) -> Result<Vec<Key>, Failed> {
     let store = database.open(Missing::Refuse)?;
     let reader = store.reader().map_err(described)?;
-    auth::list(&reader).map_err(described)
+    stored_keys::list(&reader).map_err(described)
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Failed> {
@@ -99,9 +100,9 @@ fn logs(database: &Database, args: LogsArgs) -> Result<(), Failed> {
     let key = match &args.key {
         // The rows of a key that was deleted can still be asked for, by its id.
         Some(named) => Some(
-            auth::find(all_keys(database)?, named)
+            stored_keys::find(all_keys(database)?, named)
                 .map(|key| key.public_id)
-                .or_else(|why| auth::is_public_id(named).then(|| named.clone()).ok_or(why))?,
+                .or_else(|why| text::is_public_id(named).then(|| named.clone()).ok_or(why))?,
         ),
         None => None,
     };
@@ -168,7 +169,7 @@ fn check(database: &Database) -> Result<(), Failed> {
     let mut found = store::integrity(&reader).map_err(described)?;
     let catalogue = store.catalogue(&reader).map_err(described)?;
     found.extend(apply::check(&reader, &catalogue).map_err(described)?);
-    for key in auth::list(&reader).map_err(described)? {
+    for key in stored_keys::list(&reader).map_err(described)? {
         if let Err(why) = key.permissions.parse::<Permissions>() {
             found.push(format!("the key {}: {why}", key.public_id));
         }

@@ -15,6 +15,7 @@ pub enum Code {
     NotFound,
     Request,
     Conflict,
+    RateLimit,
     Unavailable,
     Server,
 }
@@ -29,6 +30,7 @@ impl Code {
             Code::NotFound => "JQL:NotFoundException",
             Code::Request => "JQL:RequestException",
             Code::Conflict => "JQL:ConflictException",
+            Code::RateLimit => "JQL:RateLimitException",
             Code::Unavailable => "JQL:UnavailableException",
             Code::Server => "JQL:ServerException",
         }
@@ -158,6 +160,19 @@ pub enum Problem {
     },
     KeyRevoked,
     KeyDisabled,
+    /// The secret is older than the server lets any be.
+    KeyTooOld,
+    /// The address is in none of the key's networks.
+    KeyNotFromHere,
+    /// More requests than the key's rate.
+    TooFast {
+        rate: u32,
+        wait: Duration,
+    },
+    /// Too many wrong keys came from the address.
+    TooManyWrongKeys {
+        wait: Duration,
+    },
     /// `authenticationClass` names one that is not served.
     UnknownClass {
         given: String,
@@ -299,8 +314,9 @@ impl Problem {
         match self {
             NoSuchPath { .. } | NoSuchModel { .. } | NoSuchController { .. } | NoSuchRecord { .. } => Code::NotFound,
             MethodNotAllowed { .. } | BodyTooLarge { .. } | MediaType { .. } | TooSlow => Code::Request,
-            ForeignOrigin | Forbidden { .. } => Code::Authorization,
-            Unauthenticated | KeyExpired { .. } | KeyRevoked | KeyDisabled | UnknownClass { .. } => {
+            ForeignOrigin | KeyNotFromHere | Forbidden { .. } => Code::Authorization,
+            TooFast { .. } | TooManyWrongKeys { .. } => Code::RateLimit,
+            Unauthenticated | KeyExpired { .. } | KeyRevoked | KeyDisabled | KeyTooOld | UnknownClass { .. } => {
                 Code::Authentication
             }
             Taken { .. } | StillReferenced { .. } | Stale { .. } | TooManyAffected { .. } | KeyReused | InFlight => {
@@ -325,6 +341,7 @@ impl Problem {
                 Code::Authorization => 403,
                 Code::NotFound => 404,
                 Code::Conflict => 409,
+                Code::RateLimit => 429,
                 Code::Unavailable => 503,
                 Code::Server => 500,
             },
@@ -359,8 +376,11 @@ impl Problem {
     }
 
     /// Seconds after which a retry makes sense.
-    pub fn retry_after(&self) -> Option<u32> {
-        (self.code() == Code::Unavailable).then_some(1)
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Problem::TooFast { wait, .. } | Problem::TooManyWrongKeys { wait } => Some(wait.as_secs() + 1),
+            _ => (self.code() == Code::Unavailable).then_some(1),
+        }
     }
 }
 
@@ -390,6 +410,10 @@ impl fmt::Display for Problem {
             KeyExpired { at } => write!(f, "the key expired at {at}"),
             KeyRevoked => write!(f, "the key was revoked"),
             KeyDisabled => write!(f, "the key is disabled"),
+            KeyTooOld => write!(f, "the key's secret is older than this server allows; rotate it"),
+            KeyNotFromHere => write!(f, "the key may not be used from this address"),
+            TooFast { rate, .. } => write!(f, "the key may send {rate} requests a minute"),
+            TooManyWrongKeys { .. } => write!(f, "too many wrong keys came from this address"),
             UnknownClass { given } => write!(f, "the authentication class \"{given}\" is not served; \"apiKey\" is"),
 
             Forbidden { permission } => write!(f, "the key lacks the permission {permission}"),

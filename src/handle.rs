@@ -1,18 +1,21 @@
 //! A whole request on one screen: every stage, in its order.
 
-use crate::auth::{self, KeyText};
+use crate::auth::text::KeyText;
+use crate::auth::{self, Authenticated, Circumstances};
 use crate::cache::{self, Cache};
 use crate::call::Call;
 use crate::envelope::{self, Answer, Echo, Reply};
 use crate::error::{Errors, Problem};
 use crate::idempotency::{self, InFlight, Retry};
 use crate::plan::{Given, Limits};
+use crate::rate::Rates;
 use crate::road::Planned;
 use crate::store::{Session, Store, catalogue_version};
 use crate::usage::Entry;
 use crate::value::time;
 use crate::writer::Writer;
 use crate::{about, log, request, road};
+use jiff::SignedDuration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +26,9 @@ pub struct App {
     pub writer: Writer,
     pub cache: Cache,
     pub in_flight: InFlight,
+    pub rates: Rates,
+    /// Secrets older than this are refused.
+    pub max_key_age: Option<SignedDuration>,
     pub limits: Limits,
     /// Paths that take JQL: `/jql`, and the one of `--jql-path`.
     pub jql_paths: Vec<String>,
@@ -52,7 +58,7 @@ pub fn answer(app: &App, call: &Call) -> (Reply, Option<Entry>) {
 /// The road of a JQL request. One that writes is planned here and carried out by the writer; where the
 /// models changed in between, it is planned again.
 fn jql(app: &App, call: &Call, entry: &mut Entry, echo: &mut Echo) -> Result<Reply, Errors> {
-    let key = call.admitted(&app.cors_origins)?;
+    let key = call.admitted(&app.cors_origins).map_err(|problem| wrong_key(app, call, problem))?;
     for _ in 0..3 {
         let job = match read_or_plan(app, call, key, entry, echo)? {
             Step::Answered(reply) => return Ok(reply),
@@ -85,9 +91,7 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
     let mut keep = None;
     reader.start();
     let step = reader.reading(|| {
-        let known = auth::recognise(&reader, key)?;
-        entry.key = Some(key.public_id().to_owned()); // also of one that is refused for what it is
-        let caller = known.admit(&entry.at)?;
+        let caller = let_in(app, call, &reader, key, entry)?;
 
         let (ask, malformed) = request::parse(call.json()?)?;
         entry.note(&ask);
@@ -118,6 +122,35 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
         keep.keep(app, &reader);
     }
     Ok(step)
+}
+
+/// Who holds the key, if it may be used now and from there, and no more often than it may.
+fn let_in(
+    app: &App,
+    call: &Call,
+    session: &Session,
+    key: &KeyText,
+    entry: &mut Entry,
+) -> Result<Authenticated, Problem> {
+    let known = auth::recognise(session, key).map_err(|problem| wrong_key(app, call, problem))?;
+    entry.key = Some(key.public_id().to_owned()); // also of one that is refused for what it is
+    let oldest = app.max_key_age.and_then(|age| time::from_now(-age).ok());
+    let here = Circumstances { now: &entry.at, address: Some(call.remote), oldest: oldest.as_deref() };
+    let caller = known.admit(&here)?;
+    if let Some(rate) = caller.rate {
+        app.rates.request(caller.id(), rate, call.started).map_err(|wait| Problem::TooFast { rate, wait })?;
+    }
+    Ok(caller)
+}
+
+/// Counts a wrong key, so that whoever tries many has to wait. Right ones are let in all the same: others may share
+/// the address.
+fn wrong_key(app: &App, call: &Call, problem: Problem) -> Problem {
+    if problem != Problem::Unauthenticated || !call.has_key {
+        return problem;
+    }
+    let counted = app.rates.wrong_key(Some(call.remote), call.started);
+    counted.map_or_else(|wait| Problem::TooManyWrongKeys { wait }, |()| problem)
 }
 
 /// An answer that is worth keeping, if it is still as good as a new one.

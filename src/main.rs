@@ -7,14 +7,17 @@ mod json;
 
 mod access;
 mod error;
+mod network;
 
 mod config;
 mod value;
 
 mod log;
 
-mod cli;
+mod intent;
 mod transform;
+
+mod cli;
 
 mod function;
 mod lookup;
@@ -27,7 +30,6 @@ mod store;
 
 mod auth;
 mod call;
-mod intent;
 mod request;
 
 mod plan;
@@ -43,6 +45,7 @@ mod envelope;
 mod about;
 mod cache;
 mod idempotency;
+mod rate;
 mod usage;
 
 mod apply;

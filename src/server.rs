@@ -4,7 +4,7 @@
 //! thread but those that write. That is the plain way, and with hundreds of clients also the fastest: what
 //! limits a database server on one machine is not the number of threads that wait.
 
-use crate::auth;
+use crate::auth::text;
 use crate::call::Call;
 use crate::envelope::{self, Echo, Reply};
 use crate::error::Problem;
@@ -12,6 +12,7 @@ use crate::handle::{self, App};
 use crate::handoff::lock;
 use crate::http::{Bounds, Connection, Head, Incoming};
 use crate::log;
+use crate::network::{self, Networks};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -29,6 +30,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// The most connections at one time.
     pub max_connections: usize,
+    /// Proxies that are believed when they say who the client is.
+    pub proxies: Networks,
 }
 
 /// How long an orderly stop waits for requests in flight.
@@ -74,6 +77,7 @@ pub fn run(
             held: AtomicUsize::new(0),
         }),
         max_connections: settings.max_connections,
+        proxies: settings.proxies.clone(),
         connections: AtomicUsize::new(0),
         in_flight: Mutex::new(InFlight { requests: 0, since: Instant::now() }),
         next_id: AtomicU64::new(0),
@@ -101,6 +105,7 @@ struct State {
     app: Arc<App>,
     bounds: Arc<Bounds>,
     max_connections: usize,
+    proxies: Networks,
     connections: AtomicUsize,
     in_flight: Mutex<InFlight>,
     next_id: AtomicU64,
@@ -254,12 +259,15 @@ impl State {
     fn call(&self, incoming: &Incoming, connection: &Connection) -> Call {
         let head = &incoming.head;
         let path = head.target.split('?').next().unwrap_or_default();
-        let key_in_url = auth::holds_key(&head.target).then_some(Problem::KeyInUrl);
+        let forwarded: Vec<&str> =
+            head.all("x-forwarded-for").map(|line| std::str::from_utf8(line).unwrap_or_default()).collect();
+        let key_in_url = text::holds_key(&head.target).then_some(Problem::KeyInUrl);
         Call {
             method: head.method.clone(),
             path: path.to_owned(),
             broken: incoming.body.as_ref().err().cloned().or(key_in_url),
-            key: head.one("authorization").and_then(auth::bearer),
+            has_key: head.all("authorization").next().is_some(),
+            key: head.one("authorization").and_then(text::bearer),
             content_type: head.one("content-type").map(str::to_owned),
             // One that stands there twice, or is no text, is refused where it matters, as an empty one is.
             idempotency_key: head
@@ -271,7 +279,7 @@ impl State {
             body: Vec::new(),
             bytes: 0,
             request_id: self.request_id(head),
-            remote_addr: Some(connection.remote.ip().to_string()),
+            remote: network::client(connection.remote.ip(), &forwarded, &self.proxies),
             started: incoming.started,
         }
     }
@@ -280,7 +288,7 @@ impl State {
     fn request_id(&self, head: &Head) -> String {
         let sane = |id: &&str| {
             let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
-            plain && (1..=128).contains(&id.len()) && !auth::holds_key(id)
+            plain && (1..=128).contains(&id.len()) && !text::holds_key(id)
         };
         match head.one("x-request-id").filter(sane) {
             Some(id) => id.to_owned(),

@@ -34,7 +34,7 @@ impl Entry {
             at,
             request_id: call.request_id.clone(),
             request_bytes: call.bytes,
-            remote_addr: call.remote_addr.clone(),
+            remote_addr: Some(call.remote.to_string()),
             ..Entry::default()
         }
     }
@@ -56,6 +56,18 @@ impl Entry {
         self.response_bytes = reply.body.len() as u64;
         self.duration_us = u64::try_from(call.started.elapsed().as_micros()).unwrap_or(u64::MAX);
     }
+}
+
+/// Notes when and from where a key, named by the public id of its secret, was last used.
+pub fn note_use(session: &Session, key: &str, at: &str, address: Option<&str>) -> Result<(), Failure> {
+    let address = address.map_or(Scalar::Null, |address| Scalar::Text(address.to_owned()));
+    session
+        .execute(&Statement::fixed(
+            r#"UPDATE "system.ApiKey" SET "last_used" = ?1, "last_ip" = ?2 WHERE "id" =
+               (SELECT "api_key" FROM "system.ApiKeySecret" WHERE "public_id" = ?3) AND coalesce("last_used", '') < ?1"#,
+            [Scalar::Text(at.to_owned()), address, Scalar::Text(key.to_owned())],
+        ))
+        .map(drop)
 }
 
 /// The columns of the log, in the order in which entries are written and listed.

@@ -10,6 +10,7 @@ use crate::store::{Failure, Session};
 use crate::usage::{self, Entry};
 use crate::value::time;
 use jiff::SignedDuration;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -47,6 +48,8 @@ const GROUP: usize = 256;
 const LOG_DELAY: Duration = Duration::from_millis(200);
 /// Entries that wait before the thread is woken for them.
 const MANY_ENTRIES: usize = 1000;
+/// How often the last use of keys is written.
+const USE_EVERY: Duration = Duration::from_secs(60);
 /// How often old entries are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
 /// How long the end waits for a file that another process holds.
@@ -68,6 +71,8 @@ impl Writer {
             arriving: log.clone(),
             lost: lost.clone(),
             log: Vec::new(),
+            used: HashMap::new(),
+            use_written: Instant::now(),
             pruned: Instant::now(),
             retention,
             stopping: false,
@@ -170,6 +175,9 @@ struct Turns {
     lost: Arc<AtomicU64>,
     /// Entries that no commit has taken yet.
     log: Vec<Entry>,
+    /// Keys used since that was last written: when, and from where.
+    used: HashMap<String, (String, Option<String>)>,
+    use_written: Instant,
     pruned: Instant,
     retention: SignedDuration,
     stopping: bool,
@@ -213,8 +221,16 @@ impl Turns {
     }
 
     fn fetch_log(&mut self) {
-        if self.log.len() < MOST_ENTRIES {
-            self.log.append(&mut lock(&self.arriving));
+        if self.log.len() >= MOST_ENTRIES {
+            return;
+        }
+        let arrived = self.log.len();
+        self.log.append(&mut lock(&self.arriving));
+        for entry in &self.log[arrived..] {
+            // A key that was not let in was not used.
+            if let (Some(key), true) = (&entry.key, entry.status != 401) {
+                self.used.insert(key.clone(), (entry.at.clone(), entry.remote_addr.clone()));
+            }
         }
     }
 
@@ -222,7 +238,7 @@ impl Turns {
     fn write_out(&mut self) {
         let deadline = Instant::now() + STOP_TIMEOUT;
         self.fetch_log();
-        while !self.log.is_empty() && !self.commit(Vec::new()) && Instant::now() < deadline {
+        while !(self.log.is_empty() && self.used.is_empty()) && !self.commit(Vec::new()) && Instant::now() < deadline {
             std::thread::sleep(LOG_DELAY / 4);
         }
         let lost = self.log.len() as u64 + self.lost.swap(0, Ordering::Relaxed);
@@ -254,7 +270,13 @@ impl Turns {
         }
         session.unlimited();
         let entries = std::mem::take(&mut self.log);
-        let logged = session.savepoint(|| usage::insert(&session, &entries));
+        let used = self.use_to_write();
+        let logged = session.savepoint(|| {
+            for (key, (at, address)) in &used {
+                usage::note_use(&session, key, at, address.as_deref())?;
+            }
+            usage::insert(&session, &entries)
+        });
         let committed = if session.in_transaction() { session.commit() } else { Err(disk_full(&logged)) };
         drop(session);
         let done = logged.is_ok() && committed.is_ok();
@@ -262,9 +284,21 @@ impl Turns {
             self.say_what_was_lost();
         } else {
             self.log = entries; // for the next commit
+            for (key, last) in used {
+                self.used.entry(key).or_insert(last);
+            }
         }
         settle(jobs, committed.map_err(Problem::from));
         done
+    }
+
+    /// The last use of each key, once a minute and at the end.
+    fn use_to_write(&mut self) -> HashMap<String, (String, Option<String>)> {
+        if self.use_written.elapsed() < USE_EVERY && !self.stopping {
+            return HashMap::new();
+        }
+        self.use_written = Instant::now();
+        std::mem::take(&mut self.used)
     }
 
     fn say_what_was_lost(&self) {

@@ -1,13 +1,15 @@
-//! `bootstrap` and `keys`: making keys, listing and ending them.
+//! `bootstrap` and `keys`: the whole life of a key.
 
 use super::{Database, all_keys, described};
-use crate::access::{Permission, Permissions, SYSTEM};
-use crate::auth::{self, Key, KeyText};
+use crate::access::{Namespace, Permission, Permissions, SYSTEM};
+use crate::auth::keys::{self, Changes, Key, Settings};
+use crate::auth::text::KeyText;
 use crate::cli::{Expiry, KeysCommand};
 use crate::config;
 use crate::error::Problem;
+use crate::intent::Intent;
 use crate::json::{Json, Object};
-use crate::store::{Failure, Missing};
+use crate::store::{Failure, Missing, Session};
 use crate::terminal::{Failed, maybe, object, plain, print_line, print_table, text};
 use crate::value::{Scalar, time};
 use std::io::Write;
@@ -21,10 +23,13 @@ pub fn everything() -> Permissions {
 pub fn bootstrap(database: &Database, name: &str, if_needed: bool) -> Result<(), Failed> {
     let now = time::now();
     let made = database.write(Missing::Create, |session| {
-        let usable = auth::list(session)?.into_iter().find(|key| key.state(&now) == "active");
+        let usable = keys::list(session)?.into_iter().find(|key| key.state(&now) == "active");
         match usable {
             Some(key) => Ok(Err(key)),
-            None => auth::create(session, name, &everything(), None).map(Ok),
+            None => {
+                let (name, permissions) = (name.to_owned(), everything());
+                keys::create(session, &Settings { name, permissions, ..Settings::default() }).map(Ok)
+            }
         }
     })?;
     match made {
@@ -97,37 +102,28 @@ fn new_secret_file(path: &Path) -> Result<std::fs::File, Failed> {
 
 pub fn run(database: &Database, command: KeysCommand) -> Result<(), Failed> {
     match command {
-        KeysCommand::Create { name, allow, expires, key_out } => {
-            let permissions = Permissions(allow.into_iter().flat_map(|permissions| permissions.0).collect());
-            let until = if let Expiry::At(moment) = &expires { Some(moment.as_str()) } else { None };
-            let mut file = key_out.as_deref().map(new_secret_file).transpose()?;
-            let made = database.write(Missing::Refuse, |session| {
-                let key = auth::create(session, &name, &permissions, until)?;
-                // Written before the key is committed, so that no key is made that nobody holds.
-                let written = file
-                    .as_mut()
-                    .map_or(Ok(()), |file| writeln!(file, "{}", key.reveal()).and_then(|()| file.sync_all()));
-                written.map_err(|error| {
-                    Failure::Other(Problem::Fault { cause: format!("cannot write the key: {error}") })
-                })?;
-                Ok(key)
-            });
-            if let (Err(_), Some(path)) = (&made, &key_out) {
-                let _ = std::fs::remove_file(path); // it was made a moment ago, and is empty or of no use
-            }
-            warn_of_unknown_models(database, &permissions)?;
-            if permissions.0.is_empty() {
+        KeysCommand::Create { name, allow, expires, rate, allowed_ips, key_out } => {
+            let permissions = joined(allow);
+            let settings = Settings { name, permissions, expires: moment(expires), rate, allowed_ips };
+            let key = issue(database, key_out.as_deref(), |session| keys::create(session, &settings))?;
+            warn_of_unknown_models(database, &settings.permissions)?;
+            if settings.permissions.0.is_empty() {
                 eprintln!("the key may do nothing: give it permissions with --allow");
             }
-            hand_out(database.json, &name, &permissions, &made?, key_out.as_deref())
+            hand_out(database.json, &settings.name, &settings.permissions, &key, key_out.as_deref())
         }
         KeysCommand::List => {
             let now = time::now();
-            let rows: Vec<Vec<Scalar>> = all_keys(database)?.iter().map(|key| key_row(key, &now)).collect();
-            print_table(database.json, &KEY_COLUMNS, &rows)
+            let all = all_keys(database)?;
+            if database.json {
+                let rows: Vec<Vec<Scalar>> = all.iter().map(|key| key_row(key, &now)).collect();
+                return print_table(true, &KEY_COLUMNS, &rows);
+            }
+            let rows: Vec<Vec<Scalar>> = all.iter().map(|key| short_row(key, &now)).collect();
+            print_table(false, &SHORT_COLUMNS, &rows)
         }
         KeysCommand::Show { key } => {
-            let row = key_row(&auth::find(all_keys(database)?, &key)?, &time::now());
+            let row = key_row(&keys::find(all_keys(database)?, &key)?, &time::now());
             if database.json {
                 return print_line(&object(&KEY_COLUMNS, &row).to_string());
             }
@@ -135,26 +131,153 @@ pub fn run(database: &Database, command: KeysCommand) -> Result<(), Failed> {
                 KEY_COLUMNS.iter().zip(row).map(|(name, cell)| vec![text(name), cell]).collect();
             print_table(false, &["field", "value"], &rows)
         }
+        KeysCommand::Update { key, name, allow, expires, rate, allowed_ips } => {
+            let permissions = (!allow.is_empty()).then(|| joined(allow));
+            if let Some(permissions) = &permissions {
+                warn_of_unknown_models(database, permissions)?;
+            }
+            let (rate, allowed_ips) = (rate.map(|rate| rate.0), allowed_ips.map(|networks| networks.0));
+            let changes = Changes { name, permissions, expires: expires.map(moment), rate, allowed_ips };
+            change(database, &key, "updated", |session, key| keys::update(session, key, &changes))
+        }
+        KeysCommand::Rotate { key, overlap: _, end_overlap: true, key_out: _ } => {
+            let key = usable(database, &key)?;
+            let ended = database.write(Missing::Refuse, |session| keys::end_overlap(session, &key))?;
+            let name = plain(&key.name);
+            match ended {
+                true => eprintln!("the old secret of \"{name}\" has ended"),
+                false => eprintln!("\"{name}\" has no old secret that works"),
+            }
+            Ok(())
+        }
+        KeysCommand::Rotate { key, overlap, end_overlap: false, key_out } => {
+            let key = usable(database, &key)?;
+            let until = overlap.map_or_else(|| Ok(time::now()), time::from_now)?;
+            let made = issue(database, key_out.as_deref(), |session| keys::rotate(session, &key, &until))?;
+            match overlap {
+                Some(_) => eprintln!("the old secret ({}) works until {until}", key.public_id),
+                None => eprintln!("the old secret ({}) has ended", key.public_id),
+            }
+            let permissions = key.permissions.parse()?;
+            hand_out(database.json, &key.name, &permissions, &made, key_out.as_deref())
+        }
+        KeysCommand::Disable { key } => change(database, &key, "disabled", keys::disable),
+        KeysCommand::Enable { key } => change(database, &key, "enabled", keys::enable),
         KeysCommand::Revoke { key } => {
-            let key = auth::find(all_keys(database)?, &key)?;
+            let key = keys::find(all_keys(database)?, &key)?;
             if let Some(moment) = &key.revoked {
                 eprintln!("\"{}\" ({}) was revoked already, at {moment}", plain(&key.name), key.public_id);
                 return Ok(());
             }
-            database.write(Missing::Refuse, |session| auth::revoke(session, &key))?;
+            database.write(Missing::Refuse, |session| keys::revoke(session, &key))?;
             eprintln!("revoked \"{}\" ({})", plain(&key.name), key.public_id);
             Ok(())
         }
         KeysCommand::Delete { key } => {
-            let key = auth::find(all_keys(database)?, &key)?;
-            database.write(Missing::Refuse, |session| auth::delete(session, &key))?;
+            let key = keys::find(all_keys(database)?, &key)?;
+            database.write(Missing::Refuse, |session| keys::delete(session, &key))?;
             eprintln!("deleted \"{}\" ({})", plain(&key.name), key.public_id);
             Ok(())
+        }
+        KeysCommand::Explain { key, namespace, intent } => {
+            explain(database.json, &keys::find(all_keys(database)?, &key)?, &namespace, intent)
         }
     }
 }
 
-const KEY_COLUMNS: [&str; 6] = ["id", "name", "state", "permissions", "created", "expires"];
+fn joined(allow: Vec<Permissions>) -> Permissions {
+    Permissions(allow.into_iter().flat_map(|permissions| permissions.0).collect())
+}
+
+fn moment(expires: Expiry) -> Option<String> {
+    if let Expiry::At(moment) = expires { Some(moment) } else { None }
+}
+
+/// A key that was not ended for good.
+fn usable(database: &Database, named: &str) -> Result<Key, Failed> {
+    let key = keys::find(all_keys(database)?, named)?;
+    match &key.revoked {
+        Some(moment) => Err(format!("\"{}\" was revoked at {moment}, which is for good", plain(&key.name))),
+        None => Ok(key),
+    }
+}
+
+fn change(
+    database: &Database,
+    named: &str,
+    done: &str,
+    work: impl FnOnce(&Session, &Key) -> Result<(), Failure>,
+) -> Result<(), Failed> {
+    let key = usable(database, named)?;
+    database.write(Missing::Refuse, |session| work(session, &key))?;
+    eprintln!("{done} \"{}\" ({})", plain(&key.name), key.public_id);
+    Ok(())
+}
+
+/// Has a key made; where it goes to a file, the file is written before the key is committed, so that no key is made
+/// that nobody holds.
+fn issue(
+    database: &Database,
+    file: Option<&Path>,
+    make: impl FnOnce(&Session) -> Result<KeyText, Failure>,
+) -> Result<KeyText, Failed> {
+    let mut opened = file.map(new_secret_file).transpose()?;
+    let made = database.write(Missing::Refuse, |session| {
+        let key = make(session)?;
+        let written =
+            opened.as_mut().map_or(Ok(()), |file| writeln!(file, "{}", key.reveal()).and_then(|()| file.sync_all()));
+        written.map_err(|error| Failure::Other(Problem::Fault { cause: format!("cannot write the key: {error}") }))?;
+        Ok(key)
+    });
+    if let (Err(_), Some(path)) = (&made, file) {
+        let _ = std::fs::remove_file(path); // it was made a moment ago, and is empty or of no use
+    }
+    made
+}
+
+/// Tells which permission lets a key do something, or which it lacks; fails where it may not.
+fn explain(json: bool, key: &Key, namespace: &Namespace, intent: Intent) -> Result<(), Failed> {
+    let permissions: Permissions = key.permissions.parse()?;
+    let rule = intent.rule();
+    let by = |action| permissions.0.iter().find(|permission| permission.allows(namespace, action));
+    let rows: Vec<Vec<Scalar>> = rule
+        .actions
+        .iter()
+        .map(|action| {
+            let by = by(*action).map(Permission::to_string);
+            vec![text(&namespace.permission(*action)), maybe(by.as_deref())]
+        })
+        .collect();
+    print_table(json, &["needs", "allowed_by"], &rows)?;
+    let state = key.state(&time::now());
+    if state != "active" {
+        return Err(format!("the key is {state}"));
+    }
+    let missing: Vec<String> = rule
+        .actions
+        .iter()
+        .filter(|action| by(**action).is_none())
+        .map(|action| namespace.permission(*action))
+        .collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("the key lacks {}", missing.join(" and "))) }
+}
+
+const KEY_COLUMNS: [&str; 14] = [
+    "id",
+    "name",
+    "state",
+    "permissions",
+    "created",
+    "created_by",
+    "expires",
+    "rate",
+    "allowed_ips",
+    "last_used",
+    "last_ip",
+    "rotated",
+    "overlap",
+    "attention",
+];
 
 fn key_row(key: &Key, now: &str) -> Vec<Scalar> {
     vec![
@@ -163,6 +286,35 @@ fn key_row(key: &Key, now: &str) -> Vec<Scalar> {
         text(key.state(now)),
         text(&key.permissions),
         text(&key.created),
+        maybe(key.created_by.as_deref()),
         maybe(key.expires.as_deref()),
+        key.rate.map_or(Scalar::Null, Scalar::Integer),
+        maybe(key.allowed_ips.as_deref()),
+        maybe(key.last_used.as_deref()),
+        maybe(key.last_ip.as_deref()),
+        text(&key.rotated),
+        maybe(key.overlap.as_deref()),
+        attention(key, now),
     ]
+}
+
+/// What of a key can be read at a glance.
+const SHORT_COLUMNS: [&str; 7] = ["id", "name", "state", "permissions", "expires", "last_used", "attention"];
+
+fn short_row(key: &Key, now: &str) -> Vec<Scalar> {
+    let day = |moment: &Option<String>| maybe(moment.as_ref().map(|moment| &moment[..10]));
+    vec![
+        text(&key.public_id),
+        text(&key.name),
+        text(key.state(now)),
+        text(&key.permissions),
+        day(&key.expires),
+        day(&key.last_used),
+        attention(key, now),
+    ]
+}
+
+fn attention(key: &Key, now: &str) -> Scalar {
+    let found = key.attention(now);
+    if found.is_empty() { Scalar::Null } else { Scalar::Text(found.join("; ")) }
 }

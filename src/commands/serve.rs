@@ -4,7 +4,8 @@ use super::keys::everything;
 use super::models::{apply_file, explain};
 use super::{Database, as_operator, described};
 use crate::apply;
-use crate::auth::{self, KeyText};
+use crate::auth::keys;
+use crate::auth::text::KeyText;
 use crate::cache::Cache;
 use crate::cli::ServeArgs;
 use crate::config;
@@ -12,6 +13,7 @@ use crate::handle::App;
 use crate::idempotency::InFlight;
 use crate::json::{Json, Object};
 use crate::plan::Limits;
+use crate::rate::Rates;
 use crate::server::{self, Settings};
 use crate::store::{Failure, Location, Missing, Session, Store};
 use crate::terminal::{Failed, plain, print_line};
@@ -29,7 +31,7 @@ pub fn serve(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
     let usable = {
         let reader = store.reader().map_err(described)?;
         let now = time::now();
-        auth::list(&reader).map_err(described)?.iter().any(|key| key.state(&now) == "active")
+        keys::list(&reader).map_err(described)?.iter().any(|key| key.state(&now) == "active")
     };
     if !usable {
         eprintln!("there is no usable key yet; `jqlite bootstrap` makes the first");
@@ -59,8 +61,12 @@ fn start(
     ready: impl FnOnce(&str, &Store) -> Result<String, Failed>,
 ) -> Result<(), Failed> {
     warn_of_readers(store.location());
-    let settings =
-        Settings { max_body: args.max_body, idle_timeout: args.idle_timeout, max_connections: args.max_connections };
+    let settings = Settings {
+        max_body: args.max_body,
+        idle_timeout: args.idle_timeout,
+        max_connections: args.max_connections,
+        proxies: args.trusted_proxy.clone().unwrap_or_default(),
+    };
     let listener = server::listen(args.listen).map_err(|error| {
         format!(
             "cannot listen on {}: {error}; name another address with --listen (port 0 picks a free one)",
@@ -78,6 +84,8 @@ fn start(
         writer,
         cache: Cache::new(args.cache_size),
         in_flight: InFlight::default(),
+        rates: Rates::default(),
+        max_key_age: args.max_key_age,
         limits: Limits { max_limit: args.max_limit },
         jql_paths,
         cors_origins: args.cors_origin.clone(),
@@ -126,7 +134,7 @@ pub fn quickstart(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
 
 /// A database that somebody works with is not to get a key that may do everything by the way.
 fn refuse_database_in_use(store: &Store, session: &Session) -> Result<(), Failed> {
-    let keys = auth::list(session).map_err(described)?;
+    let keys = keys::list(session).map_err(described)?;
     match keys.iter().find(|key| key.name != QUICKSTART_KEY) {
         Some(key) => Err(format!(
             "{} has keys of its own, \"{}\" among them; `jqlite serve` serves it",
@@ -157,10 +165,11 @@ fn make_examples(store: &Store, session: &Session) -> Result<(), Failed> {
 
 /// A new key in place of the last start's, whose text is gone.
 fn replace_key(session: &Session) -> Result<KeyText, Failure> {
-    for key in auth::list(session)?.iter().filter(|key| key.name == QUICKSTART_KEY) {
-        auth::delete(session, key)?;
+    for key in keys::list(session)?.iter().filter(|key| key.name == QUICKSTART_KEY) {
+        keys::delete(session, key)?;
     }
-    auth::create(session, QUICKSTART_KEY, &everything(), None)
+    let (name, permissions) = (QUICKSTART_KEY.to_owned(), everything());
+    keys::create(session, &keys::Settings { name, permissions, ..keys::Settings::default() })
 }
 
 /// A request to paste, on one line.

@@ -18,6 +18,12 @@ pub fn from_now(duration: SignedDuration) -> Result<String, String> {
     Timestamp::now().checked_add(duration).map(format_timestamp).map_err(|_| "the moment is out of range".into())
 }
 
+/// The whole days from one stored moment to another.
+pub fn days_between(from: &str, to: &str) -> i64 {
+    let moment = |text: &str| text.parse::<Timestamp>().unwrap_or_default();
+    moment(from).duration_until(moment(to)).as_hours() / 24
+}
+
 /// A length of time such as `90d`, `1h` or `2h30m`; a day is 24 hours.
 pub fn parse_duration(text: &str) -> Result<SignedDuration, String> {
     let wrong = || format!("\"{}\" is not a length of time; 30s, 15m, 1h and 90d are", text.escape_debug());

@@ -133,16 +133,22 @@ fn keys_are_made_shown_and_ended() {
     let listed = run(&folder, &["keys", "list", "--json"]);
     let all: Value = serde_json::from_str(&listed).unwrap();
     let permissions = "tickets.Ticket:read,profile.Customer:create";
-    for (place, id, name, permissions, expires) in [
-        (1, public_id(&key), "ci", permissions, json!(null)),
-        (2, public_id(other), "cd", "a.B:read,a.*:*", json!("2999-01-31T00:00:00.000000Z")),
+    for (place, id, name, permissions, expires, attention) in [
+        (1, public_id(&key), "ci", permissions, json!(null), json!("never expires")),
+        (2, public_id(other), "cd", "a.B:read,a.*:*", json!("2999-01-31T00:00:00.000000Z"), json!(null)),
     ] {
         let mut shown = all[place].clone();
         assert!(shown["created"].as_str().unwrap().ends_with('Z'));
-        shown.as_object_mut().unwrap().remove("created");
+        let members = shown.as_object_mut().unwrap();
+        let (created, rotated) = (members.remove("created").unwrap(), members.remove("rotated").unwrap());
+        assert!(rotated.as_str() >= created.as_str(), "{rotated} {created}");
         assert_eq!(
             shown,
-            json!({"id": id, "name": name, "state": "active", "permissions": permissions, "expires": expires})
+            json!({
+                "id": id, "name": name, "state": "active", "permissions": permissions, "created_by": null,
+                "expires": expires, "rate": null, "allowed_ips": null, "last_used": null, "last_ip": null,
+                "overlap": null, "attention": attention
+            })
         );
         for named in [id, name, &format!("jql_{id}")] {
             let one: Value = serde_json::from_str(&run(&folder, &["keys", "show", named, "--json"])).unwrap();
