@@ -214,7 +214,8 @@ impl Turns {
             next = if jobs.len() < GROUP { self.receiver.try_recv().ok() } else { None };
         }
         self.fetch_log();
-        let writable = jobs.is_empty() && self.log.is_empty() || self.commit(jobs);
+        let idle = jobs.is_empty() && self.log.is_empty() && !self.use_is_due();
+        let writable = idle || self.commit(jobs);
         if writable && !self.stopping && self.pruned.elapsed() >= PRUNE_EVERY {
             self.prune();
         }
@@ -238,7 +239,7 @@ impl Turns {
     fn write_out(&mut self) {
         let deadline = Instant::now() + STOP_TIMEOUT;
         self.fetch_log();
-        while !(self.log.is_empty() && self.used.is_empty()) && !self.commit(Vec::new()) && Instant::now() < deadline {
+        while self.has_more() && !self.commit(Vec::new()) && Instant::now() < deadline {
             std::thread::sleep(LOG_DELAY / 4);
         }
         let lost = self.log.len() as u64 + self.lost.swap(0, Ordering::Relaxed);
@@ -292,9 +293,18 @@ impl Turns {
         done
     }
 
+    /// Whether anything waits to be written at the end.
+    fn has_more(&self) -> bool {
+        !self.log.is_empty() || !self.used.is_empty()
+    }
+
+    fn use_is_due(&self) -> bool {
+        !self.used.is_empty() && (self.stopping || self.use_written.elapsed() >= USE_EVERY)
+    }
+
     /// The last use of each key, once a minute and at the end.
     fn use_to_write(&mut self) -> HashMap<String, (String, Option<String>)> {
-        if self.use_written.elapsed() < USE_EVERY && !self.stopping {
+        if !self.use_is_due() {
             return HashMap::new();
         }
         self.use_written = Instant::now();
