@@ -80,3 +80,16 @@ ALTER TABLE "system.ApiKey" ADD COLUMN "rate" INTEGER CHECK ("rate" > 0);  -- re
 ALTER TABLE "system.ApiKey" ADD COLUMN "allowed_ips" TEXT;                 -- networks with commas between them; NULL: all
 ALTER TABLE "system.ApiKey" ADD COLUMN "last_used" TEXT;                   -- written once a minute at most
 ALTER TABLE "system.ApiKey" ADD COLUMN "last_ip" TEXT;
+
+-- The public id of the secret in use, for those who read keys as records.
+ALTER TABLE "system.ApiKey" ADD COLUMN "public_id" TEXT;
+
+UPDATE "system.ApiKey" SET "public_id" =
+  (SELECT s."public_id" FROM "system.ApiKeySecret" s WHERE s."api_key" = "system.ApiKey"."id" AND s."until" IS NULL);
+
+CREATE UNIQUE INDEX "system.ApiKey.public_id" ON "system.ApiKey" ("public_id");
+
+-- The models in force, as records.
+CREATE VIEW "system.Model" ("id", "namespace", "definition") AS
+  SELECT row_number() OVER (ORDER BY m."key"), m."key", m."value"
+  FROM json_each((SELECT v."definition" FROM "system.ModelVersion" v ORDER BY v."id" DESC LIMIT 1)) m;

@@ -96,6 +96,17 @@ impl Permission {
         if let Models::One(namespace) = &self.models { Some(namespace) } else { None }
     }
 
+    /// Whether it allows all of these models that action.
+    fn covers(&self, models: &Models, action: Action) -> bool {
+        let all = match (&self.models, models) {
+            (Models::Users, Models::App(app)) => app != SYSTEM,
+            (Models::Users, Models::One(one)) => one.app != SYSTEM,
+            (Models::App(app), Models::One(one)) => *app == one.app,
+            (own, other) => own == other,
+        };
+        all && self.action.is_none_or(|allowed| allowed == action)
+    }
+
     /// Whether it allows that action on that model.
     pub fn allows(&self, namespace: &Namespace, action: Action) -> bool {
         let model = match &self.models {
@@ -147,6 +158,14 @@ impl FromStr for Permission {
 pub struct Permissions(pub Vec<Permission>);
 
 impl Permissions {
+    /// The first of `others` that these do not hold in full, so that whoever has these may not grant it.
+    pub fn lack<'p>(&self, others: &'p Permissions) -> Option<&'p Permission> {
+        others.0.iter().find(|other| {
+            let mut actions = Action::ALL.into_iter().filter(|action| other.action.is_none_or(|one| one == *action));
+            !actions.all(|action| self.0.iter().any(|own| own.covers(&other.models, action)))
+        })
+    }
+
     pub fn allow(&self, namespace: &Namespace, action: Action) -> bool {
         self.0.iter().any(|permission| permission.allows(namespace, action))
     }
@@ -222,6 +241,34 @@ mod tests {
             "a.B:r\u{e9}ad",
         ] {
             assert!(text.parse::<Permissions>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nobody_may_grant_more_than_they_hold() {
+        let lack = |own: &str, other: &str| {
+            let (own, other): (Permissions, Permissions) = (own.parse().unwrap(), other.parse().unwrap());
+            own.lack(&other).map(ToString::to_string)
+        };
+        for (own, other) in [
+            ("*.*:*", "a.B:read,a.*:*,*.*:delete"),
+            ("a.*:*", "a.B:*"),
+            ("a.B:read,a.B:create,a.B:update,a.B:delete", "a.B:*"),
+            ("system.*:*", "system.ApiKey:create"),
+            ("a.B:read", ""),
+        ] {
+            assert_eq!(lack(own, other), None, "{own} {other}");
+        }
+        for (own, other, lacking) in [
+            ("*.*:*", "system.ApiKey:read", "system.ApiKey:read"),
+            ("*.*:*", "system.*:*", "system.*:*"),
+            ("*.*:read", "a.B:*", "a.B:*"),
+            ("a.B:*", "a.B:read,a.C:read", "a.C:read"),
+            ("a.B:*", "a.*:read", "a.*:read"),
+            ("a.*:*", "*.*:read", "*.*:read"),
+            ("", "a.B:read", "a.B:read"),
+        ] {
+            assert_eq!(lack(own, other).as_deref(), Some(lacking), "{own} {other}");
         }
     }
 

@@ -17,16 +17,26 @@ use std::net::IpAddr;
 use text::KeyText;
 
 /// Whoever sent a request, and what they may do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Authenticated {
     /// The id of the key; `None` for the operator.
     key: Option<i64>,
+    /// The public id of its secret.
+    pub public_id: Option<String>,
     permissions: Granted,
-    /// Requests a minute.
-    pub rate: Option<u32>,
+    bounds: Bounds,
 }
 
-#[derive(Clone, Debug)]
+/// How long, how often and from where a key may be used.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bounds {
+    pub expires: Option<String>,
+    /// Requests a minute.
+    pub rate: Option<u32>,
+    pub networks: Option<Networks>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
 enum Granted {
     These(Permissions),
     Everything,
@@ -36,6 +46,34 @@ impl Authenticated {
     /// What tells the key from others, also once its secret was rotated; 0 for the operator.
     pub fn id(&self) -> i64 {
         self.key.unwrap_or(0)
+    }
+
+    /// Requests a minute.
+    pub fn rate(&self) -> Option<u32> {
+        self.bounds.rate
+    }
+
+    /// Whether it may make or change a key so that it has these permissions and bounds.
+    ///
+    /// # Errors
+    /// What of it is more than it has itself.
+    pub fn grant(&self, permissions: &Permissions, bounds: &Bounds) -> Result<(), String> {
+        let Granted::These(own) = &self.permissions else { return Ok(()) };
+        if let Some(lacking) = own.lack(permissions) {
+            return Err(format!("the permission {lacking}"));
+        }
+        let later = |own: &String| bounds.expires.as_ref().is_none_or(|expires| expires > own);
+        if let Some(own) = self.bounds.expires.as_ref().filter(|own| later(own)) {
+            return Err(format!("an end later than {own}"));
+        }
+        if let Some(own) = self.bounds.rate.filter(|own| bounds.rate.is_none_or(|rate| rate > *own)) {
+            return Err(format!("a rate of more than {own} requests a minute"));
+        }
+        let wider = |own: &&Networks| bounds.networks.as_ref().is_none_or(|networks| !own.include(networks));
+        if let Some(own) = self.bounds.networks.as_ref().filter(wider) {
+            return Err(format!("networks beyond {own}"));
+        }
+        Ok(())
     }
 
     pub fn may(&self, namespace: &Namespace, action: Action) -> bool {
@@ -48,12 +86,13 @@ impl Authenticated {
 
 /// The operator: whoever can read and write the file itself.
 pub fn operator() -> Authenticated {
-    Authenticated { key: None, permissions: Granted::Everything, rate: None }
+    Authenticated { key: None, public_id: None, permissions: Granted::Everything, bounds: Bounds::default() }
 }
 
 /// A genuine key, and what stands in the database of it.
 pub struct Known {
     id: i64,
+    public_id: String,
     permissions: String,
     disabled: bool,
     revoked: bool,
@@ -107,6 +146,7 @@ pub fn recognise(session: &Session, key: &KeyText) -> Result<Known, Problem> {
     let rate = if let Scalar::Integer(rate) = rate { u32::try_from(*rate).ok() } else { None };
     Ok(Known {
         id: *id,
+        public_id: key.public_id().to_owned(),
         permissions: permissions.clone(),
         disabled: *disabled != Scalar::Null,
         revoked: *revoked != Scalar::Null,
@@ -129,21 +169,23 @@ impl Known {
         if self.disabled {
             return Err(Problem::KeyDisabled);
         }
-        if let Some(end) = self.ends.into_iter().flatten().find(|end| end.as_str() <= here.now) {
-            return Err(Problem::KeyExpired { at: end });
+        if let Some(end) = self.ends.iter().flatten().find(|end| end.as_str() <= here.now) {
+            return Err(Problem::KeyExpired { at: end.clone() });
         }
         if self.made.as_deref().zip(here.oldest).is_some_and(|(made, oldest)| made < oldest) {
             return Err(Problem::KeyTooOld);
         }
         let fault = |cause| Problem::Fault { cause };
-        if let Some(networks) = self.allowed_ips {
-            let networks: Networks = networks.parse().map_err(fault)?;
-            // Where there is no address there is no network either.
-            if !here.address.is_some_and(|address| networks.contain(address)) {
-                return Err(Problem::KeyNotFromHere);
-            }
+        let networks: Option<Networks> = self.allowed_ips.map(|text| text.parse()).transpose().map_err(fault)?;
+        // Where there is no address there is no network either.
+        let is_inside = |networks: &Networks| here.address.is_some_and(|address| networks.contain(address));
+        if networks.as_ref().is_some_and(|networks| !is_inside(networks)) {
+            return Err(Problem::KeyNotFromHere);
         }
         let permissions = self.permissions.parse().map_err(fault)?;
-        Ok(Authenticated { key: Some(self.id), permissions: Granted::These(permissions), rate: self.rate })
+        let [expires, _] = self.ends;
+        let bounds = Bounds { expires, rate: self.rate, networks };
+        let (key, public_id) = (Some(self.id), Some(self.public_id));
+        Ok(Authenticated { key, public_id, permissions: Granted::These(permissions), bounds })
     }
 }

@@ -22,6 +22,8 @@ pub struct Reply {
     pub queries: u64,
     /// Headers that the status calls for.
     pub headers: Vec<(&'static str, String)>,
+    /// Whether the text of a key is in it, so that it may be kept nowhere.
+    pub holds_secret: bool,
 }
 
 /// What is known of a request when it fails; each part as soon as it is read.
@@ -53,6 +55,8 @@ pub struct Answer {
     next: Option<String>,
     truncated: BTreeSet<String>,
     message: String,
+    /// Whether the text of a key is in it.
+    holds_secret: bool,
 }
 
 impl Answer {
@@ -78,8 +82,15 @@ impl Answer {
                     _ => answer.counted(&format!("{model} records")),
                 };
             }
-            Outcome::One { loaded, done } => {
+            Outcome::One { loaded, done, key } => {
                 shape.record(loaded, &mut data);
+                if let Some(key) = key {
+                    let mut first = b"{\"key\":".to_vec();
+                    write_string(key.reveal(), &mut first);
+                    first.extend_from_slice(if data == b"{}" { b"" } else { b"," });
+                    data.splice(0..1, first);
+                    answer.holds_secret = true;
+                }
                 (answer.filtered, answer.display) = (Some(1), 1);
                 answer.message = format!("{} {done} successfully.", model.name);
             }
@@ -118,7 +129,8 @@ impl Answer {
             (count, failed) => format!("{} of {count} requests carried out.", count - failed),
         };
         let count = replies.len() as u64;
-        Answer { data, filtered: Some(count), display: count, queries, message, ..Answer::default() }
+        let holds_secret = replies.iter().any(|reply| reply.holds_secret);
+        Answer { data, filtered: Some(count), display: count, queries, message, holds_secret, ..Answer::default() }
     }
 
     fn counted(&self, what: &str) -> String {
@@ -144,7 +156,15 @@ impl Answer {
             truncated: Some(&self.truncated),
         };
         let body = envelope("OK", &self.data, b"null", &extras, echo.intent, &self.message);
-        Reply { status: 200, body, code: None, rows: self.display, queries, headers: Vec::new() }
+        Reply {
+            status: 200,
+            body,
+            code: None,
+            rows: self.display,
+            queries,
+            headers: Vec::new(),
+            holds_secret: self.holds_secret,
+        }
     }
 
     /// About how many bytes it takes.
@@ -180,7 +200,7 @@ pub fn failure(errors: &[Error], echo: &Echo, queries: u64) -> Reply {
     if let Problem::MethodNotAllowed { allow } = first {
         headers.push(("Allow", (*allow).to_owned()));
     }
-    Reply { status: first.status(), body, code: Some(first.code()), rows: 0, queries, headers }
+    Reply { status: first.status(), body, code: Some(first.code()), rows: 0, queries, headers, holds_secret: false }
 }
 
 /// Which request of a batch it was that failed: all that is wrong with it stands below its place.
@@ -191,13 +211,13 @@ fn failed_request(errors: &[Error]) -> Option<usize> {
 /// The answer to a write that was carried out before: the envelope that was kept of it.
 pub fn replayed(body: Vec<u8>) -> Reply {
     let headers = vec![("Idempotency-Replayed", "true".to_owned())];
-    Reply { status: 200, body, code: None, rows: 0, queries: 0, headers }
+    Reply { status: 200, body, code: None, rows: 0, queries: 0, headers, holds_secret: false }
 }
 
 /// The answer of the server about itself: no records, only a word.
 pub fn note(message: &str) -> Reply {
     let body = envelope("OK", b"null", b"null", &Extras { filtered: Some(0), ..Extras::default() }, None, message);
-    Reply { status: 200, body, code: None, rows: 0, queries: 0, headers: Vec::new() }
+    Reply { status: 200, body, code: None, rows: 0, queries: 0, headers: Vec::new(), holds_secret: false }
 }
 
 /// The answer to a browser that asks whether a page of another origin may send requests.

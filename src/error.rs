@@ -183,6 +183,16 @@ pub enum Problem {
     Forbidden {
         permission: String,
     },
+    /// A key would get more than the one that makes it has.
+    CannotGrant {
+        what: String,
+    },
+    /// The model does not take that intent.
+    NotForModel {
+        model: String,
+        intent: &'static str,
+        served: Vec<&'static str>,
+    },
     /// There is no such model, and the key might have seen it.
     NoSuchModel {
         namespace: String,
@@ -195,9 +205,10 @@ pub enum Problem {
     NoSuchSchema {
         given: String,
     },
-    /// There is no controller of that namespace.
+    /// No controller of that namespace takes the intent.
     NoSuchController {
         namespace: String,
+        intent: &'static str,
     },
     /// A function that there is not.
     NoSuchFunction {
@@ -281,6 +292,8 @@ pub enum Problem {
     },
     /// The idempotency key was used for another request.
     KeyReused,
+    /// The answer would hold a key's text, which is nowhere kept.
+    SecretNotKept,
     /// A request with this idempotency key is still being carried out.
     InFlight,
     /// Others refer to the record. `by` names only models that the key may read.
@@ -314,7 +327,7 @@ impl Problem {
         match self {
             NoSuchPath { .. } | NoSuchModel { .. } | NoSuchController { .. } | NoSuchRecord { .. } => Code::NotFound,
             MethodNotAllowed { .. } | BodyTooLarge { .. } | MediaType { .. } | TooSlow => Code::Request,
-            ForeignOrigin | KeyNotFromHere | Forbidden { .. } => Code::Authorization,
+            ForeignOrigin | KeyNotFromHere | Forbidden { .. } | CannotGrant { .. } => Code::Authorization,
             TooFast { .. } | TooManyWrongKeys { .. } => Code::RateLimit,
             Unauthenticated | KeyExpired { .. } | KeyRevoked | KeyDisabled | KeyTooOld | UnknownClass { .. } => {
                 Code::Authentication
@@ -356,12 +369,11 @@ impl Problem {
             | NoSuchModel { nearest: Some(name), .. }
             | NoSuchField { nearest: Some(name), .. }
             | NoSuchFunction { nearest: Some(name), .. } => Some(format!("did you mean \"{name}\"?")),
-            NoSuchIntent { served, .. } => Some(format!("served: {}", served.join(", "))),
+            NoSuchIntent { served, .. } | NotForModel { served, .. } => Some(format!("served: {}", served.join(", "))),
             NoSuchLookup { accepted, .. } => Some(format!("it takes {}", accepted.join(", "))),
             NotUnique { accepted, .. } => Some(format!("name one of: {}", accepted.join("; "))),
             UnknownClass { .. } => Some("served: \"apiKey\"".into()),
             NoSuchSchema { .. } => Some("served: \"model\", \"controller\"".into()),
-            NoSuchController { .. } => Some("served: system.Batch".into()),
             Stale { .. } => Some("read the record again, and send its version".into()),
             TooManyAffected { .. } => Some("narrow the filter, or raise \"maxAffected\"".into()),
             KeyReused => Some("send another Idempotency-Key with another request".into()),
@@ -416,11 +428,16 @@ impl fmt::Display for Problem {
             TooManyWrongKeys { .. } => write!(f, "too many wrong keys came from this address"),
             UnknownClass { given } => write!(f, "the authentication class \"{given}\" is not served; \"apiKey\" is"),
 
+            CannotGrant { what } => write!(f, "a key cannot give {what}, which it does not have itself"),
+            NotForModel { model, intent, .. } => write!(f, "{model} does not take the intent {intent}"),
+            SecretNotKept => {
+                write!(f, "an answer with a key in it is kept nowhere; send the request without Idempotency-Key")
+            }
             Forbidden { permission } => write!(f, "the key lacks the permission {permission}"),
             NoSuchModel { namespace, .. } => write!(f, "there is no model {namespace}"),
             NoSuchIntent { given, .. } => write!(f, "there is no intent \"{given}\""),
             NoSuchSchema { given } => write!(f, "there is no schema \"{given}\""),
-            NoSuchController { namespace } => write!(f, "there is no controller {namespace}"),
+            NoSuchController { namespace, intent } => write!(f, "no controller {namespace} takes the intent {intent}"),
             NoSuchFunction { given, .. } => write!(f, "there is no function \"{given}\""),
             NoSuchField { model, field, .. } => write!(f, "{model} has no field \"{field}\""),
             NoSuchLookup { field, lookup, .. } => write!(f, "\"{field}\" has no lookup \"{lookup}\""),

@@ -102,11 +102,11 @@ fn average(kind: Type) -> Option<(Type, &'static str)> {
 }
 
 fn ordered(kind: Type, sql: &'static str) -> Option<(Type, &'static str)> {
-    (kind != Type::Json).then_some((kind, sql))
+    (!matches!(kind, Type::Json | Type::Words)).then_some((kind, sql))
 }
 
 fn concat(kind: Type) -> Option<(Type, &'static str)> {
-    (kind != Type::Json).then_some((Type::Text, "group_concat($x, $s$o)$f"))
+    (!matches!(kind, Type::Json | Type::Words)).then_some((Type::Text, "group_concat($x, $s$o)$f"))
 }
 
 #[cfg(test)]

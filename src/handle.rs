@@ -106,7 +106,7 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
             return Ok::<Step, Errors>(Step::ToWrite(Job { planned, given, retry }));
         }
         reader.start();
-        let may_be_cached = matches!(&planned, Planned::One(plan) if plan.cached);
+        let may_be_cached = matches!(&planned, Planned::One(plan) if plan.cached && !plan.touches_system());
         let key = may_be_cached.then(|| cache::key(given.caller.id(), given.catalogue.version, &call.body));
         if let Some(answer) = key.and_then(|key| app.cache.find(&key, app.writer.foreign_mark()?)) {
             return Ok(Step::Answered(answer.reply(echo, true)));
@@ -137,7 +137,7 @@ fn let_in(
     let oldest = app.max_key_age.and_then(|age| time::from_now(-age).ok());
     let here = Circumstances { now: &entry.at, address: Some(call.remote), oldest: oldest.as_deref() };
     let caller = known.admit(&here)?;
-    if let Some(rate) = caller.rate {
+    if let Some(rate) = caller.rate() {
         app.rates.request(caller.id(), rate, call.started).map_err(|wait| Problem::TooFast { rate, wait })?;
     }
     Ok(caller)
@@ -190,6 +190,9 @@ fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
         session.start();
         let reply = road::carry_out(session, &given, &planned)?.reply(&echo, false);
         if let Some(retry) = &retry {
+            if reply.holds_secret {
+                return Err(Problem::SecretNotKept.into());
+            }
             idempotency::keep(session, retry, &reply.body)?;
         }
         Ok(reply)

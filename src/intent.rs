@@ -18,8 +18,12 @@ pub enum Intent {
     Upsert,
     DeleteOne,
     DeleteMany,
-    /// That of `system.Batch`, of the schema `controller`.
+    /// Those of controllers.
     Execute,
+    Rotate,
+    Revoke,
+    Disable,
+    Enable,
 }
 
 /// What is known of an intent before any model is.
@@ -30,6 +34,8 @@ pub struct Rule {
     /// Another name that is accepted.
     pub alias: Option<&'static str>,
     pub schema: Schema,
+    /// The one namespace that it goes with, where it does not go with all.
+    pub of: Option<&'static str>,
     /// What it does to the model of its namespace; a key needs the permission for each.
     pub actions: &'static [Action],
     pub beside: Beside,
@@ -73,12 +79,13 @@ pub enum Beside {
 }
 
 /// All intents.
-pub static INTENTS: [Rule; 12] = [
+pub static INTENTS: [Rule; 16] = [
     Rule {
         intent: Intent::Retrieve,
         name: "retrieve",
         alias: Some("read"),
         schema: Schema::Model,
+        of: None,
         actions: &[Action::Read],
         beside: Beside::Fields,
         takes: &[
@@ -100,6 +107,7 @@ pub static INTENTS: [Rule; 12] = [
         name: "retrieveOne",
         alias: None,
         schema: Schema::Model,
+        of: None,
         actions: &[Action::Read],
         beside: Beside::Fields,
         takes: &["uniqueObject", "filter", "exclude", "search", "cache"],
@@ -110,6 +118,7 @@ pub static INTENTS: [Rule; 12] = [
         name: "count",
         alias: None,
         schema: Schema::Model,
+        of: None,
         actions: &[Action::Read],
         beside: Beside::Nothing,
         takes: &["filter", "exclude", "search", "cache"],
@@ -120,6 +129,7 @@ pub static INTENTS: [Rule; 12] = [
         name: "aggregate",
         alias: None,
         schema: Schema::Model,
+        of: None,
         actions: &[Action::Read],
         beside: Beside::Totals,
         takes: &["groupBy", "having", "filter", "exclude", "search", "ordering", "limit", "offset", "count", "cache"],
@@ -130,6 +140,7 @@ pub static INTENTS: [Rule; 12] = [
         name: "create",
         alias: None,
         schema: Schema::Model,
+        of: None,
         actions: &[Action::Create],
         beside: Beside::Values,
         takes: &["return", "dryRun"],
@@ -140,6 +151,7 @@ pub static INTENTS: [Rule; 12] = [
         name: "createMany",
         alias: None,
         schema: Schema::Model,
+        of: None,
         actions: &[Action::Create],
         beside: Beside::Nothing,
         takes: &["objects", "return", "dryRun"],
@@ -150,6 +162,7 @@ pub static INTENTS: [Rule; 12] = [
         name: "update",
         alias: None,
         schema: Schema::Model,
+        of: None,
         actions: &[Action::Update],
         beside: Beside::Values,
         takes: &["return", "uniqueObject", "filter", "exclude", "search", "dryRun"],
@@ -160,6 +173,7 @@ pub static INTENTS: [Rule; 12] = [
         name: "updateMany",
         alias: None,
         schema: Schema::Model,
+        of: None,
         actions: &[Action::Update],
         beside: Beside::Values,
         takes: &["filter", "exclude", "search", "maxAffected", "dryRun"],
@@ -170,6 +184,7 @@ pub static INTENTS: [Rule; 12] = [
         name: "upsert",
         alias: None,
         schema: Schema::Model,
+        of: None,
         actions: &[Action::Update, Action::Create],
         beside: Beside::Values,
         takes: &["return", "uniqueObject", "dryRun"],
@@ -180,6 +195,7 @@ pub static INTENTS: [Rule; 12] = [
         name: "deleteOne",
         alias: Some("delete"),
         schema: Schema::Model,
+        of: None,
         actions: &[Action::Delete],
         beside: Beside::Nothing,
         takes: &["uniqueObject", "filter", "exclude", "search", "dryRun"],
@@ -190,6 +206,7 @@ pub static INTENTS: [Rule; 12] = [
         name: "deleteMany",
         alias: None,
         schema: Schema::Model,
+        of: None,
         actions: &[Action::Delete],
         beside: Beside::Nothing,
         takes: &["filter", "exclude", "search", "maxAffected", "dryRun"],
@@ -200,12 +217,36 @@ pub static INTENTS: [Rule; 12] = [
         name: "execute",
         alias: None,
         schema: Schema::Controller,
+        of: Some(BATCH),
         actions: &[],
         beside: Beside::Arguments,
         takes: &["dryRun"],
         needs: &[],
     },
+    of_keys(Intent::Rotate, "rotate"),
+    of_keys(Intent::Revoke, "revoke"),
+    of_keys(Intent::Disable, "disable"),
+    of_keys(Intent::Enable, "enable"),
 ];
+
+/// What is done to one key.
+const fn of_keys(intent: Intent, name: &'static str) -> Rule {
+    Rule {
+        intent,
+        name,
+        alias: None,
+        schema: Schema::Controller,
+        of: Some(API_KEY),
+        actions: &[Action::Update],
+        beside: Beside::Arguments,
+        takes: &["uniqueObject", "dryRun"],
+        needs: &["uniqueObject"],
+    }
+}
+
+/// The controllers that there are.
+pub const BATCH: &str = "system.Batch";
+pub const API_KEY: &str = "system.ApiKey";
 
 /// The keys of `__meta__` that every intent takes.
 pub const COMMON: [&str; 5] = ["authenticationClass", "intent", "namespace", "schema", "draw"];
@@ -242,6 +283,7 @@ mod tests {
             assert!(rule.needs.iter().all(|key| rule.takes.contains(key)), "{}", rule.name);
             let reads = rule.actions == [Action::Read];
             assert_eq!(rule.intent.reads(), reads, "{}", rule.name);
+            assert_eq!(rule.of.is_some(), rule.schema == Schema::Controller, "{}", rule.name);
             assert_eq!(rule.takes.contains(&"dryRun"), !reads, "{}", rule.name);
         }
     }

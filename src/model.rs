@@ -1,13 +1,16 @@
 //! Models: what records look like, how they relate, and the catalogue of all of them.
 //!
-//! [`parse`] reads `models.json`, [`diff`] compares two versions of it, [`check`] holds a value against a field's rules. Nothing here knows SQL; the
+//! [`parse`] reads `models.json`, [`diff`] compares two versions of it, [`check`] holds a value against a field's rules,
+//! [`system`] has the server's own models. Nothing here knows SQL; the
 //! names of tables and columns are those of the models.
 
 pub mod check;
 pub mod diff;
 pub mod parse;
+pub mod system;
 
 use crate::access::Namespace;
+use crate::intent::Intent;
 use crate::value::{Scalar, Type};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +21,8 @@ pub struct Model {
     pub namespace: Namespace,
     /// The type of `id`: an integer that is never reused, or a UUID.
     pub id: Type,
+    /// What may be done with it, where that is not everything.
+    pub intents: Option<&'static [Intent]>,
     /// Whether its records are groups of others, which have no id.
     pub is_groups: bool,
     /// Whether its records have a version, which each update raises.
@@ -48,7 +53,18 @@ pub struct Field {
     pub max_length: Option<u64>,
     pub pattern: Option<Pattern>,
     pub clock: Option<Clock>,
+    /// What its text must be, beyond a pattern.
+    pub form: Option<Form>,
     pub help: Option<String>,
+}
+
+/// The form of a text of the server's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Something that a person reads on one line.
+    Name,
+    Permissions,
+    Networks,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +102,8 @@ pub const VERSION: &str = "version";
 pub enum Clock {
     /// One more with each update: `version`.
     Counting,
+    /// When something else happens than a write to the record.
+    Kept,
     /// `auto_now_add`
     OnCreate,
     /// `auto_now`
@@ -128,6 +146,7 @@ impl Field {
             max_length: None,
             pattern: None,
             clock: None,
+            form: None,
             help: None,
         }
     }
@@ -226,12 +245,20 @@ impl Relation {
 }
 
 /// All models of a database at one version, and how they relate.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Catalogue {
     /// The version of the definitions; 0 before any were applied.
     pub version: i64,
     models: BTreeMap<Namespace, Arc<Model>>,
+    /// The server's own.
+    own: BTreeMap<Namespace, Arc<Model>>,
     relations: BTreeMap<Namespace, Vec<Arc<Relation>>>,
+}
+
+impl Default for Catalogue {
+    fn default() -> Catalogue {
+        Catalogue::new(0, Vec::new())
+    }
 }
 
 impl Catalogue {
@@ -242,15 +269,22 @@ impl Catalogue {
                 relations.entry(from).or_default().push(Arc::new(relation));
             }
         }
-        let models = models.into_iter().map(|model| (model.namespace.clone(), Arc::new(model))).collect();
-        Catalogue { version, models, relations }
+        let by_name = |models: Vec<Model>| models.into_iter().map(|model| (model.namespace.clone(), Arc::new(model)));
+        let (models, own) = (by_name(models).collect(), by_name(system::models()).collect());
+        Catalogue { version, models, own, relations }
     }
 
+    /// The model of that name, be it one of the server's own.
     pub fn model(&self, namespace: &Namespace) -> Option<&Arc<Model>> {
-        self.models.get(namespace)
+        self.models.get(namespace).or_else(|| self.own.get(namespace))
     }
 
-    /// All models, by name.
+    /// All models and the server's own.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Model>> {
+        self.models.values().chain(self.own.values())
+    }
+
+    /// All models but the server's own, by name.
     pub fn models(&self) -> impl Iterator<Item = &Arc<Model>> {
         self.models.values()
     }

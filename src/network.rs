@@ -10,6 +10,11 @@ use std::str::FromStr;
 pub struct Networks(pub Vec<IpNet>);
 
 impl Networks {
+    /// Whether every address of the others is in one of these.
+    pub fn include(&self, others: &Networks) -> bool {
+        others.0.iter().all(|other| self.0.iter().any(|own| own.contains(other)))
+    }
+
     /// Whether an address is in one of them. An IPv4 address that came by way of IPv6 is the IPv4 address.
     pub fn contain(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

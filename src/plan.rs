@@ -3,22 +3,23 @@
 //! A plan is plain data and knows no SQL. After it nothing is refused for what it asks; only the database
 //! may still say no. [`paths`] resolves names and asks permission, [`filter`] plans conditions, searches and
 //! orders, [`inside`] those on json fields, [`values`] what other fields hold, [`totals`] groups and subqueries, [`fields`]
-//! what is answered, [`write`] what is written.
+//! what is answered, [`write`] what is written, [`keys`] what is done to API keys.
 
 mod fields;
 mod filter;
 mod inside;
+mod keys;
 mod paths;
 mod totals;
 mod values;
 mod write;
 
-use crate::access::{Action, Namespace};
+use crate::access::{Action, Namespace, SYSTEM};
 use crate::auth::Authenticated;
 use crate::cursor::{Cursors, Secret};
 use crate::error::{Code, Error, Errors, Problem, note};
 use crate::function::How;
-use crate::intent::Intent;
+use crate::intent::{self, Intent};
 use crate::json::Pointer;
 use crate::lookup::{EXACT, Lookup, Part, Reading};
 use crate::model::{Catalogue, Column, Model, Relation, VERSION};
@@ -91,6 +92,45 @@ pub enum Work {
         referrers: Vec<Referrer>,
         most: Option<u64>,
     },
+    /// What is done to an API key, and who does it: nobody gives more than they have.
+    Key {
+        act: KeyAct,
+        caller: Authenticated,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum KeyAct {
+    Create(Write),
+    Update {
+        target: Target,
+        write: Write,
+    },
+    /// A new secret; the old one ends at that moment.
+    Rotate {
+        target: Target,
+        until: String,
+        answer: Select,
+    },
+    Revoke {
+        target: Target,
+        answer: Select,
+    },
+    Disable {
+        target: Target,
+        answer: Select,
+    },
+    Enable {
+        target: Target,
+        answer: Select,
+    },
+}
+
+impl Plan {
+    /// Whether it is about the server's own models, which change by more than requests.
+    pub fn touches_system(&self) -> bool {
+        self.touched.iter().any(|model| model.app == SYSTEM)
+    }
 }
 
 impl Work {
@@ -561,7 +601,18 @@ impl Planner<'_> {
         let actions = rule.actions.iter().copied().chain(reads);
         let found: Vec<_> = actions.map(|action| self.model(&request.namespace, action, &at)).collect();
         let model = found.into_iter().collect::<Option<Vec<_>>>()?.into_iter().next()?;
+        if let Some(served) = model.intents.filter(|served| !served.contains(&request.intent)) {
+            let (model, served) = (model.namespace.to_string(), served.iter().map(|one| one.rule().name).collect());
+            let problem = Problem::NotForModel { model, intent: rule.name, served };
+            self.note(Error::at(meta.key("intent"), problem));
+            return None;
+        }
+        let is_key = model.namespace.to_string() == intent::API_KEY;
         let work = match request.intent {
+            Intent::Create | Intent::Update if is_key => self.key_work(&model, request, &meta)?,
+            Intent::Rotate | Intent::Revoke | Intent::Disable | Intent::Enable => {
+                self.key_work(&model, request, &meta)?
+            }
             Intent::Retrieve => {
                 let condition = match request.unique {
                     Some(_) => self.target(&model, request, &meta).map(|target| target.whole(&model)),

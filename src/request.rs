@@ -5,7 +5,7 @@ mod fields;
 
 use crate::access::Namespace;
 use crate::error::{Error, Errors, Problem, nearest, note, shown};
-use crate::intent::{self, Beside, COMMON, INTENTS, Intent, Rule, Schema};
+use crate::intent::{self, BATCH, Beside, COMMON, INTENTS, Intent, Rule, Schema};
 use crate::json::{Json, Object, Pointer, member};
 
 /// What a body asks for.
@@ -55,6 +55,8 @@ pub struct Request {
     /// The values of a writing intent: those beside `__meta__`, or the records of `objects`.
     pub records: Vec<Object>,
     pub grouping: Grouping,
+    /// What stands beside `__meta__` for a controller.
+    pub arguments: Object,
 }
 
 /// Several requests, carried out one after the other.
@@ -220,8 +222,6 @@ struct Reader {
 }
 
 const META: &str = "__meta__";
-/// The one controller that there is.
-const BATCH: &str = "system.Batch";
 
 impl Reader {
     fn note(&mut self, error: Error) {
@@ -254,9 +254,14 @@ impl Reader {
         let rule = self.intent(&meta, schema);
         let namespace = self.namespace(&meta);
         let (rule, namespace) = (rule?, namespace?);
+        if rule.of.is_some_and(|of| of != namespace.to_string()) {
+            let problem = Problem::NoSuchController { namespace: namespace.to_string(), intent: rule.name };
+            self.note(Error::at(at.key("namespace"), problem));
+            return None;
+        }
         self.keys(&meta, rule);
-        match rule.beside {
-            Beside::Arguments => self.batch(&meta, &namespace, members).map(Ask::Batch),
+        match rule.intent {
+            Intent::Execute => self.batch(&meta, members).map(Ask::Batch),
             _ => Some(Ask::Model(self.request(&meta, rule, namespace, members))),
         }
     }
@@ -266,11 +271,13 @@ impl Reader {
         let mut fields = None;
         let mut records = Vec::new();
         let mut grouping = Grouping::default();
+        let mut arguments = Vec::new();
         match rule.beside {
             Beside::Fields => fields = Some(self.fields(&Pointer::ROOT, beside)),
             Beside::Totals => grouping = self.grouping(meta, beside),
             Beside::Values => records.push(beside),
-            Beside::Nothing | Beside::Arguments => {
+            Beside::Arguments => arguments = beside,
+            Beside::Nothing => {
                 for (key, _) in beside {
                     let pointer = Pointer::ROOT.key(&key).to_string();
                     self.note(Error::at(pointer, Problem::UselessKey { key: shown(&key), intent: rule.name }));
@@ -302,16 +309,12 @@ impl Reader {
             fields,
             records,
             grouping,
+            arguments,
         }
     }
 
-    /// The one controller that there is.
-    fn batch(&mut self, meta: &Meta<'_>, namespace: &Namespace, arguments: Object) -> Option<Batch> {
-        if namespace.to_string() != BATCH {
-            let problem = Problem::NoSuchController { namespace: namespace.to_string() };
-            self.note(Error::at(meta.at.key("namespace"), problem));
-            return None;
-        }
+    /// The arguments of a batch.
+    fn batch(&mut self, meta: &Meta<'_>, arguments: Object) -> Option<Batch> {
         let (mut requests, mut atomic) = (None, true);
         for (key, json) in arguments {
             let at = Pointer::ROOT.key(&key);

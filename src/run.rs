@@ -1,8 +1,10 @@
 //! Runs a plan on a session: the statements in their order, and nested lists after the records they belong to.
-//! [`write`] runs what writes.
+//! [`write`] runs what writes, [`keys`] what is done to API keys.
 
+mod keys;
 mod write;
 
+use crate::auth::text::KeyText;
 use crate::compile::{self, Cell, Query};
 use crate::error::{Errors, Problem};
 use crate::plan::{Grouped, Plan, Select, Work};
@@ -27,10 +29,11 @@ pub enum Outcome {
         filtered: Option<Filtered>,
         next: Option<String>,
     },
-    /// One record, and what was done with it.
+    /// One record, what was done with it, and the text of a key that was made.
     One {
         loaded: Loaded,
         done: &'static str,
+        key: Option<KeyText>,
     },
     /// New records.
     Made(Loaded),
@@ -114,7 +117,7 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<Outcome, Errors> {
             if loaded.rows.len() == 0 {
                 return Err(table.missing(target));
             }
-            Ok(Outcome::One { loaded, done: "retrieved" })
+            Ok(Outcome::One { loaded, done: "retrieved", key: None })
         }
         Work::Count { condition } => {
             let count = session.total(&compile::count_all(&table.name, condition))?;
@@ -127,6 +130,7 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<Outcome, Errors> {
         Work::Upsert { target, update, create } => table.upsert(target, update, create),
         Work::Delete { target, referrers } => table.delete(target, referrers),
         Work::DeleteMany { condition, referrers, most } => table.delete_many(condition, referrers, *most),
+        Work::Key { act, caller } => keys::act(&table, act, caller),
     }
 }
 

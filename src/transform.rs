@@ -47,6 +47,7 @@ impl Kind {
             Type::Datetime => Kind::Datetime,
             Type::Time => Kind::Time,
             Type::Json => Kind::Any,
+            Type::Words => Kind::List,
         }
     }
 

@@ -65,6 +65,8 @@ pub enum Type {
     Time,
     Uuid,
     Json,
+    /// A list of words of the server's own; stored with commas between them.
+    Words,
     /// An exact total of whole numbers, or of decimals with so many places. No field has it.
     Total {
         places: Option<u32>,
@@ -94,6 +96,7 @@ impl Type {
             Type::Time => "time",
             Type::Uuid => "uuid",
             Type::Json => "json",
+            Type::Words => "list of words",
             Type::Total { places: None } => "integer",
             Type::Total { places: Some(_) } => "decimal",
         }
@@ -142,6 +145,8 @@ impl Type {
                 let text = if let Json::String(text) = value { text.trim().to_owned() } else { value.to_string() };
                 wide::parse(&text, places.unwrap_or(0)).map(|units| Scalar::Text(wide::encode(units)))
             }
+            (Type::Words, Json::String(text)) => clean(text),
+            (Type::Words, Json::List(items)) => words(items),
             (Type::Boolean, Json::Boolean(value)) => Ok(Scalar::Integer(i64::from(*value))),
             (Type::Boolean, Json::Integer(number @ (0 | 1))) => Ok(Scalar::Integer(*number)),
             (Type::Boolean, Json::String(word)) => boolean(word),
@@ -176,6 +181,10 @@ impl Type {
             (Type::Total { places: Some(places) }, Scalar::Text(text)) => {
                 json::write_string(&wide::format(wide::decode(text), places), out)
             }
+            (Type::Words, Scalar::Text(text)) => {
+                let words = text.split(',').filter(|word| !word.is_empty());
+                json::write_list(words, out, json::write_string);
+            }
             (Type::Json, Scalar::Text(text)) => out.extend_from_slice(text.as_bytes()),
             (_, Scalar::Text(text)) => json::write_string(text, out),
         }
@@ -185,6 +194,15 @@ impl Type {
 /// Text as it is kept. NUL is refused as PostgreSQL and Django refuse it: SQLite's own functions end there.
 fn clean(text: &str) -> Result<Scalar, String> {
     if text.contains('\0') { Err("it holds a NUL character".into()) } else { Ok(Scalar::Text(text.to_owned())) }
+}
+
+/// Words as they are kept. None of them may hold the comma that parts them.
+fn words(items: &[Json]) -> Result<Scalar, String> {
+    let word = |item: &Json| match item {
+        Json::String(word) if !word.contains([',', '\0']) && !word.is_empty() => Ok(word.clone()),
+        other => Err(format!("{} is no word", crate::error::shown(other))),
+    };
+    Ok(Scalar::Text(items.iter().map(word).collect::<Result<Vec<_>, _>>()?.join(",")))
 }
 
 /// A whole number in any spelling, `"18"`, `18.0` and `1e3` among them.

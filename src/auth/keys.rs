@@ -137,7 +137,8 @@ pub fn create(session: &Session, settings: &Settings) -> Result<KeyText, Failure
     Ok(key)
 }
 
-fn add_secret(session: &Session, key: i64, text: &KeyText) -> Result<(), Failure> {
+/// Gives a key its secret, in place of what it had.
+pub fn add_secret(session: &Session, key: i64, text: &KeyText) -> Result<(), Failure> {
     let statement = r#"INSERT INTO "system.ApiKeySecret" ("public_id", "api_key", "hash", "created") VALUES (?1, ?2, unhex(?3), ?4)"#;
     let values = [
         Scalar::Text(text.public_id().to_owned()),
@@ -145,7 +146,17 @@ fn add_secret(session: &Session, key: i64, text: &KeyText) -> Result<(), Failure
         Scalar::Text(text.hash().to_hex().to_string()),
         Scalar::Text(time::now()),
     ];
+    session.execute(&Statement::fixed(statement, values))?;
+    let statement = r#"UPDATE "system.ApiKey" SET "public_id" = ?1 WHERE "id" = ?2"#;
+    let values = [Scalar::Text(text.public_id().to_owned()), Scalar::Integer(key)];
     session.execute(&Statement::fixed(statement, values)).map(drop)
+}
+
+/// Notes which key made a key; `None` for the operator.
+pub fn note_maker(session: &Session, key: i64, maker: Option<&str>) -> Result<(), Failure> {
+    let maker = maker.map_or(Scalar::Null, |maker| Scalar::Text(maker.to_owned()));
+    let statement = r#"UPDATE "system.ApiKey" SET "created_by" = ?1 WHERE "id" = ?2"#;
+    session.execute(&Statement::fixed(statement, [maker, Scalar::Integer(key)])).map(drop)
 }
 
 /// All keys, the oldest first.

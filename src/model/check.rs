@@ -1,6 +1,8 @@
 //! The rules of a field that go beyond its type, checked before a value is written.
 
-use super::Field;
+use super::{Field, Form};
+use crate::access::Permissions;
+use crate::network::Networks;
 use crate::value::{Scalar, Type};
 use std::cmp::Ordering;
 
@@ -33,7 +35,12 @@ pub fn value(field: &Field, kind: Type, value: &Scalar) -> Result<(), String> {
     if let Some(pattern) = field.pattern.as_ref().filter(|pattern| !pattern.0.is_match(written)) {
         return Err(format!("must match {}", pattern.0.as_str()));
     }
-    Ok(())
+    match field.form {
+        Some(Form::Name) if written.contains(char::is_control) => Err("must hold no control character".into()),
+        Some(Form::Permissions) => written.parse::<Permissions>().map(drop).map_err(|why| format!("is refused: {why}")),
+        Some(Form::Networks) => written.parse::<Networks>().map(drop).map_err(|why| format!("is refused: {why}")),
+        _ => Ok(()),
+    }
 }
 
 /// The order of two stored values of one type.

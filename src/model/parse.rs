@@ -214,6 +214,7 @@ impl Reader {
             |reader: &mut Reader, key| part(key).map_or(Vec::new(), |json| reader.lists(&at.key(key), key, json));
         Some(Model {
             id: id_type(json),
+            intents: None,
             is_groups: false,
             versioned,
             fields,
@@ -281,6 +282,7 @@ impl Reader {
             pattern: options.pattern(),
             default: plain.and_then(|plain| options.value("default", plain)),
             clock,
+            form: None,
             help: options.text("help"),
             kind,
         };

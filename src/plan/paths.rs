@@ -28,7 +28,7 @@ impl Planner<'_> {
         let found = self.catalogue.model(namespace).cloned();
         if found.is_none() {
             let name = namespace.to_string();
-            let seen = self.catalogue.models().map(|model| &model.namespace);
+            let seen = self.catalogue.all().map(|model| &model.namespace);
             let seen: Vec<String> =
                 seen.filter(|model| self.caller.may(model, action)).map(Namespace::to_string).collect();
             let nearest = nearest(&name, seen.iter().map(String::as_str));

@@ -330,6 +330,7 @@ fn result_model(namespace: &Namespace, fields: Vec<Arc<Field>>) -> Model {
     Model {
         namespace,
         id: Type::Integer,
+        intents: None,
         is_groups: true,
         versioned: false,
         fields,

@@ -100,6 +100,7 @@ impl Planner<'_> {
                 Some((_, Some(Clock::OnCreate | Clock::OnWrite), _)) => self.clock(slot.column.kind),
                 Some((Some(default), ..)) => default.clone(),
                 Some((None, Some(Clock::Counting), _)) => Scalar::Integer(1),
+                Some((None, Some(Clock::Kept), _)) => Scalar::Null,
                 Some((None, None, true)) => Scalar::Null,
                 Some((None, None, false)) => {
                     // A value that was given and refused is no missing one.

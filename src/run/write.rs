@@ -24,7 +24,7 @@ impl Table<'_> {
     /// Makes one record.
     pub fn create(&self, write: &Write) -> Result<Outcome, Errors> {
         let ids = self.insert(write)?;
-        Ok(Outcome::One { loaded: self.answer(&write.answer, ids)?, done: "created" })
+        Ok(Outcome::One { loaded: self.answer(&write.answer, ids)?, done: "created", key: None })
     }
 
     /// Makes a list of records.
@@ -34,7 +34,7 @@ impl Table<'_> {
     }
 
     /// Inserts the rows and gives their ids, in their order.
-    fn insert(&self, write: &Write) -> Result<Vec<Scalar>, Errors> {
+    pub fn insert(&self, write: &Write) -> Result<Vec<Scalar>, Errors> {
         let statement = compile::write::insert(&self.name, &write.slots);
         let own = write.slots.iter().position(|slot| slot.column.name == "id");
         let mut ids = Vec::with_capacity(write.rows.len());
@@ -69,7 +69,7 @@ impl Table<'_> {
             }
         }
         self.replace_links(write, row, std::slice::from_ref(&id))?;
-        Ok(Outcome::One { loaded: self.answer(&write.answer, vec![id])?, done: "updated" })
+        Ok(Outcome::One { loaded: self.answer(&write.answer, vec![id])?, done: "updated", key: None })
     }
 
     /// Changes every record that fulfils a condition.
@@ -195,7 +195,7 @@ impl Table<'_> {
     }
 
     /// The fields of written records that are to be answered, in the order of the ids.
-    fn answer(&self, select: &Select, ids: Vec<Scalar>) -> Result<Loaded, Errors> {
+    pub fn answer(&self, select: &Select, ids: Vec<Scalar>) -> Result<Loaded, Errors> {
         let is_id = |what: &What| matches!(what, What::Value(value) if value.plain() == Some(&self.model.id_column()));
         if select.fields.iter().all(|field| is_id(&field.what)) {
             // It is known, so nothing needs to be read.

@@ -85,7 +85,7 @@ const INTENTS: [(&str, &str, &[&str]); 13] = [
 ];
 
 /// The models of the matrix: their name, a field to write, whether they are there.
-const MATRIX: [(&str, &str, bool); 8] = [
+const MATRIX: [(&str, &str, bool); 11] = [
     ("tickets.Category", "name", true),
     ("tickets.Ticket", "title", true),
     ("tickets.TicketSecret", "text", true),
@@ -93,8 +93,21 @@ const MATRIX: [(&str, &str, bool); 8] = [
     ("fleet.Vehicle", "vrm", true),
     ("tickets.Nothing", "name", false),
     ("ghost.Model", "name", false),
-    ("system.ApiKey", "name", false),
+    ("system.Nothing", "name", false),
+    ("system.ApiKey", "name", true),
+    ("system.UsageLog", "status", true),
+    ("system.Model", "namespace", true),
 ];
+
+/// The intents that one of the server's own models takes; any other takes all.
+fn takes(namespace: &str, intent: &str) -> bool {
+    match namespace {
+        "system.ApiKey" => ["retrieve", "retrieveOne", "count", "create", "update", "deleteOne"].contains(&intent),
+        "system.UsageLog" => ["retrieve", "retrieveOne", "count", "aggregate"].contains(&intent),
+        "system.Model" => ["retrieve", "retrieveOne"].contains(&intent),
+        _ => true,
+    }
+}
 
 /// A request of that intent which changes nothing even where it may: it is about a record that is not there, lacks
 /// what a new one needs, or allows no record to be changed.
@@ -186,6 +199,10 @@ fn every_intent_takes_its_permission_on_every_model() {
                 match echoed {
                     _ if !exists => {
                         assert_eq!((reply.status, message), (404, format!("there is no model {namespace}")))
+                    }
+                    _ if !takes(namespace, echoed) => {
+                        let refused = format!("{namespace} does not take the intent {echoed}");
+                        assert_eq!((reply.status, message), (400, refused), "{case}")
                     }
                     "retrieve" | "count" | "aggregate" => assert_eq!(reply.status, 200, "{case}"),
                     "create" | "createMany" => assert_eq!(reply.status, 400, "{case}"),

@@ -1,0 +1,86 @@
+//! What is done to API keys, which takes more than writing a record: secrets, and who may give what.
+
+use super::{KeyAct, Output, Planner, Select, Value, Work};
+use crate::error::{Error, Problem, nearest, shown};
+use crate::intent::Intent;
+use crate::json::{Json, Pointer};
+use crate::model::Model;
+use crate::request::Request;
+use crate::value::time;
+use jiff::SignedDuration;
+use std::sync::Arc;
+
+/// What is answered with a key's text, where the request does not say.
+const ANSWERED: [&str; 5] = ["permissions", "id", "public_id", "name", "expires"];
+
+impl Planner<'_> {
+    /// The work of an intent on `system.ApiKey`, where it is more than that on any record.
+    pub fn key_work(&mut self, model: &Arc<Model>, request: &Request, meta: &Pointer<'_>) -> Option<Work> {
+        let act = match request.intent {
+            Intent::Create => {
+                let mut write = self.create(model, request);
+                if request.fields.is_none() {
+                    write.answer = handed_out(model);
+                }
+                KeyAct::Create(write)
+            }
+            Intent::Update => {
+                let target = self.target(model, request, meta);
+                let write = self.update(model, request);
+                KeyAct::Update { target: target?, write }
+            }
+            intent => {
+                let target = self.target(model, request, meta);
+                let until = self.overlap(request);
+                let (target, answer) = (target?, handed_out(model));
+                match intent {
+                    Intent::Rotate => KeyAct::Rotate { target, until: until?, answer },
+                    Intent::Revoke => KeyAct::Revoke { target, answer },
+                    Intent::Disable => KeyAct::Disable { target, answer },
+                    _ => KeyAct::Enable { target, answer },
+                }
+            }
+        };
+        Some(Work::Key { act, caller: self.caller.clone() })
+    }
+
+    /// When the old secret of a rotated key ends: now, or after the overlap asked for.
+    fn overlap(&mut self, request: &Request) -> Option<String> {
+        let mut until = Some(self.now.to_owned());
+        for (key, json) in &request.arguments {
+            let at = Pointer::ROOT.key(key);
+            if request.intent != Intent::Rotate {
+                let problem = Problem::UselessKey { key: shown(key), intent: request.intent.rule().name };
+                self.note(Error::at(at, problem));
+                continue;
+            }
+            match (key.as_str(), json) {
+                ("overlap", Json::String(text)) => {
+                    let moment = time::parse_duration(text).and_then(|overlap: SignedDuration| time::from_now(overlap));
+                    until = match moment {
+                        Ok(moment) => Some(moment),
+                        Err(why) => {
+                            let problem =
+                                Problem::Refused { field: "overlap".into(), why: format!("is refused: {why}") };
+                            self.note(Error::at(at, problem));
+                            None
+                        }
+                    };
+                }
+                ("overlap", other) => self.wrong(&at, "overlap", "a length of time, such as \"24h\"", other),
+                _ => {
+                    let nearest = nearest(key, ["overlap"]);
+                    let place = "the controller rotate".to_owned();
+                    self.note(Error::at(at, Problem::UnknownKey { place, key: shown(key), nearest }));
+                }
+            }
+        }
+        until
+    }
+}
+
+/// What is told of a key together with its text.
+fn handed_out(model: &Arc<Model>) -> Select {
+    let fields = ANSWERED.into_iter().filter_map(|name| Some(Output::of(name, Value::of(model.column(name)?))));
+    Select::of(model, fields.collect())
+}
