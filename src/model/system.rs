@@ -73,7 +73,7 @@ fn api_key() -> Model {
         kept("last_used", Type::Datetime),
         kept("last_ip", Type::String),
     ];
-    named(API_KEY, &[Retrieve, RetrieveOne, Count, Create, Update, DeleteOne, Rotate, Revoke], fields)
+    named(API_KEY, &[Retrieve, RetrieveOne, Count, Create, Update, DeleteOne, Rotate, Revoke, Disable, Enable], fields)
 }
 
 fn usage_log() -> Model {

@@ -113,7 +113,7 @@ fn permitted(model: &Model, key: &Key, caller: &Authenticated) -> Result<(), Err
     let bounds = Bounds { expires: key.expires.clone(), rate, networks };
     let granted = caller.grant(&permissions, &bounds);
     // What another key has is told to those only who may read it.
-    let own = key.created_by.is_some() && key.created_by == caller.public_id;
+    let own = key.id == caller.id() || (key.created_by.is_some() && key.created_by == caller.public_id);
     let hidden = !own && !caller.may(&model.namespace, Action::Read);
     let told = |what: String| if hidden { "what that key has".to_owned() } else { what };
     granted.map_err(|what| Problem::CannotGrant { what: told(what) }.into())

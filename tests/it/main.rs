@@ -8,6 +8,7 @@ mod envelope;
 mod errors;
 mod filters;
 mod keys;
+mod lives;
 mod models;
 mod nesting;
 mod permissions;
