@@ -62,7 +62,7 @@ impl Planner<'_> {
             if !self.term(&at) {
                 break;
             }
-            let (step, next) = self.made(table::read(name, options, kind), &at, &|option| option)?;
+            let (step, next) = self.made(table::read(name, options, kind), &at)?;
             steps.push(step);
             kind = next;
         }
@@ -94,23 +94,14 @@ impl Planner<'_> {
         }
     }
 
-    /// The step that was read of a transform or function at this place. `key` gives the name that an option
-    /// has in the request.
-    pub fn made(
-        &mut self,
-        read: Result<(Step, Kind), Vec<Mistake>>,
-        at: &Pointer<'_>,
-        key: &dyn Fn(String) -> String,
-    ) -> Option<(Step, Kind)> {
+    /// The step that was read of a transform or function at this place.
+    pub fn made(&mut self, read: Result<(Step, Kind), Vec<Mistake>>, at: &Pointer<'_>) -> Option<(Step, Kind)> {
         let mistakes = match read {
             Ok(made) => return Some(made),
             Err(mistakes) => mistakes,
         };
         for Mistake { option, problem } in mistakes {
-            let pointer = match option.map(key) {
-                Some(option) => at.key(&option).to_string(),
-                None => at.to_string(),
-            };
+            let pointer = option.map_or_else(|| at.to_string(), |option| at.key(&option).to_string());
             self.note(Error { problem, pointer: Some(pointer) });
         }
         None

@@ -15,7 +15,7 @@ use crate::json::{Json, Pointer, member};
 use crate::lookup::{EXACT, JSON_ANSWER, JSON_NUMBER, JSON_TEXT, Reading};
 use crate::model::{Field, Model, Relation};
 use crate::request::{self, Ordering, Request, WantedStep, WantedTotal};
-use crate::transform::table::Transform;
+use crate::transform::table::{Mistake, Transform};
 use crate::transform::{Kind, Step};
 use crate::value::Type;
 use std::sync::Arc;
@@ -309,10 +309,26 @@ impl Planner<'_> {
         };
         let given = option.and_then(|(key, option)| Some((option.to_owned(), member(&wanted.options, key)?.clone())));
         let read = Transform::with(transform).read(&Json::Object(given.into_iter().collect()), kind);
-        // What is wrong stands in the request under the step's own key.
-        let key = |found: String| option.filter(|(_, name)| *name == found).map_or(found, |(key, _)| key.to_owned());
-        self.made(read, at, &key)
+        let own = |mistakes: Vec<Mistake>| mistakes.into_iter().map(|mistake| in_words_of(function, mistake)).collect();
+        self.made(read.map_err(own), at)
     }
+}
+
+/// What is wrong with a transform, as a mistake of the function that stands for it in the request.
+fn in_words_of(function: &Function, mistake: Mistake) -> Mistake {
+    let Role::Result(transform, option) = function.role else { return mistake };
+    let own = |name: &str| match option {
+        Some((key, known)) if known == name => Some(key),
+        _ => (name == transform).then_some(function.name),
+    };
+    let problem = match mistake.problem {
+        Problem::MissingKey { key, .. } => {
+            Problem::MissingKey { place: function.name.into(), key: own(key).unwrap_or(key) }
+        }
+        Problem::Refused { field, why } => Problem::Refused { field: own(&field).map_or(field, str::to_owned), why },
+        other => other,
+    };
+    Mistake { option: mistake.option.map(|name| own(&name).map_or(name, str::to_owned)), problem }
 }
 
 /// The relations of a path up to the last that leads to many, and the value from there on.

@@ -410,6 +410,35 @@ fn an_unknown_lookup_is_answered_with_those_there_are() {
 }
 
 #[test]
+fn a_mistake_in_a_step_is_told_in_the_words_of_the_step() {
+    let mut lab = Lab::new();
+    let at = "/x/__meta__/sequencedProcess/1";
+    for (step, expected) in [
+        (json!({"function": "Cast"}), vec![format!("{at}: Cast needs the key \"castType\"")]),
+        (
+            json!({"function": "cast", "type": "integer"}),
+            vec![format!("{at}/type: Cast has no key \"type\""), format!("{at}: Cast needs the key \"castType\"")],
+        ),
+        (
+            json!({"function": "Cast", "castType": "int"}),
+            vec![format!(
+                "{at}/castType: \"castType\" must be one of integer, float, decimal, string, boolean, date, datetime, not \"int\""
+            )],
+        ),
+        (json!({"function": "Coalesce"}), vec![format!("{at}: Coalesce needs the key \"value\"")]),
+        (
+            json!({"function": "Round"}),
+            vec![format!("{at}: \"Round\" goes with numbers (\"cast\" makes one), not with text")],
+        ),
+    ] {
+        let steps = json!([{"function": "Min", "onField": "name"}, step]);
+        let meta = json!({"intent": "subquery", "namespace": "lab.Sample", "sequencedProcess": steps});
+        let reply = lab.refused(&retrieve(&json!({}), &json!({"x": {"__meta__": meta}})).to_string(), 400);
+        assert_eq!(reply.errors(), expected, "{step}");
+    }
+}
+
+#[test]
 fn a_value_that_its_type_cannot_take_is_refused() {
     let mut lab = Lab::new();
     let long = "a".repeat(60);
