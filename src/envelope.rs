@@ -230,6 +230,27 @@ pub fn preflight() -> Reply {
     Reply { headers, ..note("ask away") }
 }
 
+/// An envelope with every member that there is, for the test of the manual.
+#[cfg(test)]
+pub fn whole() -> Vec<u8> {
+    let truncated = BTreeSet::from(["tickets".to_owned()]);
+    let extras = Extras {
+        filtered: Some(1),
+        at_least: true,
+        display: 1,
+        queries: 1,
+        draw: Some(&Json::Null),
+        next: Some("cursor"),
+        cached: true,
+        index: Some(0),
+        truncated: Some(&truncated),
+    };
+    let mut errors = Vec::new();
+    let error = Error::at("/__meta__/authenticationClass", Problem::UnknownClass { given: "none".into() });
+    write_list(std::iter::once(&error), &mut errors, write_error);
+    envelope("ERROR", b"null", &errors, &extras, None, "")
+}
+
 #[derive(Default)]
 struct Extras<'a> {
     filtered: Option<u64>,

@@ -21,6 +21,19 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every one, for the test of the manual.
+    #[cfg(test)]
+    pub const ALL: [Code; 8] = [
+        Code::Jql,
+        Code::Authentication,
+        Code::Authorization,
+        Code::NotFound,
+        Code::Request,
+        Code::Conflict,
+        Code::Unavailable,
+        Code::Server,
+    ];
+
     /// The code as a client sees it.
     pub fn name(self) -> &'static str {
         match self {

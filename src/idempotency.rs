@@ -14,9 +14,9 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 
 /// How long an answer is kept.
-const KEPT: SignedDuration = SignedDuration::from_hours(24);
+pub const KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// The longest key of a client.
-const LONGEST: usize = 255;
+pub const LONGEST: usize = 255;
 /// Most answers pruned at once.
 const PRUNED_AT_ONCE: usize = 500;
 

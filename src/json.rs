@@ -32,7 +32,7 @@ impl Json {
     /// Reads one JSON text and nothing after it.
     ///
     /// # Errors
-    /// Text that is not JSON, or nested deeper than 128 levels.
+    /// Text that is not JSON, or nested deeper than 127 levels.
     pub fn parse(bytes: &[u8]) -> Result<Json, serde_json::Error> {
         let mut reader = serde_json::Deserializer::from_slice(bytes);
         let value = Seed.deserialize(&mut reader)?;

@@ -94,6 +94,12 @@ pub enum OnDelete {
     SetNull,
 }
 
+impl OnDelete {
+    /// Every one, with its name in `models.json`.
+    pub const ALL: [(&'static str, OnDelete); 3] =
+        [("restrict", OnDelete::Restrict), ("cascade", OnDelete::Cascade), ("set_null", OnDelete::SetNull)];
+}
+
 /// The field of a versioned model that tells how often a record was written.
 pub const VERSION: &str = "version";
 

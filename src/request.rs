@@ -1,7 +1,7 @@
 //! Bytes -> [`Ask`]: what was asked, by shape alone. Nothing here knows a model; whether a field exists or a
 //! value fits is the plan's business. [`fields`] reads what is asked of each record.
 
-mod fields;
+pub mod fields;
 
 use crate::access::Namespace;
 use crate::error::{Error, Errors, Problem, nearest, note, shown};
@@ -76,6 +76,8 @@ impl Batch {
     }
 }
 
+/// What stands beside the `__meta__` of a batch.
+pub const BATCH_KEYS: [&str; 2] = ["requests", "atomic"];
 /// Requests of one batch.
 pub const MOST_REQUESTS: usize = 100;
 /// Records of one `createMany`.
@@ -332,7 +334,7 @@ impl Reader {
                 ("atomic", Json::Boolean(flag)) => atomic = flag,
                 ("atomic", other) => self.wrong(&at, "atomic", "true or false", &other),
                 _ => {
-                    let nearest = nearest(&key, ["requests", "atomic"]);
+                    let nearest = nearest(&key, BATCH_KEYS);
                     let problem = Problem::UnknownKey { place: BATCH.into(), key: shown(&key), nearest };
                     self.note(Error::at(at, problem));
                 }

@@ -40,7 +40,7 @@ fn schema_versions() -> Vec<&'static str> {
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of all rows of one request.
-const MOST_BYTES: usize = 32 << 20;
+pub const MOST_BYTES: usize = 32 << 20;
 
 /// Bytes of one value, be it made of many: SQLite itself would let one grow to a gigabyte.
 const LONGEST_VALUE: i32 = 64 << 20;

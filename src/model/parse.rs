@@ -32,6 +32,12 @@ const OPTIONS: [(&str, Applies); 19] = [
     ("on_delete", Applies::References),
 ];
 
+/// The names of the options, for the test of the manual.
+#[cfg(test)]
+pub fn option_names() -> [&'static str; OPTIONS.len()] {
+    OPTIONS.map(|(name, _)| name)
+}
+
 #[derive(Clone, Copy)]
 enum Applies {
     All,
@@ -64,12 +70,12 @@ impl Applies {
     }
 }
 
-const TYPES: [&str; 13] = [
+pub const TYPES: [&str; 13] = [
     "string", "text", "integer", "float", "decimal", "boolean", "date", "datetime", "time", "uuid", "json", "ref",
     "refs",
 ];
 
-const MODEL_KEYS: [&str; 7] = ["fields", "id", "versioned", "unique_together", "indexes", "ordering", "search"];
+pub const MODEL_KEYS: [&str; 7] = ["fields", "id", "versioned", "unique_together", "indexes", "ordering", "search"];
 
 /// Reads a whole `models.json`.
 ///
@@ -577,15 +583,11 @@ impl Options<'_, '_> {
             self.refuse("to", &format!("names no model of this file: {named}"));
             return None;
         };
-        let on_delete = match self.text("on_delete").as_deref() {
-            None | Some("restrict") => OnDelete::Restrict,
-            Some("cascade") => OnDelete::Cascade,
-            Some("set_null") => OnDelete::SetNull,
-            Some(_) => {
-                self.wrong("on_delete", "\"restrict\", \"cascade\" or \"set_null\"");
-                OnDelete::Restrict
-            }
-        };
+        let named = self.text("on_delete").map(|name| OnDelete::ALL.iter().find(|(known, _)| *known == name));
+        if named == Some(None) {
+            self.wrong("on_delete", "\"restrict\", \"cascade\" or \"set_null\"");
+        }
+        let on_delete = named.flatten().map_or(OnDelete::Restrict, |(_, rule)| *rule);
         if on_delete == OnDelete::SetNull && !matches!(self.get("null"), Some(Json::Boolean(true))) {
             self.refuse("on_delete", "is set_null, but the field is not \"null\": true");
         }

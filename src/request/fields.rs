@@ -10,9 +10,9 @@ const FIELD: &str = "__field__";
 const TRANSFORM: &str = "__transform__";
 
 /// What the `__meta__` of a nested list takes.
-const LIST_KEYS: [&str; 6] = ["filter", "exclude", "search", "ordering", "limit", "offset"];
+pub const LIST_KEYS: [&str; 6] = ["filter", "exclude", "search", "ordering", "limit", "offset"];
 /// What that of a subquery takes.
-const SUBQUERY_KEYS: [&str; 11] = [
+pub const SUBQUERY_KEYS: [&str; 11] = [
     "intent",
     "namespace",
     "filter",

@@ -74,7 +74,8 @@ const fn must(name: &'static str, takes: Takes) -> Setting {
 
 /// The most characters of an option: a string, or a value written as JSON.
 pub const LONGEST: usize = 1000;
-const LONGEST_FORMAT: usize = 200;
+/// The most characters of a format.
+pub const LONGEST_FORMAT: usize = 200;
 
 const TEXT: Takes = Takes::Text { least: 0, most: LONGEST };
 const SOME_TEXT: Takes = Takes::Text { least: 1, most: LONGEST };
