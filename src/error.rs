@@ -23,13 +23,14 @@ pub enum Code {
 impl Code {
     /// Every one, for the test of the manual.
     #[cfg(test)]
-    pub const ALL: [Code; 8] = [
+    pub const ALL: [Code; 9] = [
         Code::Jql,
         Code::Authentication,
         Code::Authorization,
         Code::NotFound,
         Code::Request,
         Code::Conflict,
+        Code::RateLimit,
         Code::Unavailable,
         Code::Server,
     ];
@@ -303,6 +304,8 @@ pub enum Problem {
         count: u64,
         most: u64,
     },
+    /// The key that was to be changed was ended for good.
+    KeyEnded,
     /// The idempotency key was used for another request.
     KeyReused,
     /// The answer would hold a key's text, which is nowhere kept.
@@ -345,9 +348,13 @@ impl Problem {
             Unauthenticated | KeyExpired { .. } | KeyRevoked | KeyDisabled | KeyTooOld | UnknownClass { .. } => {
                 Code::Authentication
             }
-            Taken { .. } | StillReferenced { .. } | Stale { .. } | TooManyAffected { .. } | KeyReused | InFlight => {
-                Code::Conflict
-            }
+            Taken { .. }
+            | StillReferenced { .. }
+            | Stale { .. }
+            | TooManyAffected { .. }
+            | KeyEnded
+            | KeyReused
+            | InFlight => Code::Conflict,
             Timeout { .. } | Busy | DiskFull | Replan | ShuttingDown | Overloaded => Code::Unavailable,
             Fault { .. } => Code::Server,
             _ => Code::Jql,
@@ -472,6 +479,7 @@ impl fmt::Display for Problem {
             TooManyAffected { model, count, most } => {
                 write!(f, "{count} {model} records match, and at most {most} may be changed; nothing was")
             }
+            KeyEnded => write!(f, "the key was revoked, which is for good"),
             KeyReused => write!(f, "this Idempotency-Key was sent with another request"),
             InFlight => write!(f, "a request with this Idempotency-Key is being carried out"),
             StillReferenced { model, by } if by.is_empty() => {

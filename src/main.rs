@@ -61,6 +61,9 @@ mod terminal;
 
 mod commands;
 
+#[cfg(test)]
+mod manual;
+
 use clap::Parser;
 use std::process::ExitCode;
 

@@ -117,7 +117,7 @@ fn within(index: usize, error: Error) -> Error {
 /// What stands for an earlier result: `{"__result__": "/0/data/id"}`.
 const RESULT: &str = "__result__";
 /// Bytes of all results that a batch puts into its requests: each may be put in many times.
-const MOST_FILLED: usize = 16 << 20;
+pub const MOST_FILLED: usize = 16 << 20;
 
 /// The envelopes of the requests so far.
 #[derive(Default)]

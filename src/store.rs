@@ -43,7 +43,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub const MOST_BYTES: usize = 32 << 20;
 
 /// Bytes of one value, be it made of many: SQLite itself would let one grow to a gigabyte.
-const LONGEST_VALUE: i32 = 64 << 20;
+pub const LONGEST_VALUE: i32 = 64 << 20;
 
 /// Statements kept prepared, a session.
 const PREPARED: usize = 256;

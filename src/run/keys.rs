@@ -10,7 +10,8 @@ use crate::auth::keys::{self, Key};
 use crate::auth::text::KeyText;
 use crate::auth::{Authenticated, Bounds};
 use crate::compile;
-use crate::error::{Errors, Problem};
+use crate::error::{Error, Errors, Problem};
+use crate::json::Pointer;
 use crate::model::Model;
 use crate::plan::{KeyAct, Select, Target};
 use crate::store::{Failure, Session};
@@ -95,11 +96,8 @@ fn found(session: &Session, id: &Scalar) -> Result<Key, Failure> {
 
 /// What was revoked stays so.
 fn lasting(key: &Key) -> Result<(), Errors> {
-    match &key.revoked {
-        Some(moment) => {
-            let why = format!("was revoked at {moment}, which is for good");
-            Err(Problem::Refused { field: "uniqueObject".into(), why }.into())
-        }
+    match key.revoked {
+        Some(_) => Err(Error::at(Pointer::ROOT.key("__meta__").key("uniqueObject"), Problem::KeyEnded).into()),
         None => Ok(()),
     }
 }

@@ -9,6 +9,7 @@ mod errors;
 mod filters;
 mod keys;
 mod lives;
+mod manual;
 mod models;
 mod nesting;
 mod permissions;

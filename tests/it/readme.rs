@@ -1,6 +1,7 @@
 //! The README's tour: every block of it is run, in order, in one shell, and prints what the README says.
 
 use crate::support::Folder;
+use crate::support::markdown::fences;
 use std::net::TcpListener;
 use std::process::Command;
 
@@ -16,14 +17,10 @@ struct Block {
 
 fn blocks(text: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        let Some(kind) = line.strip_prefix("```").filter(|kind| !kind.is_empty()) else { continue };
-        let content: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-        let content = content.join("\n");
-        match kind {
-            "sh" => blocks.push(Block { commands: content, output: None }),
-            _ => blocks.last_mut().expect("an output follows its commands").output = Some(content),
+    for fence in fences(text) {
+        match fence.kind.as_str() {
+            "sh" => blocks.push(Block { commands: fence.text, output: None }),
+            _ => blocks.last_mut().expect("an output follows its commands").output = Some(fence.text),
         }
     }
     blocks

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // each subject uses a part of it
 
+pub mod markdown;
+
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
