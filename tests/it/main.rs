@@ -12,6 +12,7 @@ mod lives;
 mod manual;
 mod models;
 mod nesting;
+mod pages;
 mod permissions;
 mod properties;
 mod readme;

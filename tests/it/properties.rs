@@ -19,13 +19,14 @@ const MODELS: &str = r#"{
                "ordering": ["-rank", "name"] },
   "p.Tag": { "fields": { "name": { "type": "text", "null": true }, "ratio": { "type": "float", "null": true } } },
   "p.Item": { "fields": {
-      "name": { "type": "text", "null": true }, "rank": { "type": "integer", "null": true },
-      "price": { "type": "decimal", "max_digits": 12, "decimal_places": 2, "null": true },
+      "name": { "type": "text", "null": true }, "rank": { "type": "integer", "null": true, "index": true },
+      "price": { "type": "decimal", "max_digits": 12, "decimal_places": 2, "null": true, "index": true },
       "ratio": { "type": "float", "null": true }, "flag": { "type": "boolean", "null": true },
       "day": { "type": "date", "null": true }, "moment": { "type": "datetime", "null": true },
       "owner": { "type": "ref", "to": "p.Owner", "null": true, "related_name": "items" },
       "parent": { "type": "ref", "to": "p.Item", "null": true, "related_name": "children" },
-      "tags": { "type": "refs", "to": "p.Tag", "related_name": "items" } } } }"#;
+      "tags": { "type": "refs", "to": "p.Tag", "related_name": "items" } },
+    "indexes": [["flag", "-moment", "name"], ["-day", "ratio"]] } }"#;
 
 // -- Values -------------------------------------------------------------------------------------
 
@@ -550,13 +551,20 @@ impl Bench {
 
     /// The ids of the items that a request finds.
     fn items(&mut self, meta: Value) -> Result<Vec<usize>, TestCaseError> {
+        self.page(meta).map(|(items, _)| items)
+    }
+
+    /// The same, and `extras`.
+    fn page(&mut self, meta: Value) -> Result<(Vec<usize>, Value), TestCaseError> {
         let mut request = json!({"__meta__": meta, "id": null});
         request["__meta__"]["intent"] = json!("retrieve");
         request["__meta__"]["namespace"] = json!("p.Item");
         let reply = self.client.jql(&self.server.key, &request.to_string());
         prop_assert_eq!(reply.status, 200, "{}\n{}", request, reply.body);
-        let data = reply.json()["data"].clone();
-        Ok(data.as_array().unwrap().iter().map(|record| record["id"].as_u64().unwrap() as usize).collect())
+        let answer = reply.json();
+        let records = answer["data"].as_array().unwrap();
+        let ids = records.iter().map(|record| record["id"].as_u64().unwrap() as usize).collect();
+        Ok((ids, answer["extras"].clone()))
     }
 }
 
@@ -680,9 +688,34 @@ fn pages_of_any_size_in_any_order_make_up_the_whole_list() {
     });
 }
 
+#[test]
+fn a_walk_by_cursor_in_any_order_makes_up_the_whole_list() {
+    let filter = prop_oneof![2 => Just(Filter::Object(Vec::new())), 1 => filter()];
+    let case = (world(), filter, vec(dice(3), 0..5), 1..5_usize);
+    check(400, case, |bench, (world, filter, terms, size)| {
+        world.write(&mut bench.file);
+        let terms: Vec<Term> = terms.iter().map(|dice| term(dice)).collect();
+        let ordering: Vec<&String> = terms.iter().map(|(key, _)| key).collect();
+        let whole = expected_order(&world, &filter, &terms);
+        let mut meta = json!({"filter": filter.json(), "ordering": ordering, "limit": size});
+        let mut seen = 0;
+        loop {
+            let (page, extras) = bench.page(meta.clone())?;
+            prop_assert_eq!(&page, &whole[seen..whole.len().min(seen + size)], "{}", meta);
+            prop_assert_eq!(&extras["filtered"], whole.len(), "{}", meta);
+            seen += page.len();
+            prop_assert_eq!(extras.get("next").is_some(), seen < whole.len(), "{}", meta);
+            match extras.get("next") {
+                Some(next) => meta["after"] = next.clone(),
+                None => return Ok(()),
+            }
+        }
+    });
+}
+
 /// Any JSON, of words that mean something somewhere.
 fn anything() -> impl Strategy<Value = Value> {
-    const WORDS: [&str; 44] = [
+    const WORDS: [&str; 45] = [
         "__meta__",
         "intent",
         "namespace",
@@ -692,6 +725,7 @@ fn anything() -> impl Strategy<Value = Value> {
         "ordering",
         "limit",
         "offset",
+        "after",
         "count",
         "return",
         "uniqueObject",
@@ -749,8 +783,20 @@ fn anything() -> impl Strategy<Value = Value> {
 #[test]
 fn no_request_is_the_servers_own_fault() {
     const INTENTS: [&str; 6] = ["retrieve", "retrieveOne", "count", "create", "update", "deleteOne"];
-    const KEYS: [&str; 10] =
-        ["filter", "exclude", "search", "ordering", "limit", "offset", "count", "return", "uniqueObject", "draw"];
+    const KEYS: [&str; 12] = [
+        "filter",
+        "exclude",
+        "search",
+        "ordering",
+        "limit",
+        "offset",
+        "after",
+        "count",
+        "cache",
+        "return",
+        "uniqueObject",
+        "draw",
+    ];
     const FIELDS: [&str; 12] =
         ["id", "name", "rank", "price", "ratio", "flag", "day", "moment", "owner", "parent", "tags", "children"];
     let of = |keys: &'static [&'static str]| vec((proptest::sample::select(keys), anything()), 0..4);
