@@ -201,11 +201,12 @@ impl Model {
         id.into_iter().chain(self.fields.iter().filter_map(|field| field.column())).collect()
     }
 
-    /// The fields that have an index, or stand in one.
-    pub fn indexed(&self) -> impl Iterator<Item = &str> {
+    /// The columns of each index, that of the id aside.
+    pub fn all_indexes(&self) -> impl Iterator<Item = Vec<&str>> {
         let own = self.fields.iter().filter(|field| field.index || field.unique || matches!(field.kind, Kind::Ref(_)));
-        let lists = self.indexes.iter().chain(&self.unique_together).flatten();
-        own.map(|field| field.name.as_str()).chain(lists.map(|name| name.strip_prefix('-').unwrap_or(name)))
+        let lists = self.indexes.iter().chain(&self.unique_together);
+        let lists = lists.map(|list| list.iter().map(|name| name.strip_prefix('-').unwrap_or(name)).collect());
+        own.map(|field| vec![field.name.as_str()]).chain(lists)
     }
 
     /// The table of a `refs` field.

@@ -1,9 +1,10 @@
 //! Where a page begins that follows another one: behind the values that its cursor holds.
 //!
 //! Records behind `(a, b, id)` are those that agree in `a` and `b` and have a greater id, those that agree in
-//! `a` and have a greater `b`, and those with a greater `a`. Each of these is one stretch of an index, so where
-//! there is one, each is a SELECT of its own and SQLite merges them: a page then costs the same however
-//! deep it lies. Without an index all records are read and sorted anyhow, once and not once for each.
+//! `a` and have a greater `b`, and those with a greater `a`. Where an index holds `a` and `b`, each of these is one
+//! stretch of it, so each is a SELECT of its own and SQLite merges them: a page then costs the same however
+//! deep it lies. Terms that no index finds make no stretches: they are compared one after the other, so that a
+//! statement grows with its order and no faster.
 
 use super::condition::{self, Scope};
 use super::value::{append_value, direction, pick};
@@ -12,14 +13,27 @@ use crate::plan::{Order, Select};
 use crate::sql::{Alias, Statement};
 use crate::value::Scalar;
 
-/// What holds for one term of the order.
+/// Some of the records behind a cursor: those that agree with it in so many terms, and in the next one …
 #[derive(Clone, Copy)]
-enum Side {
-    Same,
+struct Stretch {
+    same: usize,
+    then: Then,
+}
+
+#[derive(Clone, Copy)]
+enum Then {
     Behind,
     /// NULLs sort lowest, so in a descending order they are behind everything.
     Null,
+    /// Behind in the first of all terms left in which they do not agree.
+    BehindInRest,
 }
+
+/// The most terms that make stretches; those of one index are hardly ever more.
+const MOST_SPLIT: usize = 4;
+
+/// A term of the order, and what the cursor holds of it: the number of the parameter, or `None` for NULL.
+type Term<'p> = (&'p Order, Option<usize>);
 
 /// Appends the SELECTs of a page behind `after`. `from` appends a SELECT without its WHERE; `columns` holds where
 /// in the rows the terms of the order stand.
@@ -32,57 +46,40 @@ pub fn append_after<'p>(
     places: &[usize],
     from: &mut dyn FnMut(&mut Statement, &mut Columns<'p>),
 ) {
-    let stretches = stretches(&select.order, after);
-    let scope = Scope::of(alias);
-    let indexed = select
-        .order
-        .first()
-        .and_then(|term| term.value.plain())
-        .is_some_and(|column| column.name == "id" || select.model.indexed().any(|name| name == column.name));
-    if !indexed {
+    let bound = |value: &Scalar| (*value != Scalar::Null).then(|| statement.bind(value.clone()));
+    let values: Vec<Option<usize>> = after.iter().map(bound).collect();
+    let terms: Vec<Term<'_>> = select.order.iter().zip(values).collect();
+    statement.list(stretches(&terms, found_by_index(select)), " UNION ALL ", |statement, stretch| {
         from(statement, columns);
         statement.push(" WHERE ");
-        condition::append(statement, &mut columns.aliases, scope, &select.condition);
-        statement.push(" AND (");
-        if stretches.is_empty() {
-            statement.push("FALSE");
-        }
-        statement.list(stretches, " OR ", |statement, sides| {
-            append_stretch(statement, &mut columns.aliases, alias, &select.order, &sides, after);
-        });
-        statement.push(")");
-    } else {
-        statement.list(stretches, " UNION ALL ", |statement, sides| {
-            from(statement, columns);
-            statement.push(" WHERE ");
-            append_stretch(statement, &mut columns.aliases, alias, &select.order, &sides, after);
-            statement.push(" AND ");
-            condition::append(statement, &mut columns.aliases, scope, &select.condition);
-        });
-    }
+        append_stretch(statement, &mut columns.aliases, alias, &terms, stretch);
+        statement.push(" AND ");
+        condition::append(statement, &mut columns.aliases, Scope::of(alias), &select.condition);
+    });
     statement.push(" ORDER BY ").list(select.order.iter().zip(places), ", ", |statement, (term, place)| {
         statement.ordinal(place + 1).push(direction(term));
     });
 }
 
-/// The stretches of records behind `after`, the nearest first: what holds in each for the first terms.
-fn stretches(order: &[Order], after: &[Scalar]) -> Vec<Vec<Side>> {
-    let mut all = Vec::new();
-    for (last, (term, value)) in order.iter().zip(after).enumerate().rev() {
-        let mut add = |side| {
-            let mut sides = vec![Side::Same; last];
-            sides.push(side);
-            all.push(sides);
-        };
-        match (term.descending, value) {
-            (true, Scalar::Null) => {}
-            (true, _) => {
-                add(Side::Behind);
-                if term.value.may_be_null() {
-                    add(Side::Null);
-                }
-            }
-            (false, _) => add(Side::Behind),
+/// How many terms of an order an index finds. The id stands at the end of each.
+fn found_by_index(select: &Select) -> usize {
+    let columns = select.order.iter().map_while(|term| Some(term.value.plain()?.name.as_str()));
+    let columns: Vec<&str> = columns.collect();
+    let agree = |index: Vec<&str>| index.iter().zip(&columns).take_while(|(one, other)| one == other).count();
+    let found = select.model.all_indexes().map(agree).max().unwrap_or(0);
+    (found + usize::from(columns.get(found) == Some(&"id"))).min(MOST_SPLIT)
+}
+
+/// The stretches of records behind a cursor, the nearest first.
+fn stretches(terms: &[Term<'_>], split: usize) -> Vec<Stretch> {
+    let rest = (split < terms.len()).then_some(Stretch { same: split, then: Then::BehindInRest });
+    let mut all: Vec<Stretch> = rest.into_iter().collect();
+    for (same, (term, value)) in terms.iter().enumerate().take(split).rev() {
+        if !term.descending || value.is_some() {
+            all.push(Stretch { same, then: Then::Behind });
+        }
+        if term.descending && value.is_some() && term.value.may_be_null() {
+            all.push(Stretch { same, then: Then::Null });
         }
     }
     all
@@ -92,19 +89,57 @@ fn append_stretch(
     statement: &mut Statement,
     aliases: &mut Aliases,
     alias: Alias,
-    order: &[Order],
-    sides: &[Side],
-    after: &[Scalar],
+    terms: &[Term<'_>],
+    Stretch { same, then }: Stretch,
 ) {
-    statement.push("(").list(order.iter().zip(sides).zip(after), " AND ", |statement, ((term, side), value)| {
+    let (agree, rest) = terms.split_at(same);
+    for (term, value) in agree {
         append_value(statement, aliases, alias, &term.value, pick(term));
-        match (side, value, term.descending) {
-            (Side::Same, Scalar::Null, _) | (Side::Null, ..) => drop(statement.push(" IS NULL")),
-            (Side::Same, ..) => drop(statement.push(" = ").value(value.clone())),
-            (Side::Behind, Scalar::Null, _) => drop(statement.push(" IS NOT NULL")),
-            (Side::Behind, _, false) => drop(statement.push(" > ").value(value.clone())),
-            (Side::Behind, _, true) => drop(statement.push(" < ").value(value.clone())),
+        match value {
+            Some(value) => statement.push(" = ").parameter(*value).push(" AND "),
+            None => statement.push(" IS NULL AND "),
+        };
+    }
+    match then {
+        Then::BehindInRest => append_behind_in(statement, aliases, alias, rest),
+        Then::Behind | Then::Null => {
+            let Some((term, value)) = rest.first() else { return };
+            append_value(statement, aliases, alias, &term.value, pick(term));
+            match (then, value) {
+                (Then::Behind, Some(value)) => {
+                    statement.push(if term.descending { " < " } else { " > " }).parameter(*value)
+                }
+                (Then::Behind, None) => statement.push(" IS NOT NULL"),
+                _ => statement.push(" IS NULL"),
+            };
         }
-    });
-    statement.push(")");
+    }
+}
+
+/// Appends that a record is behind in the first of the terms in which it differs.
+fn append_behind_in(statement: &mut Statement, aliases: &mut Aliases, alias: Alias, terms: &[Term<'_>]) {
+    statement.push("CASE");
+    for (term, value) in terms {
+        let mut when = |statement: &mut Statement| {
+            statement.push(" WHEN ");
+            append_value(statement, aliases, alias, &term.value, pick(term));
+        };
+        match (value, term.descending) {
+            (None, descending) => {
+                when(statement);
+                statement.push(if descending { " IS NOT NULL THEN FALSE" } else { " IS NOT NULL THEN TRUE" });
+            }
+            (Some(value), descending) => {
+                when(statement);
+                match descending {
+                    false => statement.push(" > ").parameter(*value).push(" THEN TRUE"),
+                    // NULLs are behind it too.
+                    true => statement.push(" >= ").parameter(*value).push(" IS NOT TRUE THEN TRUE"),
+                };
+                when(statement);
+                statement.push(" IS NOT ").parameter(*value).push(" THEN FALSE");
+            }
+        }
+    }
+    statement.push(" ELSE FALSE END");
 }

@@ -675,3 +675,22 @@ fn a_walk_by_a_long_text_gives_every_record_once() {
     let mut walker = Walker::new(&server);
     walker.walks("w.Item", &json!({"ordering": "-text"}));
 }
+
+#[test]
+fn a_walk_by_very_many_fields_is_answered() {
+    let server = with_parents(shop(&[]));
+    let mut walker = Walker::new(&server);
+    let inside: Vec<String> = (0..499).map(|n| format!("{}data__key{n}", if n % 2 == 0 { "-" } else { "" })).collect();
+    for first in ["-due", "-number"] {
+        for count in [20, 100, 498] {
+            let ordering: Vec<&str> =
+                std::iter::once(first).chain(inside.iter().map(String::as_str)).take(count).collect();
+            let whole = ids(&walker.page("w.Item", &json!({"ordering": ordering, "limit": 1000})));
+            let next = walker.page("w.Item", &json!({"ordering": ordering, "limit": 9}))["extras"]["next"].clone();
+            let rest = walker.page("w.Item", &json!({"ordering": ordering, "limit": 1000, "after": next}));
+            assert_eq!(ids(&rest), whole[9..]);
+        }
+    }
+    let again: Vec<&str> = ["-due", "due", "text", "-text"].into_iter().cycle().take(499).collect();
+    walker.walks("w.Item", &json!({"ordering": again}));
+}
