@@ -56,6 +56,8 @@ fn json(value: &Scalar) -> Json {
     match value {
         Scalar::Null => Json::Null,
         Scalar::Integer(number) => Json::Integer(*number),
+        // JSON knows no infinity, which a number inside a json field may come to; this reads as one.
+        Scalar::Real(number) if number.is_infinite() => Json::Number(format!("{}e999", number.signum())),
         Scalar::Real(number) => Json::Number(format!("{number:?}")),
         Scalar::Text(text) => Json::String(text.clone()),
     }
@@ -84,6 +86,8 @@ mod tests {
             Scalar::Real(0.1 + 0.2),
             Scalar::Real(1e300),
             Scalar::Real(5e-324),
+            Scalar::Real(f64::INFINITY),
+            Scalar::Real(f64::NEG_INFINITY),
             Scalar::Text("ß \"quoted\" \u{1}".into()),
         ];
         let cursor = one.seal(&values.iter().collect::<Vec<_>>());

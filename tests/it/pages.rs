@@ -694,3 +694,16 @@ fn a_walk_by_very_many_fields_is_answered() {
     let again: Vec<&str> = ["-due", "due", "text", "-text"].into_iter().cycle().take(499).collect();
     walker.walks("w.Item", &json!({"ordering": again}));
 }
+
+#[test]
+fn a_walk_over_numbers_in_json_that_no_float_holds_gives_every_record_once() {
+    let server = Server::with(r#"{"w.Box": {"fields": {"data": {"type": "json"}}}}"#, &[]);
+    for number in ["1e999", "-1e999", "0", "1e308", "-0.0", "123456789012345678901234567890", "1e-999", "1e999"] {
+        let body =
+            format!(r#"{{"__meta__": {{"intent": "create", "namespace": "w.Box"}}, "data": {{"n": {number}}}}}"#);
+        assert_eq!(Client::connect(&server.address).jql(&server.key, &body).status, 200, "{number}");
+    }
+    let mut walker = Walker::new(&server);
+    walker.walks("w.Box", &json!({"ordering": "data__n"}));
+    walker.walks("w.Box", &json!({"ordering": "-data__n"}));
+}
