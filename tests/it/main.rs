@@ -4,6 +4,7 @@
 mod support;
 
 mod bounds;
+mod cache;
 mod envelope;
 mod errors;
 mod filters;

@@ -126,6 +126,15 @@ impl Server {
         Server::launch(folder, key, command)
     }
 
+    /// A server with these models on a database in memory, which commands cannot reach.
+    pub fn in_memory(models: &str, words: &[&str]) -> Server {
+        let folder = Folder::new();
+        let file = folder.file("models.json", models);
+        let mut command = jqlite(&folder, &["quickstart", "--db", ":memory:", "--models", file.to_str().unwrap()]);
+        command.args(&SERVE[1..]).args(words);
+        Server::launch(folder, String::new(), command)
+    }
+
     /// A server with the published models that may have no more than this many descriptors.
     pub fn limited(descriptors: u32, words: &[&str]) -> Server {
         let folder = Folder::new();
@@ -139,7 +148,7 @@ impl Server {
         Server::launch(folder, key, command)
     }
 
-    /// Runs a command that serves, and reads its ready line.
+    /// Runs a command that serves, and reads its ready line, which may tell the key.
     fn launch(folder: Folder, key: String, mut command: Command) -> Server {
         let log = std::fs::File::create(folder.path("stderr")).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
@@ -147,6 +156,7 @@ impl Server {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {line:?}"));
         let address = ready["url"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
+        let key = ready["key"].as_str().map_or(key, str::to_owned);
         Server { folder, address, key, child }
     }
 
