@@ -2,7 +2,8 @@
 //!
 //! Who writes says so here before and after: an answer is good as long as no model that it read was written by
 //! this process, which is known here, and nothing at all by another, which SQLite tells the connection that
-//! writes (`PRAGMA data_version`). While a write is on its way, what it may change is neither given nor kept.
+//! writes (`PRAGMA data_version`). While a write is on its way, what it may change is neither given nor kept. In a
+//! file with triggers a write may change anything, so there no answer comes from here.
 
 use crate::access::Namespace;
 use crate::envelope::Answer;

@@ -10,7 +10,7 @@ use crate::idempotency::{self, InFlight, Retry};
 use crate::plan::{Given, Limits};
 use crate::rate::Rates;
 use crate::road::Planned;
-use crate::store::{Session, Store, catalogue_version};
+use crate::store::{Session, Store, catalogue_version, has_triggers};
 use crate::usage::Entry;
 use crate::value::time;
 use crate::writer::Writer;
@@ -105,9 +105,9 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
         if planned.writes() {
             return Ok::<Step, Errors>(Step::ToWrite(Job { planned, given, retry }));
         }
+        let may_be_kept = planned.may_be_kept() && !has_triggers(&reader)?;
         reader.start();
-        let may_be_cached = matches!(&planned, Planned::One(plan) if plan.cached && !plan.touches_system());
-        let key = may_be_cached.then(|| cache::key(given.caller.id(), given.catalogue.version, &call.body));
+        let key = may_be_kept.then(|| cache::key(given.caller.id(), given.catalogue.version, &call.body));
         if let Some(answer) = key.and_then(|key| app.cache.find(&key, app.writer.foreign_mark()?)) {
             return Ok(Step::Answered(answer.reply(echo, true)));
         }

@@ -34,6 +34,11 @@ impl Planned {
         if let Planned::One(plan) = self { Some(&plan.touched) } else { None }
     }
 
+    /// Whether its answer may come from memory. The server's own models change by more than requests.
+    pub fn may_be_kept(&self) -> bool {
+        matches!(self, Planned::One(plan) if plan.cached && !plan.touches_system())
+    }
+
     fn dry_run(&self) -> bool {
         match self {
             Planned::One(plan) => plan.dry_run,

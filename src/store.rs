@@ -293,6 +293,12 @@ pub fn catalogue_version(session: &Session) -> Result<i64, Failure> {
     session.number(&Statement::fixed(r#"SELECT coalesce(max("id"), 0) FROM "system.ModelVersion""#, []))
 }
 
+/// Whether a write may change more than it says: another tool may have put triggers into the file.
+pub fn has_triggers(session: &Session) -> Result<bool, Failure> {
+    let any = Statement::fixed("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger')", []);
+    Ok(session.number(&any)? == 1)
+}
+
 /// Makes the file, readable by its owner only, where it is not there and may be made.
 fn prepare_file(path: &Path, missing: Missing) -> Result<(), String> {
     if path.exists() {

@@ -9,7 +9,8 @@
 use super::condition::{self, Scope};
 use super::value::{append_value, direction, pick};
 use super::{Aliases, Columns};
-use crate::plan::{Order, Select};
+use crate::lookup::EXACT;
+use crate::plan::{Comparison, Condition, Of, Operand, Order, Select};
 use crate::sql::{Alias, Statement};
 use crate::value::Scalar;
 
@@ -61,13 +62,29 @@ pub fn append_after<'p>(
     });
 }
 
-/// How many terms of an order an index finds. The id stands at the end of each.
+/// How many terms of an order an index finds: its columns are those terms, behind any that the filter holds to one
+/// value. The id stands at the end of each.
 fn found_by_index(select: &Select) -> usize {
     let columns = select.order.iter().map_while(|term| Some(term.value.plain()?.name.as_str()));
     let columns: Vec<&str> = columns.collect();
-    let agree = |index: Vec<&str>| index.iter().zip(&columns).take_while(|(one, other)| one == other).count();
+    let is_held = |name: &&&str| holds_to_one(&select.condition, name);
+    let agree = |index: Vec<&str>| {
+        let free = &index[index.iter().take_while(is_held).count()..];
+        free.iter().zip(&columns).take_while(|(one, other)| one == other).count()
+    };
     let found = select.model.all_indexes().map(agree).max().unwrap_or(0);
     (found + usize::from(columns.get(found) == Some(&"id"))).min(MOST_SPLIT)
+}
+
+/// Whether a condition leaves only records with one value in that column.
+fn holds_to_one(condition: &Condition, column: &str) -> bool {
+    match condition {
+        Condition::All(all) => all.iter().any(|condition| holds_to_one(condition, column)),
+        Condition::Compare(Comparison { term, lookup, value: Operand::One(_) }) => {
+            term.column.name == column && term.of == Of::Whole && lookup.name == EXACT.name
+        }
+        _ => false,
+    }
 }
 
 /// The stretches of records behind a cursor, the nearest first.

@@ -471,6 +471,25 @@ fn ids_of_lists_and_conditions_on_them_are_fresh_after_what_they_point_to_is_gon
     }
 }
 
+#[test]
+fn where_triggers_change_more_than_a_write_says_no_answer_is_kept() {
+    let server = library(&[]);
+    let books = list("c.Book", json!({}), json!({"pages": null}));
+    kept(&server, &books);
+    server
+        .change(r#"CREATE TRIGGER "t" AFTER INSERT ON "c.Other" BEGIN UPDATE "c.Book" SET "pages" = "pages" + 1; END"#);
+    for pages in 10..20 {
+        for _ in 0..3 {
+            let answer = answer(&server, &server.key, &books);
+            assert!(!is_cached(&answer));
+            assert_eq!(answer["data"][0], json!({ "pages": pages }));
+        }
+        server.create("c.Other", &json!({"name": "two"}));
+    }
+    server.change(r#"DROP TRIGGER "t""#);
+    kept(&server, &books);
+}
+
 // -- Changes by others --------------------------------------------------------------------------
 
 #[test]

@@ -99,7 +99,7 @@ fn item(n: usize) -> Value {
         "cost": pick(n, &[json!("0.1"), json!("-99999.9"), null.clone()]),
         "due": pick(n, &[json!("2024-01-01"), null.clone(), json!("2023-12-31T23:59:59.999999Z"), json!("2024-01-01"), null.clone()]),
         "code": if n % 4 == 1 { null.clone() } else { json!(format!("c{}", n * 7 % 26)) },
-        "shelf": pick(n, &[json!(1), null.clone(), json!(2)]), "place": if n % 5 == 0 { null.clone() } else { json!(n) },
+        "shelf": pick(n, &[json!(1), null.clone(), json!(2)]), "place": if n.is_multiple_of(5) { null.clone() } else { json!(n) },
         "level": pick(n, &[json!(3), json!(3), null.clone(), json!(1), json!(3)]),
         "box": pick(n, &[json!("x"), null.clone(), json!("y"), json!("x")]),
         "owner": pick(n, &[json!(1), json!(4), null.clone(), json!(3), json!(2)]),
