@@ -68,12 +68,17 @@ fn found_by_index(select: &Select) -> usize {
     let columns = select.order.iter().map_while(|term| Some(term.value.plain()?.name.as_str()));
     let columns: Vec<&str> = columns.collect();
     let is_held = |name: &&&str| holds_to_one(&select.condition, name);
+    let held = columns.iter().take_while(is_held).count();
     let agree = |index: Vec<&str>| {
         let free = &index[index.iter().take_while(is_held).count()..];
-        free.iter().zip(&columns).take_while(|(one, other)| one == other).count()
+        free.iter().zip(&columns[held..]).take_while(|(one, other)| one == other).count()
     };
-    let found = select.model.all_indexes().map(agree).max().unwrap_or(0);
-    (found + usize::from(columns.get(found) == Some(&"id"))).min(MOST_SPLIT)
+    let found = held + select.model.all_indexes().map(agree).max().unwrap_or(0);
+    match columns.get(found) == Some(&"id") {
+        true => (found + 1).min(MOST_SPLIT),
+        false if found == held => 0,
+        false => found.min(MOST_SPLIT),
+    }
 }
 
 /// Whether a condition leaves only records with one value in that column.
