@@ -207,9 +207,18 @@ impl Server {
 
     /// Everything in the database, row by row: the log aside, and of keys what they are and may.
     pub fn dump(&self) -> String {
+        self.tables(|table| table != "system.UsageLog")
+    }
+
+    /// Every record of every model, row by row.
+    pub fn records(&self) -> String {
+        self.tables(|table| !table.starts_with("system.") && !table.starts_with("sqlite_"))
+    }
+
+    fn tables(&self, is_wanted: impl Fn(&str) -> bool) -> String {
         let tables = self.rows(r#"SELECT "name" FROM "sqlite_schema" WHERE "type" = 'table' ORDER BY "name""#);
         let mut out = String::new();
-        for table in tables.lines().filter(|table| *table != "system.UsageLog") {
+        for table in tables.lines().filter(|table| is_wanted(table)) {
             let columns =
                 if table == "system.ApiKey" { r#""id", "name", "permissions", "expires", "revoked""# } else { "*" };
             out.push_str(&format!("{table}\n{}", self.rows(&format!(r#"SELECT {columns} FROM "{table}""#))));
