@@ -4,21 +4,21 @@ use crate::support::{Client, MODELS, Reply, Server, request};
 use serde_json::{Value, json};
 
 /// The whole body of a success.
-fn success(data: &str, extras: &str, intent: &str, message: &str) -> String {
+pub fn success(data: &str, extras: &str, intent: &str, message: &str) -> String {
     format!(
         r#"{{"status":"OK","data":{data},"errors":null,"il8n":"en-gb","extras":{{{extras}}},"system_info":null,"intent":{intent},"message":"{message}"}}"#
     )
 }
 
 /// The whole body of a refusal: the members of its one error behind the code, which start with the message.
-fn refusal(code: &str, error: &str, intent: &str, message: &str) -> String {
+pub fn refusal(code: &str, error: &str, intent: &str, message: &str) -> String {
     format!(
         r#"{{"status":"ERROR","data":null,"errors":[{{"code":"JQL:{code}","errorMessage":{error}}}],"il8n":"en-gb","extras":{{"filtered":0,"display":0,"queries":0}},"system_info":null,"intent":{intent},"message":{message}}}"#
     )
 }
 
 #[track_caller]
-fn assert_reply(reply: &Reply, status: u16, body: &str) {
+pub fn assert_reply(reply: &Reply, status: u16, body: &str) {
     assert_eq!(without_cursor(&reply.body), body);
     assert_eq!(reply.status, status);
     assert_eq!(reply.header("content-type"), Some("application/json; charset=utf-8"));

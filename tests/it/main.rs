@@ -11,6 +11,7 @@ mod filters;
 mod keys;
 mod lives;
 mod manual;
+mod many;
 mod models;
 mod nesting;
 mod pages;
