@@ -52,8 +52,8 @@ pub struct Request {
     pub most_affected: Option<u64>,
     /// The fields to answer: those beside `__meta__` of a reading intent, those of `return` of a writing one.
     pub fields: Option<Vec<Asked>>,
-    /// The values of a writing intent: those beside `__meta__`, or the records of `objects`.
-    pub records: Vec<Object>,
+    /// The values of a writing intent: those beside `__meta__`, or the records of `objects` with their places there.
+    pub records: Vec<(usize, Object)>,
     pub grouping: Grouping,
     /// What stands beside `__meta__` for a controller.
     pub arguments: Object,
@@ -277,7 +277,7 @@ impl Reader {
         match rule.beside {
             Beside::Fields => fields = Some(self.fields(&Pointer::ROOT, beside)),
             Beside::Totals => grouping = self.grouping(meta, beside),
-            Beside::Values => records.push(beside),
+            Beside::Values => records.push((0, beside)),
             Beside::Arguments => arguments = beside,
             Beside::Nothing => {
                 for (key, _) in beside {
@@ -347,7 +347,7 @@ impl Reader {
     }
 
     /// The records of a `createMany`.
-    fn objects(&mut self, meta: &Meta<'_>) -> Vec<Object> {
+    fn objects(&mut self, meta: &Meta<'_>) -> Vec<(usize, Object)> {
         let at = meta.at.key("objects");
         let items = match meta.get("objects") {
             Some(Json::List(items)) => items,
@@ -365,7 +365,7 @@ impl Reader {
         let mut records = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             match item {
-                Json::Object(members) => records.push(members.clone()),
+                Json::Object(members) => records.push((index, members.clone())),
                 other => self.wrong(&at.index(index), "a record", "an object", other),
             }
         }

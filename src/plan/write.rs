@@ -55,12 +55,12 @@ impl Planner<'_> {
     pub fn create(&mut self, model: &Arc<Model>, request: &Request) -> Write {
         let slots = slots(model, |field| field.column().is_some(), true);
         let mut rows = Vec::with_capacity(request.records.len());
-        for (index, values) in request.records.iter().enumerate() {
+        for (index, values) in &request.records {
             let root = Pointer::ROOT;
             let objects = root.key("__meta__");
             let objects = objects.key("objects");
             let many = request.intent == Intent::CreateMany;
-            let at = if many { objects.index(index) } else { root };
+            let at = if many { objects.index(*index) } else { root };
             rows.extend(self.new_record(model, &slots, values, &at, !many));
             if self.errors.len() > MOST_ERRORS {
                 break;
@@ -68,8 +68,8 @@ impl Planner<'_> {
         }
         // Of several records only what all of them wrote is free to be answered.
         let mut written: Vec<&str> =
-            request.records.first().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-        written.retain(|name| request.records.iter().all(|values| values.iter().any(|(given, _)| given == name)));
+            request.records.first().into_iter().flat_map(|(_, values)| values).map(|(name, _)| name.as_str()).collect();
+        written.retain(|name| request.records.iter().all(|(_, values)| values.iter().any(|(given, _)| given == name)));
         let answer = self.answer(model, request.fields.as_deref(), &written);
         Write { slots, rows, raises: false, answer }
     }
@@ -118,7 +118,7 @@ impl Planner<'_> {
     /// A changed record, or several: what the request says, and the clocks.
     pub fn update(&mut self, model: &Arc<Model>, request: &Request) -> Write {
         let none = Vec::new();
-        let values = request.records.first().unwrap_or(&none);
+        let values = request.records.first().map_or(&none, |(_, values)| values);
         if values.is_empty() {
             self.note(Error::at("", Problem::NothingToChange));
         }
@@ -147,7 +147,7 @@ impl Planner<'_> {
     /// The update of an `upsert`, and what is made where there is no such record: the same values, and those that
     /// it was looked for by.
     pub fn upsert(&mut self, model: &Arc<Model>, request: &Request) -> (Write, Write) {
-        let mut values = request.records.first().cloned().unwrap_or_default();
+        let mut values = request.records.first().map(|(_, values)| values.clone()).unwrap_or_default();
         let given = self.given(model, &values, &Pointer::ROOT, false, true);
         // What it was looked for by is known to the client as well.
         let names = values.iter().chain(request.unique.iter().flatten());

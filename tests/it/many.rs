@@ -187,6 +187,21 @@ fn a_list_is_made_all_or_none_and_each_mistake_names_its_record() {
 }
 
 #[test]
+fn what_is_no_record_keeps_its_place_in_the_list() {
+    let server = filled();
+    let objects = json!([{"code": "b"}, 7, {"cod": "c"}, null, {}, []]);
+    let errors = [
+        "/__meta__/objects/1: a record must be an object, not 7",
+        "/__meta__/objects/3: a record must be an object, not null",
+        "/__meta__/objects/5: a record must be an object, not []",
+        "/__meta__/objects/2/cod: m.Item has no field \"cod\"",
+        "/__meta__/objects/2/code: m.Item needs the field \"code\"",
+        "/__meta__/objects/4/code: m.Item needs the field \"code\"",
+    ];
+    assert_refused(&server, &many("m.Item", &objects), 400, &errors);
+}
+
+#[test]
 fn of_many_mistakes_a_hundred_are_listed() {
     let server = filled();
     let objects: Value = (0..150).map(|_| json!({"rank": 9})).collect();
