@@ -251,16 +251,20 @@ impl Table<'_> {
     /// Why a write did not go in, in terms of its fields.
     fn refused(&self, write: &Write, row: &Row, failure: Failure) -> Errors {
         let name = self.model.namespace.to_string();
+        // Of several records the one is told, also where no value of it is to blame.
+        let record = || (!row.at.is_empty()).then(|| row.at.clone());
         match failure {
             Failure::Unique(columns) => {
                 let given = row.given.iter().find(|(slot, _)| columns.contains(&write.slots[*slot].column.name));
                 let pointer = given.map(|(_, name)| format!("{}{}", row.at, Pointer::ROOT.key(name)));
-                // Of several records the one is told, also where the value is a default.
-                let pointer = pointer.or_else(|| (!row.at.is_empty()).then(|| row.at.clone()));
-                Error { problem: Problem::Taken { model: name, fields: columns }, pointer }.into()
+                Error { problem: Problem::Taken { model: name, fields: columns }, pointer: pointer.or_else(record) }
+                    .into()
             }
             Failure::ForeignKey => self.dangling(write).unwrap_or_else(|errors| errors),
-            Failure::Check(rule) => Problem::Refused { field: name, why: format!("breaks the rule {rule}") }.into(),
+            Failure::Check(rule) => {
+                let problem = Problem::Refused { field: name, why: format!("breaks the rule {rule}") };
+                Error { problem, pointer: record() }.into()
+            }
             Failure::Other(problem) => problem.into(),
         }
     }

@@ -217,6 +217,18 @@ fn of_many_mistakes_a_hundred_are_listed() {
 }
 
 #[test]
+fn what_a_trigger_of_another_tool_forbids_names_its_record() {
+    let server = filled();
+    server.change(
+        r#"CREATE TRIGGER guard BEFORE INSERT ON "m.Item" WHEN new.rank = 5
+           BEGIN SELECT raise(ABORT, 'no five today'); END;"#,
+    );
+    let objects = json!([{"code": "a"}, {"code": "b", "rank": 5}]);
+    let error = "/__meta__/objects/1: \"m.Item\" breaks the rule no five today";
+    assert_refused(&server, &many("m.Item", &objects), 400, &[error]);
+}
+
+#[test]
 fn new_records_get_defaults_clocks_and_what_each_of_them_says() {
     let server = filled();
     let objects = json!([
