@@ -3,7 +3,7 @@
 
 use super::{Loaded, Outcome, load};
 use crate::compile;
-use crate::error::{Error, Errors, MOST_ERRORS, Problem};
+use crate::error::{Error, Errors, MOST_ERRORS, Problem, note};
 use crate::json::{Pointer, write_list};
 use crate::lookup::Lookup;
 use crate::model::{Model, VERSION};
@@ -300,9 +300,9 @@ impl Table<'_> {
         errors: &mut Errors,
     ) -> Result<(), Errors> {
         let exists = compile::write::exists(to, "id", &id_list(std::iter::once(id)));
-        if *id != Scalar::Null && errors.len() < MOST_ERRORS && self.session.number(&exists)? == 0 {
+        if *id != Scalar::Null && errors.len() <= MOST_ERRORS && self.session.number(&exists)? == 0 {
             let problem = Problem::NoSuchReference { model: to.to_owned(), id: id.to_string() };
-            errors.push(Error::at(format!("{}{}", row.at, Pointer::ROOT.key(given)), problem));
+            note(errors, Error::at(format!("{}{}", row.at, Pointer::ROOT.key(given)), problem));
         }
         Ok(())
     }

@@ -217,6 +217,18 @@ fn of_many_mistakes_a_hundred_are_listed() {
 }
 
 #[test]
+fn of_many_references_to_nothing_a_hundred_are_listed() {
+    let server = filled();
+    let objects: Value = (0..150).map(|n| json!({"code": n, "kind": 9})).collect();
+    let errors = server.refused(400, &many("m.Item", &objects));
+    let missing = |n| format!("/__meta__/objects/{n}/kind: there is no m.Kind with id 9");
+    let mut expected: Vec<String> = (0..100).map(missing).collect();
+    expected.push(": a request may hold at most 100 mistakes, so the rest is not listed".into());
+    assert_eq!(errors, expected);
+    assert_eq!(server.count("m.Item"), 0);
+}
+
+#[test]
 fn what_a_trigger_of_another_tool_forbids_names_its_record() {
     let server = filled();
     server.change(
