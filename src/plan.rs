@@ -429,7 +429,7 @@ pub struct Slot {
 }
 
 /// What is written into one record.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
     /// Where the request holds it: `` or `/__meta__/objects/5`.
     pub at: String,
@@ -437,7 +437,17 @@ pub struct Row {
     pub values: Vec<Scalar>,
     /// The slots that the request itself gave a value for, with the names it gave them.
     pub given: Vec<(usize, String)>,
+    /// Those of the names that stand in `uniqueObject`.
+    pub sought: Vec<String>,
     pub links: Vec<Links>,
+}
+
+impl Row {
+    /// Where the request holds the value of that name.
+    pub fn place(&self, name: &str) -> String {
+        let is_sought = self.sought.iter().any(|sought| sought == name);
+        format!("{}{}", if is_sought { "/__meta__/uniqueObject" } else { &self.at }, Pointer::ROOT.key(name))
+    }
 }
 
 /// The ids that replace those of a `refs` field.

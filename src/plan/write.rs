@@ -84,7 +84,7 @@ impl Planner<'_> {
         counted: bool,
     ) -> Option<Row> {
         let given = self.given(model, values, at, true, counted);
-        let mut row = Row { at: at.to_string(), values: Vec::new(), given: Vec::new(), links: given.links };
+        let mut row = Row { at: at.to_string(), links: given.links, ..Row::default() };
         let mut values = given.values;
         for (index, slot) in slots.iter().enumerate() {
             let name = &slot.column.name;
@@ -131,7 +131,7 @@ impl Planner<'_> {
     fn changed(&self, model: &Arc<Model>, given: Written, answer: Select) -> Write {
         let is_given = |field: &Field| given.values.iter().any(|given| given.column == field.name);
         let slots = slots(model, |field| is_given(field) || field.clock == Some(Clock::OnWrite), false);
-        let mut row = Row { at: String::new(), values: Vec::new(), given: Vec::new(), links: given.links };
+        let mut row = Row { links: given.links, ..Row::default() };
         for (index, slot) in slots.iter().enumerate() {
             match given.values.iter().find(|given| given.column == slot.column.name) {
                 Some(given) => {
@@ -156,6 +156,7 @@ impl Planner<'_> {
         let answer = self.answer(model, request.fields.as_deref(), &names);
         let update = self.changed(model, given, answer.clone());
         let field_of = |name: &str| model.column(name).map(|column| column.name);
+        let mut sought = Vec::new();
         for (name, json) in request.unique.iter().flatten() {
             let is_known = values.iter().any(|(given, _)| field_of(given) == field_of(name));
             // An integer id is found or given by the server; a version begins by itself.
@@ -163,17 +164,22 @@ impl Planner<'_> {
                 !is_version(model, name) && (model.id == Type::Uuid || !matches!(name.as_str(), "id" | "pk"));
             if !is_known && is_written {
                 values.push((name.clone(), json.clone()));
+                sought.push(name.clone());
             }
         }
         let slots = slots(model, |field| field.column().is_some(), true);
         let before = self.errors.len();
         let row = self.new_record(model, &slots, &values, &Pointer::ROOT, false);
-        // What is wrong with a value was noted by the update already.
-        let (known, new) = self.errors.split_at(before);
-        let new: Vec<Error> = new.iter().filter(|error| !known.contains(error)).cloned().collect();
-        self.errors.truncate(before);
-        self.errors.extend(new);
-        (update, Write { slots, rows: row.into_iter().collect(), raises: false, answer })
+        let row = Row { sought, ..row.unwrap_or_default() };
+        for error in self.errors.split_off(before) {
+            let name = row.sought.iter().find(|name| error.pointer == Some(Pointer::ROOT.key(name).to_string()));
+            let pointer = name.map(|name| row.place(name)).or(error.pointer);
+            // What is wrong with a value may have been noted already.
+            if self.errors.iter().all(|known| known.pointer != pointer) {
+                self.note(Error { pointer, ..error });
+            }
+        }
+        (update, Write { slots, rows: vec![row], raises: false, answer })
     }
 
     /// This moment, as a column of that type holds it.

@@ -256,9 +256,8 @@ impl Table<'_> {
         match failure {
             Failure::Unique(columns) => {
                 let given = row.given.iter().find(|(slot, _)| columns.contains(&write.slots[*slot].column.name));
-                let pointer = given.map(|(_, name)| format!("{}{}", row.at, Pointer::ROOT.key(name)));
-                Error { problem: Problem::Taken { model: name, fields: columns }, pointer: pointer.or_else(record) }
-                    .into()
+                let pointer = given.map(|(_, name)| row.place(name)).or_else(record);
+                Error { problem: Problem::Taken { model: name, fields: columns }, pointer }.into()
             }
             Failure::ForeignKey => self.dangling(write).unwrap_or_else(|errors| errors),
             Failure::Check(rule) => {
@@ -302,7 +301,7 @@ impl Table<'_> {
         let exists = compile::write::exists(to, "id", &id_list(std::iter::once(id)));
         if *id != Scalar::Null && errors.len() <= MOST_ERRORS && self.session.number(&exists)? == 0 {
             let problem = Problem::NoSuchReference { model: to.to_owned(), id: id.to_string() };
-            note(errors, Error::at(format!("{}{}", row.at, Pointer::ROOT.key(given)), problem));
+            note(errors, Error::at(row.place(given), problem));
         }
         Ok(())
     }

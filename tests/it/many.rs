@@ -671,6 +671,28 @@ fn an_upsert_is_checked_for_both_of_its_ends() {
 }
 
 #[test]
+fn a_mistake_in_an_upsert_is_told_once_and_where_it_stands() {
+    let server = filled();
+    let values = json!({"rank": 9, "made": null, "nite": 1, "id": 4});
+    let errors = [
+        "/rank: \"rank\" must be at most 5",
+        "/made: \"made\" cannot be written: the server sets it",
+        "/nite: m.Item has no field \"nite\"",
+        "/id: \"id\" cannot be written: a record keeps its id",
+    ];
+    assert_refused(&server, &upsert("m.Item", &json!({"code": "z"}), &values), 400, &errors);
+    for (namespace, unique, error) in [
+        ("m.Item", json!({"code": "123456789"}), "code: \"code\" must have at most 8 characters"),
+        ("m.Item", json!({"code": []}), "code: \"code\" is a string and cannot be []"),
+        ("m.Item", json!({"code": null}), "code: \"code\" is a string and cannot be null: ask for null with isnull"),
+        ("m.Place", json!({"name": "z", "kind_id": 9}), "kind_id: there is no m.Kind with id 9"),
+    ] {
+        let error = format!("/__meta__/uniqueObject/{error}");
+        assert_refused(&server, &upsert(namespace, &unique, &json!({})), 400, &[&error]);
+    }
+}
+
+#[test]
 fn values_of_an_upsert_go_before_those_that_it_is_looked_for_by() {
     // As Django's update_or_create has it.
     let server = filled();
