@@ -3,6 +3,7 @@
 
 mod support;
 
+mod batches;
 mod bounds;
 mod cache;
 mod envelope;
