@@ -321,15 +321,16 @@ impl Reader {
         for (key, json) in arguments {
             let at = Pointer::ROOT.key(&key);
             match (key.as_str(), json) {
-                ("requests", Json::List(items)) if items.len() > MOST_REQUESTS => {
-                    let problem = Problem::TooMany { what: "requests in a batch", limit: MOST_REQUESTS as u64 };
-                    self.note(Error::at(at, problem));
-                    return None;
+                ("requests", Json::List(items)) => {
+                    if items.len() > MOST_REQUESTS {
+                        let problem = Problem::TooMany { what: "requests in a batch", limit: MOST_REQUESTS as u64 };
+                        self.note(Error::at(at, problem));
+                    }
+                    requests = Some(items);
                 }
-                ("requests", Json::List(items)) => requests = Some(items),
                 ("requests", other) => {
                     self.wrong(&at, "requests", "a list of requests", &other);
-                    return None;
+                    requests = Some(Vec::new());
                 }
                 ("atomic", Json::Boolean(flag)) => atomic = flag,
                 ("atomic", other) => self.wrong(&at, "atomic", "true or false", &other),
@@ -343,7 +344,8 @@ impl Reader {
         if requests.is_none() {
             self.note(Error::at("", Problem::MissingKey { place: BATCH.into(), key: "requests" }));
         }
-        Some(Batch { requests: requests?, atomic, dry_run: self.flag(meta, "dryRun"), draw: self.draw(meta) })
+        let requests = requests.unwrap_or_default();
+        Some(Batch { requests, atomic, dry_run: self.flag(meta, "dryRun"), draw: self.draw(meta) })
     }
 
     /// The records of a `createMany`.

@@ -432,6 +432,39 @@ fn a_batch_holds_no_other_batch() {
 }
 
 #[test]
+fn each_refusal_of_a_batch_has_its_envelope() {
+    let server = Server::start();
+    let body = |error: &str, index: &str, message: &str| {
+        refusal("JqlException", error, "\"execute\"", message)
+            .replace("\"queries\":0", &format!("\"queries\":0{index}"))
+    };
+    let message = r#""tickets.Tag needs the field \"name\"""#;
+    let error = format!(r#"{message},"pointer":"/requests/1/name""#);
+    let failing = json!([tag("a"), create("tickets.Tag", &json!({}))]);
+    assert_reply(&server.send(&batch(&failing)), 400, &body(&error, r#","index":1"#, message));
+    let drawn = batch_with(&json!({"draw": 3}), &json!({"requests": failing}));
+    assert_reply(&server.send(&drawn), 400, &body(&error, r#","draw":3,"index":1"#, message));
+    let message = r#""a request may hold at most 100 requests in a batch""#;
+    let error = format!(r#"{message},"pointer":"/requests""#);
+    let requests = (0..101).map(|_| count("tickets.Tag")).collect();
+    assert_reply(&server.send(&batch(&requests)), 400, &body(&error, "", message));
+    // One that only reads fails in the same way.
+    let message = r#""tickets.Tag has no field \"nme\"""#;
+    let error = format!(r#"{message},"pointer":"/requests/0/nme","hint":"did you mean \"name\"?""#);
+    let reads = json!([request("retrieve", "tickets.Tag", &json!({}), &json!({"nme": null}))]);
+    assert_reply(&server.send(&batch(&reads)), 400, &body(&error, r#","index":0"#, message));
+    // An envelope within a batch is the one that the request would have alone.
+    let alone = server.send(&reads[0]).body;
+    let data = format!("[{alone}]");
+    let extras = r#""filtered":1,"display":1,"queries":0"#;
+    assert_reply(
+        &server.send(&each(&reads)),
+        200,
+        &success(&data, extras, "\"execute\"", "0 of 1 requests carried out."),
+    );
+}
+
+#[test]
 fn a_class_that_is_not_served_is_refused_within_a_batch_too() {
     let server = Server::start();
     let ask = |class: &str| request("count", "tickets.Tag", &json!({"authenticationClass": class}), &json!({}));
