@@ -185,6 +185,7 @@ fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
         }
         let kept = retry.as_ref().map(|retry| idempotency::find(session, retry)).transpose()?;
         if let Some(Some(body)) = kept {
+            road::plan_again(&given, &planned, &body)?;
             return Ok(envelope::replayed(body));
         }
         session.start();

@@ -113,6 +113,32 @@ fn requests(session: &Session, given: &Given, batch: &Batch) -> Result<Answer, E
     Ok(Answer::of_batch(batch, &replies, session.queries()))
 }
 
+/// Plans again what was carried out before and was answered with that: so that a batch, whose requests were not
+/// planned yet, is not answered to a key that may not do it any more.
+///
+/// # Errors
+/// Those of a request that would not be carried out now.
+pub fn plan_again(given: &Given, planned: &Planned, answer: &[u8]) -> Result<(), Errors> {
+    let Planned::Batch(batch) = planned else { return Ok(()) };
+    let mut results = Results::default();
+    if let Some(Json::List(envelopes)) = Json::parse(answer).ok().and_then(|answer| answer.get("data").cloned()) {
+        results.envelopes = envelopes;
+    }
+    for (index, json) in batch.requests.iter().enumerate() {
+        let status = results.envelopes.get(index).and_then(|envelope| envelope.get("status"));
+        if status == Some(&"ERROR".into()) {
+            continue; // it was not carried out
+        }
+        let mut plan_one = || {
+            let (asked, malformed) = request::read(results.fill(json.clone(), &Pointer::ROOT)?)?;
+            plan(given, asked, malformed).map(drop)
+        };
+        plan_one()
+            .map_err(|errors: Errors| errors.into_iter().map(|error| within(index, error)).collect::<Errors>())?;
+    }
+    Ok(())
+}
+
 /// An error of one request, as one of the batch.
 fn within(index: usize, error: Error) -> Error {
     let at = Pointer::ROOT.key("requests").index(index).to_string();

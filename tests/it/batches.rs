@@ -920,6 +920,52 @@ fn reading_takes_no_notice_of_the_key() {
 }
 
 #[test]
+fn a_kept_answer_takes_the_permissions_that_its_request_takes() {
+    let server = Server::start();
+    let key = server.key_for("tickets.Tag:create,tickets.Tag:read");
+    let returning =
+        request("create", "tickets.Tag", &json!({"return": {"name": null, "id": null}}), &json!({"name": "b"}));
+    let by_result = request("count", "tickets.Tag", &json!({"filter": {"id": result("/0/data/id")}}), &json!({}));
+    let sent = [
+        ("alone", tag("a").to_string(), "", 0),
+        ("atomic", batch(&json!([returning, by_result])).to_string(), "/requests/0", 0),
+        ("each", each(&json!([tag("a"), tag("c"), count("tickets.Tag")])).to_string(), "/requests/1", 1),
+    ];
+    for (under, body, ..) in &sent {
+        let reply = send_under(&server, &key, under, body);
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        assert!(is_replay(&send_under(&server, &key, under, body)));
+    }
+    let permit = |permissions: &str| run(&server.folder, &["keys", "update", &key[4..16], "--allow", permissions]);
+    permit("tickets.Tag:read");
+    for (under, body, at, index) in &sent {
+        let reply = send_under(&server, &key, under, body);
+        let error = format!("{at}/__meta__/namespace: the key lacks the permission tickets.Tag:create");
+        assert_eq!((reply.status, reply.errors()), (403, vec![error]), "{under}");
+        assert_eq!(reply.json()["extras"]["index"], if at.is_empty() { Value::Null } else { json!(index) });
+        assert!(!is_replay(&reply));
+    }
+    // What the answer tells takes its leave as well.
+    permit("tickets.Tag:create");
+    assert!(is_replay(&send_under(&server, &key, "alone", &sent[0].1)));
+    for (under, at) in [("atomic", "/requests/1/__meta__/namespace"), ("each", "/requests/2/__meta__/namespace")] {
+        let body = &sent.iter().find(|(name, ..)| *name == under).unwrap().1;
+        let reply = send_under(&server, &key, under, body);
+        assert_eq!(
+            (reply.status, reply.errors()),
+            (403, vec![format!("{at}: the key lacks the permission tickets.Tag:read")])
+        );
+    }
+    permit("tickets.*:*");
+    assert!(sent.iter().all(|(under, body, ..)| is_replay(&send_under(&server, &key, under, body))));
+    run(&server.folder, &["keys", "revoke", &key[4..16]]);
+    for (under, body, ..) in &sent {
+        assert_eq!(send_under(&server, &key, under, body).status, 401, "{under}");
+    }
+    assert_eq!(server.count("tickets.Tag"), 3);
+}
+
+#[test]
 fn nothing_of_an_idempotency_key_is_kept_in_words() {
     let server = Server::start();
     let canary = "canary-8f1e77";
