@@ -18,7 +18,7 @@ pub const KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// The longest key of a client.
 pub const LONGEST: usize = 255;
 /// Most answers pruned at once.
-const PRUNED_AT_ONCE: usize = 500;
+pub const PRUNED_AT_ONCE: usize = 500;
 
 /// A request that may be sent again: whose it is and under which key, and what it says. Both are hashes, so that
 /// nothing of a header or a body is kept.

@@ -327,8 +327,11 @@ impl Turns {
         let pruned =
             session.writing(|| Ok::<_, Failure>((usage::prune(&session, &before)?, idempotency::prune(&session)?)));
         match pruned {
-            Ok((entries, _)) if entries >= usage::PRUNED_AT_ONCE => self.pruned -= PRUNE_EVERY,
-            Ok(_) => {}
+            Ok((entries, answers)) => {
+                if entries >= usage::PRUNED_AT_ONCE || answers >= idempotency::PRUNED_AT_ONCE {
+                    self.pruned -= PRUNE_EVERY;
+                }
+            }
             Err(failure) => log::line(format_args!("cannot prune the usage log: {failure}")),
         }
     }
