@@ -17,6 +17,7 @@ mod models;
 mod nesting;
 mod pages;
 mod permissions;
+mod promises;
 mod properties;
 mod readme;
 mod server;
