@@ -1,7 +1,9 @@
 //! Several requests in one transaction, with results of one in another, and requests that may be sent again.
 
 use crate::envelope::{assert_reply, refusal, success};
-use crate::support::{Client, Folder, Reply, Server, assert_json, eventually, file_holds, jqlite, request, run};
+use crate::support::{
+    Client, Folder, MODELS, Reply, Server, assert_json, eventually, file_holds, jqlite, request, run,
+};
 use serde_json::{Value, json};
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -631,6 +633,34 @@ fn a_stale_version_undoes_the_batch() {
     assert_eq!(server.record("v.Thing", &json!(1), &["n", "version"]), json!({"n": 6, "version": 3}));
 }
 
+/// SQLite itself undoes the transaction of a write that it stops.
+#[test]
+fn a_request_that_takes_too_long_undoes_its_batch_whatever_kind_it_is_of() {
+    let server = Server::with(MODELS, &["--query-timeout", "300ms"]);
+    server.change(
+        r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+           INSERT INTO "tickets.Ticket" ("title", "created", "updated")
+           SELECT i, '2026-01-31T09:30:00.000000Z', '2026-01-31T09:30:00.000000Z' FROM n;
+           INSERT INTO "tickets.Tag" ("name") SELECT "title" FROM "tickets.Ticket" LIMIT 60;
+           INSERT INTO "tickets.Ticket.tags" ("source", "target")
+           SELECT t."id", g."id" FROM "tickets.Ticket" t, "tickets.Tag" g WHERE (t."id" + g."id") % 3 = 0"#,
+    );
+    let filter = json!({"filter": {"tags__tickets__tags__tickets__tags__name__icontains": "zzz"}});
+    let slow = request("updateMany", "tickets.Ticket", &filter, &json!({"priority": 1}));
+    let requests = json!([tag("a"), slow, tag("b")]);
+    let before = server.dump();
+    for request in
+        [batch(&requests), each(&requests), batch_with(&json!({"dryRun": true}), &json!({"requests": requests}))]
+    {
+        let reply = send_under(&server, &server.key, "one", &request.to_string());
+        assert_eq!(reply.errors(), ["/requests/1: the query took longer than 300ms and was stopped"]);
+        assert_eq!((reply.status, &reply.json()["extras"]["index"]), (503, &json!(1)));
+        assert_eq!(server.dump(), before);
+    }
+    let reply = send_under(&server, &server.key, "one", &tag("a").to_string());
+    assert_eq!((reply.status, is_replay(&reply)), (200, false));
+}
+
 #[test]
 fn a_batch_is_one_row_of_the_usage_log() {
     let server = Server::start();
@@ -770,6 +800,16 @@ fn a_key_stands_for_one_request_of_one_holder() {
         assert_eq!((reply.status, is_replay(&reply)), (200, under == "one "), "{under:?}");
     }
     assert_eq!(server.count("tickets.Tag"), 4);
+}
+
+#[test]
+fn a_rotated_key_is_the_same_holder() {
+    let server = Server::start();
+    let first = send_under(&server, &server.key, "one", &tag("a").to_string());
+    let new = run(&server.folder, &["keys", "rotate", &server.key[4..16]]);
+    let again = send_under(&server, &new, "one", &tag("a").to_string());
+    assert_eq!((again.status, is_replay(&again), again.body), (200, true, first.body));
+    assert_eq!(send_under(&server, &server.key, "one", &tag("a").to_string()).status, 401);
 }
 
 #[test]
