@@ -64,6 +64,16 @@ impl Json {
         size_of::<Json>() + inner
     }
 
+    /// How many lists and objects stand within each other.
+    pub fn levels(&self) -> usize {
+        let inner = match self {
+            Json::List(items) => items.iter().map(Json::levels).max(),
+            Json::Object(members) => members.iter().map(|(_, value)| value.levels()).max(),
+            _ => return 0,
+        };
+        1 + inner.unwrap_or(0)
+    }
+
     /// Appends this value as compact JSON.
     pub fn write(&self, out: &mut Vec<u8>) {
         match self {

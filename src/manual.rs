@@ -233,6 +233,7 @@ fn the_bounds_are_those_of_the_code() {
         ("MiB of JSON in one answer, and in all answers of a batch", mebibytes(shape::MOST_WRITTEN)),
         ("MiB of one value, also of one made of many", mebibytes(store::LONGEST_VALUE as usize)),
         ("MiB of earlier results put into the requests of a batch", mebibytes(road::MOST_FILLED)),
+        ("levels of JSON in a request of a batch, earlier results put in", road::MOST_LEVELS as u64),
         ("records in one `createMany`", request::MOST_OBJECTS as u64),
         ("requests in one batch", request::MOST_REQUESTS as u64),
         ("mistakes in one error", MOST_ERRORS as u64),

@@ -84,6 +84,10 @@ fn requests(session: &Session, given: &Given, batch: &Batch) -> Result<Answer, E
         let mut own = Echo::default();
         let mut one = || {
             let json = results.fill(json.clone(), &Pointer::ROOT)?;
+            if json.levels() > MOST_LEVELS {
+                let problem = Problem::TooMany { what: "levels of JSON with its results", limit: MOST_LEVELS as u64 };
+                return Err(problem.into());
+            }
             let (asked, malformed) = request::read(json)?;
             own = Echo::of(&asked);
             if let Ask::Batch(_) = asked {
@@ -149,6 +153,9 @@ fn within(index: usize, error: Error) -> Error {
 const RESULT: &str = "__result__";
 /// Bytes of all results that a batch puts into its requests: each may be put in many times.
 pub const MOST_FILLED: usize = 16 << 20;
+/// Levels of a request with results in it, as many as one of a batch has without: deeper values would be stored that
+/// nobody could read as results.
+pub const MOST_LEVELS: usize = 125;
 
 /// The envelopes of the requests so far.
 #[derive(Default)]

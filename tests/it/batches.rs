@@ -352,6 +352,21 @@ fn what_names_no_earlier_result_is_refused_where_it_stands() {
 }
 
 #[test]
+fn results_make_no_request_deeper_than_one_may_be() {
+    let server = Server::with(RESULTS, &[]);
+    let within = |levels: usize, inner: Value| (0..levels).fold(inner, |inner, _| json!([inner]));
+    let deep = |levels: usize| json!([doc(within(100, json!(1))), doc(within(levels, result("/0/data/data")))]);
+    let error = "/requests/1: a request may hold at most 125 levels of JSON with its results";
+    assert_refused(&server, &server.key, &batch(&deep(25)), 400, &[error], json!(1));
+    // The deepest can be read as a result of another request.
+    let mut requests = deep(24);
+    let read = request("retrieve", "r.Doc", &json!({"filter": {"id": 2}}), &json!({"data": null}));
+    requests.as_array_mut().unwrap().extend([read, doc(result("/2/data/0/data"))]);
+    let reply = server.send(&batch(&requests));
+    assert_eq!((reply.status, reply.body.matches(&within(124, json!(1)).to_string()).count()), (200, 3));
+}
+
+#[test]
 fn a_batch_holds_up_to_a_hundred_requests() {
     let server = Server::start();
     let tags = |count: u32| (0..count).map(|n| tag(&n.to_string())).collect::<Value>();
@@ -665,9 +680,10 @@ fn a_request_that_takes_too_long_undoes_its_batch_whatever_kind_it_is_of() {
 fn a_batch_is_one_row_of_the_usage_log() {
     let server = Server::start();
     let requests = json!([tag("a"), tag("a"), count("tickets.Tag")]);
-    server.send(&each(&requests));
-    server.send(&batch(&requests));
-    server.send(&batch(&json!([count("tickets.Tag")])));
+    let mut client = Client::connect(&server.address); // one, as the entries of several may come in any order
+    for request in [each(&requests), batch(&requests), batch(&json!([count("tickets.Tag")]))] {
+        client.jql(&server.key, &request.to_string());
+    }
     eventually("all of it is logged", || server.log_rows() == 3);
     let columns = ["namespace", "intent", "action", "status", "code", "rows", "queries"];
     let row = |entry: &Value| columns.map(|column| entry[column].clone()).into_iter().collect::<Value>();
