@@ -626,6 +626,20 @@ fn an_upsert_makes_the_record_once_and_changes_it_from_then_on() {
 }
 
 #[test]
+fn an_upsert_by_an_id_of_the_server_changes_the_record() {
+    let server = with_items();
+    for unique in [json!({"id": 2}), json!({"pk": "2"})] {
+        let reply = server.send(&upsert("m.Item", &unique, &json!({"code": "B", "rank": 5}))).json();
+        assert_eq!((&reply["data"], &reply["message"]), (&json!({"id": 2}), &json!("Item updated successfully.")));
+    }
+    assert_eq!(
+        server.record("m.Item", &json!(2), &["code", "rank", "kind"]),
+        json!({"code": "B", "rank": 5, "kind": 1})
+    );
+    assert_eq!(server.count("m.Item"), 5);
+}
+
+#[test]
 fn an_upsert_without_values_sees_to_it_that_the_record_is_there() {
     let server = filled();
     for done in ["created", "updated"] {
@@ -816,6 +830,21 @@ fn a_dry_run_answers_what_the_run_answers_and_changes_nothing() {
         assert_eq!((dry.status, &dry.body), (real.status, &real.body), "{request}");
         assert_eq!(again.body, real.body, "{request}");
     }
+}
+
+#[test]
+fn a_dry_run_has_clocks_and_uuids_of_its_own() {
+    let server = filled();
+    let make = request("create", "m.Place", &json!({"dryRun": true}), &json!({"name": "n"}));
+    let (first, second) = (server.data(&make), server.data(&make));
+    assert_eq!((first["id"].as_str().unwrap().len(), first == second), (36, false));
+    let meta = json!({"dryRun": true, "return": {"id": null, "made": null, "changed": null}});
+    let item = server.data(&request("create", "m.Item", &meta, &json!({"code": "a"})));
+    assert_eq!((&item["id"], &item["made"]), (&json!(1), &item["changed"]));
+    let id = server.create("m.Item", &json!({"code": "a"}));
+    let made = server.record("m.Item", &id, &["id", "made"]);
+    assert!(made["id"] == 1 && made["made"].as_str() > item["made"].as_str(), "{made} {item}");
+    assert_eq!(server.count("m.Place"), 0);
 }
 
 #[test]
