@@ -49,6 +49,8 @@ pub enum Work {
         select: Select,
         count: Count,
         cursors: Cursors,
+        /// The one record that it is narrowed to.
+        target: Option<Target>,
     },
     One {
         select: Select,
@@ -624,14 +626,16 @@ impl Planner<'_> {
                 self.key_work(&model, request, &meta)?
             }
             Intent::Retrieve => {
-                let condition = match request.unique {
-                    Some(_) => self.target(&model, request, &meta).map(|target| target.whole(&model)),
-                    None => Some(self.condition(&model, narrowing, &meta)),
-                };
+                let (condition, target) = match request.unique {
+                    Some(_) => self.target(&model, request, &meta).map(|one| (one.whole(&model), Some(one))),
+                    None => Some((self.condition(&model, narrowing, &meta), None)),
+                }
+                .unzip();
                 let select = Select { ends_in_cursor: true, ..self.select(&model, request, &meta) };
                 let cursors = Cursors::of(self.secret, &signature(&select));
                 let after = self.after(request, cursors, &meta);
-                Work::Page { select: Select { condition: condition?, after, ..select }, count: request.count, cursors }
+                let select = Select { condition: condition?, after, ..select };
+                Work::Page { select, count: request.count, cursors, target: target? }
             }
             Intent::RetrieveOne => {
                 let target = self.target(&model, request, &meta);

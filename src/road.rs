@@ -1,15 +1,18 @@
 //! The road of a request on one session: plan, run, answer; and of a batch, which is several of them in one
-//! transaction.
+//! transaction. [`results`] puts the results of earlier requests of a batch into later ones.
+
+pub mod results;
 
 use crate::access::Namespace;
 use crate::envelope::{self, Answer, Echo, Reply};
-use crate::error::{Error, Errors, Problem, shown};
+use crate::error::{Error, Errors, Problem};
 use crate::json::{Json, Pointer};
 use crate::plan::{self, Given, Plan};
 use crate::request::{self, Ask, Batch};
 use crate::shape::{MOST_WRITTEN, TOO_LARGE};
 use crate::store::Session;
 use crate::{log, run};
+use results::Results;
 use std::collections::BTreeSet;
 
 /// What is to be done.
@@ -78,17 +81,12 @@ pub fn carry_out(session: &Session, given: &Given, planned: &Planned) -> Result<
 
 fn requests(session: &Session, given: &Given, batch: &Batch) -> Result<Answer, Errors> {
     let mut replies: Vec<Reply> = Vec::with_capacity(batch.requests.len());
-    let mut results = Results::default();
+    let mut results = Results::of(&batch.requests);
     let mut size = 0;
     for (index, json) in batch.requests.iter().enumerate() {
         let mut own = Echo::default();
         let mut one = || {
-            let json = results.fill(json.clone(), &Pointer::ROOT)?;
-            if json.levels() > MOST_LEVELS {
-                let problem = Problem::TooMany { what: "levels of JSON with its results", limit: MOST_LEVELS as u64 };
-                return Err(problem.into());
-            }
-            let (asked, malformed) = request::read(json)?;
+            let (asked, malformed) = request::read(results.fill_in(json)?)?;
             own = Echo::of(&asked);
             if let Ask::Batch(_) = asked {
                 let why = "holds another batch, which no batch may".to_owned();
@@ -111,7 +109,7 @@ fn requests(session: &Session, given: &Given, batch: &Batch) -> Result<Answer, E
         if size > MOST_WRITTEN {
             return Err(TOO_LARGE.into());
         }
-        results.envelopes.push(Json::parse(&reply.body).unwrap_or(Json::Null)); // what we wrote is JSON
+        results.add(&reply.body);
         replies.push(reply);
     }
     Ok(Answer::of_batch(batch, &replies, session.queries()))
@@ -124,21 +122,21 @@ fn requests(session: &Session, given: &Given, batch: &Batch) -> Result<Answer, E
 /// Those of a request that would not be carried out now.
 pub fn plan_again(given: &Given, planned: &Planned, answer: &[u8]) -> Result<(), Errors> {
     let Planned::Batch(batch) = planned else { return Ok(()) };
-    let mut results = Results::default();
-    if let Some(Json::List(envelopes)) = Json::parse(answer).ok().and_then(|answer| answer.get("data").cloned()) {
-        results.envelopes = envelopes;
-    }
+    // One that nests too deep to be read gives no results, and what needs them is refused.
+    let data = Json::parse(answer).ok().and_then(|answer| answer.get("data").cloned());
+    let envelopes = if let Some(Json::List(envelopes)) = data { envelopes } else { Vec::new() };
+    let mut results = Results::of(&batch.requests);
     for (index, json) in batch.requests.iter().enumerate() {
-        let status = results.envelopes.get(index).and_then(|envelope| envelope.get("status"));
-        if status == Some(&"ERROR".into()) {
-            continue; // it was not carried out
+        let envelope = envelopes.get(index);
+        // What was refused then is not looked at now.
+        if envelope.and_then(|envelope| envelope.get("status")) != Some(&"ERROR".into()) {
+            let again = results.fill_in(json).and_then(request::read);
+            let planned = again.and_then(|(asked, malformed)| plan(given, asked, malformed));
+            planned.map_err(|errors| errors.into_iter().map(|error| within(index, error)).collect::<Errors>())?;
         }
-        let mut plan_one = || {
-            let (asked, malformed) = request::read(results.fill(json.clone(), &Pointer::ROOT)?)?;
-            plan(given, asked, malformed).map(drop)
-        };
-        plan_one()
-            .map_err(|errors: Errors| errors.into_iter().map(|error| within(index, error)).collect::<Errors>())?;
+        if let Some(envelope) = envelope {
+            results.add(envelope.to_string().as_bytes());
+        }
     }
     Ok(())
 }
@@ -147,98 +145,4 @@ pub fn plan_again(given: &Given, planned: &Planned, answer: &[u8]) -> Result<(),
 fn within(index: usize, error: Error) -> Error {
     let at = Pointer::ROOT.key("requests").index(index).to_string();
     Error { pointer: Some(at + error.pointer.as_deref().unwrap_or_default()), ..error }
-}
-
-/// What stands for an earlier result: `{"__result__": "/0/data/id"}`.
-const RESULT: &str = "__result__";
-/// Bytes of all results that a batch puts into its requests: each may be put in many times.
-pub const MOST_FILLED: usize = 16 << 20;
-/// Levels of a request with results in it, as many as one of a batch has without: deeper values would be stored that
-/// nobody could read as results.
-pub const MOST_LEVELS: usize = 125;
-
-/// The envelopes of the requests so far.
-#[derive(Default)]
-struct Results {
-    envelopes: Vec<Json>,
-    /// Bytes that were put into requests.
-    filled: usize,
-}
-
-impl Results {
-    /// A request with the results in place that it names.
-    fn fill(&mut self, json: Json, at: &Pointer<'_>) -> Result<Json, Errors> {
-        if let Some(named) = json.only(RESULT) {
-            return self.named(named, at);
-        }
-        match json {
-            Json::List(items) => {
-                let items = items.into_iter().enumerate().map(|(index, item)| self.fill(item, &at.index(index)));
-                items.collect::<Result<_, _>>().map(Json::List)
-            }
-            Json::Object(members) => {
-                let members = members.into_iter().map(|(name, value)| {
-                    let value = self.fill(value, &at.key(&name))?;
-                    Ok((name, value))
-                });
-                members.collect::<Result<_, Errors>>().map(Json::Object)
-            }
-            other => Ok(other),
-        }
-    }
-
-    fn named(&mut self, named: &Json, at: &Pointer<'_>) -> Result<Json, Errors> {
-        let Json::String(pointer) = named else {
-            let (what, wanted) = (RESULT.to_owned(), "a path into an earlier result, such as /0/data/id");
-            return Err(Error::at(at, Problem::WrongForm { what, wanted, given: shown(named) }).into());
-        };
-        let Some(found) = self.find(pointer).cloned() else {
-            let why = format!(
-                "names no earlier result: \"{}\" is not there; a result is named by its number and a path, such as /0/data/id",
-                shown(pointer)
-            );
-            return Err(Error::at(at, Problem::Refused { field: RESULT.into(), why }).into());
-        };
-        self.filled += found.size();
-        if self.filled > MOST_FILLED {
-            let problem = Problem::TooMany { what: "bytes of earlier results", limit: MOST_FILLED as u64 };
-            return Err(Error::at(at, problem).into());
-        }
-        Ok(found)
-    }
-
-    /// What an RFC 6901 pointer into the list of envelopes leads to.
-    fn find(&self, pointer: &str) -> Option<&Json> {
-        let mut tokens = pointer.strip_prefix('/')?.split('/').map(|token| token.replace("~1", "/").replace("~0", "~"));
-        let mut here = self.envelopes.get(place(&tokens.next()?)?)?;
-        for token in tokens {
-            here = match here {
-                Json::List(items) => items.get(place(&token)?)?,
-                other => other.get(&token)?,
-            };
-        }
-        Some(here)
-    }
-}
-
-/// The place in a list that a token names: digits without a zero before them.
-fn place(token: &str) -> Option<usize> {
-    let plain = token == "0" || (!token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit()));
-    if plain { token.parse().ok() } else { None }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pointer_leads_into_earlier_results_only() {
-        let envelopes = vec![Json::parse(br#"{"data": [{"id": 5, "a/b": {"~": 1}}]}"#).unwrap()];
-        let results = Results { envelopes, filled: 0 };
-        assert_eq!(results.find("/0/data/0/id"), Some(&Json::Integer(5)));
-        assert_eq!(results.find("/0/data/0/a~1b/~0"), Some(&Json::Integer(1)));
-        for pointer in ["", "0", "/1/data", "/0/data/1", "/0/data/00", "/0/data/-", "/0/nothing", "/-1", "/+0"] {
-            assert_eq!(results.find(pointer), None, "{pointer}");
-        }
-    }
 }

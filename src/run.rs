@@ -100,8 +100,11 @@ fn order(left: &Scalar, right: &Scalar) -> Ordering {
 pub fn plan(session: &Session, plan: &Plan) -> Result<Outcome, Errors> {
     let table = Table { session, model: &plan.model, name: plan.model.namespace.to_string() };
     match &plan.work {
-        Work::Page { select, count, cursors } => {
+        Work::Page { select, count, cursors, target } => {
             let page = load(session, compile::select(select, None), &mut 0)?;
+            if let (0, Some(target)) = (page.rows.len(), target) {
+                table.not_stale(target)?; // that there is no such record is an empty page
+            }
             let filtered = filtered(session, select, None, *count)?;
             let last = page.rows.iter().last().filter(|_| page.more);
             let next = last.map(|row| cursors.seal(&page.order.iter().map(|place| &row[*place]).collect::<Vec<_>>()));

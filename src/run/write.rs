@@ -217,21 +217,26 @@ impl Table<'_> {
 
     /// There is no such record, or it is of another version.
     pub fn missing(&self, target: &Target) -> Errors {
-        let model = self.model.namespace.to_string();
-        let stale = || -> Result<Option<i64>, Failure> {
-            let current = compile::write::find_column(&self.name, VERSION, &target.condition);
-            Ok(match self.session.rows(&current)?.cells.first() {
-                Some(Scalar::Integer(version)) => Some(*version),
-                _ => None,
-            })
-        };
-        let version = if target.version.is_some() { stale() } else { Ok(None) };
-        let problem = match version {
-            Ok(Some(version)) => Problem::Stale { model, version },
-            Ok(None) => Problem::NoSuchRecord { model, what: target.named.clone() },
-            Err(failure) => return failure.into(),
-        };
+        if let Err(errors) = self.not_stale(target) {
+            return errors;
+        }
+        let problem = Problem::NoSuchRecord { model: self.model.namespace.to_string(), what: target.named.clone() };
         Error::at(Pointer::ROOT.key("__meta__").key("uniqueObject"), problem).into()
+    }
+
+    /// # Errors
+    /// The record of a target is there, but of another version.
+    pub fn not_stale(&self, target: &Target) -> Result<(), Errors> {
+        if target.version.is_none() {
+            return Ok(());
+        }
+        let current = self.session.rows(&compile::write::find_column(&self.name, VERSION, &target.condition))?;
+        let Some(Scalar::Integer(version)) = current.cells.first() else { return Ok(()) };
+        if target.version == Some(*version) {
+            return Ok(());
+        }
+        let problem = Problem::Stale { model: self.model.namespace.to_string(), version: *version };
+        Err(Error::at(Pointer::ROOT.key("__meta__").key("uniqueObject"), problem).into())
     }
 
     fn still_referenced(&self, condition: &Condition, referrers: &[Referrer], key: &str) -> Result<Errors, Errors> {

@@ -973,8 +973,10 @@ fn a_stale_version_is_a_conflict_that_names_the_current_one() {
             assert_refused(&server, &request, 409, &[error]);
         }
         let meta = json!({"uniqueObject": {"id": 1, "version": version}});
-        assert_eq!(server.data(&request("retrieve", "m.Page", &meta, &json!({}))), json!([]));
+        assert_refused(&server, &request("retrieve", "m.Page", &meta, &json!({})), 409, &[error]);
     }
+    let none = json!({"uniqueObject": {"id": 9, "version": 1}});
+    assert_eq!(server.data(&request("retrieve", "m.Page", &none, &json!({}))), json!([]));
     for version in [json!("x"), json!(1.5), json!([])] {
         let error = format!("/__meta__/uniqueObject/version: \"version\" is an integer and cannot be {version}");
         for request in requests(version.clone()) {
