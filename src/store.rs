@@ -745,8 +745,15 @@ fn scalar(value: ValueRef<'_>) -> Result<Scalar, Failure> {
             Err(_) => Err(fault("a text in the database is not UTF-8")),
         },
         // Only hashes are kept as bytes; they travel as hexadecimal text.
-        ValueRef::Blob(bytes) => Ok(Scalar::Text(bytes.iter().map(|byte| format!("{byte:02x}")).collect())),
+        ValueRef::Blob(bytes) => Ok(Scalar::Text(hexadecimal(bytes))),
     }
+}
+
+/// Each request reads the hash of its key, so this takes no allocation for each byte.
+fn hexadecimal(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 impl ToSql for Scalar {
