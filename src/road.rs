@@ -7,7 +7,8 @@ use crate::access::Namespace;
 use crate::envelope::{self, Answer, Echo, Reply};
 use crate::error::{Error, Errors, Problem};
 use crate::json::{Json, Pointer};
-use crate::plan::{self, Given, Plan};
+use crate::plan::Plan;
+use crate::plan::planner::{self, Given};
 use crate::request::{self, Ask, Batch};
 use crate::shape::{MOST_WRITTEN, TOO_LARGE};
 use crate::store::Session;
@@ -56,7 +57,7 @@ impl Planned {
 /// All that is wrong with it, so far as that can be told before it is carried out.
 pub fn plan(given: &Given, ask: Ask, malformed: Errors) -> Result<Planned, Errors> {
     match ask {
-        Ask::Model(request) => plan::build(given, &request, malformed).map(Planned::One),
+        Ask::Model(request) => planner::build(given, &request, malformed).map(Planned::One),
         Ask::Batch(batch) if malformed.is_empty() => Ok(Planned::Batch(batch)),
         Ask::Batch(_) => Err(malformed),
     }

@@ -1,6 +1,7 @@
 //! What is answered of each record: fields, the records of references, lists of related ones.
 
-use super::{MOST_REFERENCES, Output, Planner, RELATION_LEVELS, Select, Value, What};
+use super::planner::Planner;
+use super::{MOST_REFERENCES, Output, RELATION_LEVELS, Select, Value, What};
 use crate::access::Action;
 use crate::error::{Error, Problem, shown};
 use crate::json::Pointer;

@@ -5,9 +5,10 @@
 //! is a tree of its own.
 
 use super::paths::Path;
+use super::planner::Planner;
 use super::values::FIELD;
 use super::{
-    Comparison, Condition, FILTER_LEVELS, MOST_EXPRESSIONS, MOST_TERMS, MOST_VALUES, Of, Operand, Order, Planner, Term,
+    Comparison, Condition, FILTER_LEVELS, MOST_EXPRESSIONS, MOST_TERMS, MOST_VALUES, Of, Operand, Order, Term,
 };
 use crate::error::{Error, Problem, shown};
 use crate::json::{Json, Object, Pointer};

@@ -4,7 +4,8 @@
 //! string finds only texts, a number only numbers. Django does the same with its key transforms.
 
 use super::paths::Path;
-use super::{Comparison, Condition, MOST_VALUES, Of, Operand, Planner, Term};
+use super::planner::Planner;
+use super::{Comparison, Condition, MOST_VALUES, Of, Operand, Term};
 use crate::error::{Error, Problem, shown};
 use crate::json::{Json, Pointer, write_string};
 use crate::lookup::{
@@ -14,10 +15,7 @@ use crate::value::{Scalar, Type};
 
 impl Planner<'_> {
     pub fn json_comparison(&mut self, key: &str, path: &Path<'_>, json: &Json, at: &Pointer<'_>) -> Option<Condition> {
-        let (keys, lookup) = match path.rest.split_last() {
-            Some((last, keys)) if Lookup::named(last).is_some() => (keys, Lookup::named(last)?),
-            _ => (path.rest.as_slice(), EXACT),
-        };
+        let (keys, lookup) = keys_and_lookup(path);
         let column = || path.column.clone();
         if lookup.takes == Takes::Key {
             let Json::String(name) = json else {
@@ -111,6 +109,14 @@ impl Planner<'_> {
         let problem = Problem::NoSuchLookup { field, lookup: shown(&lookup.name), accepted };
         self.note(Error::at(at, problem));
         None
+    }
+}
+
+/// The keys that lead inside a json field, and the lookup behind them.
+pub fn keys_and_lookup<'p>(path: &'p Path<'p>) -> (&'p [&'p str], &'static Lookup) {
+    match path.rest.split_last().and_then(|(last, keys)| Some((keys, Lookup::named(last)?))) {
+        Some(found) => found,
+        None => (path.rest.as_slice(), EXACT),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is done to API keys, which takes more than writing a record: secrets, and who may give what.
 
-use super::{KeyAct, Output, Planner, Select, Value, Work};
+use super::planner::Planner;
+use super::{KeyAct, Output, Select, Value, Work};
 use crate::error::{Error, Problem, nearest, shown};
 use crate::intent::Intent;
 use crate::json::{Json, Pointer};

@@ -1,7 +1,8 @@
 //! Names -> models, relations and columns. Every model that a request touches is asked for here, and
 //! permission with it, so that no way into another model can forget to ask.
 
-use super::{MOST_TERMS, Planner, RELATION_LEVELS};
+use super::planner::Planner;
+use super::{MOST_TERMS, RELATION_LEVELS};
 use crate::access::{Action, Namespace};
 use crate::error::{Error, Problem, nearest, shown};
 use crate::json::Pointer;

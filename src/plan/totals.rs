@@ -3,10 +3,11 @@
 //! A path that leads to many records joins them, so that each is counted for itself. Joining two such relations
 //! would count every pair, so there is one chain of them at most, which the groups and the totals share.
 
+use super::planner::Planner;
 use super::values::pairs;
 use super::{
-    Comparison, Condition, Group, GroupTotal, Grouped, Operand, Order, Output, Planner, Record, Select, Subquery,
-    Total, Value, What, Work,
+    Comparison, Condition, Group, GroupTotal, Grouped, Operand, Order, Output, Record, Select, Subquery, Total, Value,
+    What, Work,
 };
 use crate::access::{Action, Namespace};
 use crate::error::{Error, Problem, nearest, shown};

@@ -1,12 +1,13 @@
 //! Values of records that are not written in the request: what a key names for an order, a group, an answer
 //! under another name, or a comparison with another field.
 
-use super::inside::json_path;
+use super::inside::{json_path, keys_and_lookup};
 use super::paths::Path;
-use super::{Comparison, Condition, Of, Operand, Planner, Record, Scale, Term, Value};
+use super::planner::Planner;
+use super::{Comparison, Condition, Of, Operand, Record, Scale, Term, Value};
 use crate::error::{Error, Problem, shown};
 use crate::json::{Json, Pointer};
-use crate::lookup::{EXACT, JSON_BOOLEAN, JSON_NUMBER, JSON_ORDER, JSON_TEXT, Lookup, PARTS, Part, Reading, Takes};
+use crate::lookup::{JSON_BOOLEAN, JSON_NUMBER, JSON_ORDER, JSON_TEXT, Lookup, PARTS, Part, Reading, Takes};
 use crate::model::Model;
 use crate::value::{Storage, Type};
 use std::sync::Arc;
@@ -112,10 +113,7 @@ impl Planner<'_> {
         if kind != Type::Json {
             return self.part_and_lookup(path, at);
         }
-        let (keys, lookup) = match path.rest.split_last() {
-            Some((last, keys)) if Lookup::named(last).is_some() => (keys, Lookup::named(last)?),
-            _ => (path.rest.as_slice(), EXACT),
-        };
+        let (keys, lookup) = keys_and_lookup(path);
         let of = if keys.is_empty() { Of::Whole } else { Of::Inside(json_path(keys, None), &JSON_ORDER) };
         Some((Term { column: path.column.clone(), of, scale: Scale::Same }, lookup))
     }

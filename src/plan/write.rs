@@ -1,6 +1,7 @@
 //! What a write does: the record it is about, the values that go in, and what a deletion would reach.
 
-use super::{Comparison, Condition, Links, Planner, Referrer, Row, Select, Slot, Target, Write};
+use super::planner::Planner;
+use super::{Comparison, Condition, Links, Referrer, Row, Select, Slot, Target, Write};
 use crate::access::{Action, Namespace};
 use crate::error::{Error, MOST_ERRORS, Problem, nearest, shown};
 use crate::intent::Intent;
