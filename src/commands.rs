@@ -14,11 +14,12 @@ use crate::error::{Error, Errors, Problem};
 use crate::json::{write_list, write_string};
 use crate::plan::Limits;
 use crate::plan::planner::Given;
+use crate::request::reader;
 use crate::store::{self, Failure, Location, Missing, Session, Store};
 use crate::terminal::{Failed, object, plain, print, print_line, print_table};
 use crate::usage::{self, Wanted};
 use crate::value::{Scalar, time};
-use crate::{apply, request, road};
+use crate::{apply, road};
 use clap::CommandFactory;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -147,7 +148,7 @@ fn query(database: &Database, file: &Path) -> Result<(), Failed> {
 fn as_operator(store: &Store, session: &Session, body: &[u8]) -> (Reply, Errors) {
     let mut echo = Echo::default();
     let outcome = session.writing(|| {
-        let (asked, malformed) = request::parse(body)?;
+        let (asked, malformed) = reader::parse(body)?;
         echo = Echo::of(&asked);
         let (catalogue, limits) = (store.catalogue(session)?, Limits { max_limit: config::MAX_LIMIT });
         let (caller, secret, now) = (auth::operator(), *store.secret(), time::now());

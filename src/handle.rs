@@ -10,12 +10,13 @@ use crate::idempotency::{self, InFlight, Retry};
 use crate::plan::Limits;
 use crate::plan::planner::Given;
 use crate::rate::Rates;
+use crate::request::reader;
 use crate::road::Planned;
 use crate::store::{Session, Store, catalogue_version, has_triggers};
 use crate::usage::Entry;
 use crate::value::time;
 use crate::writer::Writer;
-use crate::{about, log, request, road};
+use crate::{about, log, road};
 use jiff::SignedDuration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -94,7 +95,7 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
     let step = reader.reading(|| {
         let caller = let_in(app, call, &reader, key, entry)?;
 
-        let (ask, malformed) = request::parse(call.json()?)?;
+        let (ask, malformed) = reader::parse(call.json()?)?;
         entry.note(&ask);
         *echo = Echo::of(&ask);
         let retry = call.idempotency_key.as_ref().map(|key| Retry::of(caller.id(), key, &call.body)).transpose()?;

@@ -9,7 +9,7 @@ use crate::error::{Error, Errors, Problem};
 use crate::json::{Json, Pointer};
 use crate::plan::Plan;
 use crate::plan::planner::{self, Given};
-use crate::request::{self, Ask, Batch};
+use crate::request::{Ask, Batch, reader};
 use crate::shape::{MOST_WRITTEN, TOO_LARGE};
 use crate::store::Session;
 use crate::{log, run};
@@ -87,7 +87,7 @@ fn requests(session: &Session, given: &Given, batch: &Batch) -> Result<Answer, E
     for (index, json) in batch.requests.iter().enumerate() {
         let mut own = Echo::default();
         let mut one = || {
-            let (asked, malformed) = request::read(results.fill_in(json)?)?;
+            let (asked, malformed) = reader::read(results.fill_in(json)?)?;
             own = Echo::of(&asked);
             if let Ask::Batch(_) = asked {
                 let why = "holds another batch, which no batch may".to_owned();
@@ -131,7 +131,7 @@ pub fn plan_again(given: &Given, planned: &Planned, answer: &[u8]) -> Result<(),
         let envelope = envelopes.get(index);
         // What was refused then is not looked at now.
         if envelope.and_then(|envelope| envelope.get("status")) != Some(&"ERROR".into()) {
-            let again = results.fill_in(json).and_then(request::read);
+            let again = results.fill_in(json).and_then(reader::read);
             let planned = again.and_then(|(asked, malformed)| plan(given, asked, malformed));
             planned.map_err(|errors| errors.into_iter().map(|error| within(index, error)).collect::<Errors>())?;
         }

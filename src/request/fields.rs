@@ -1,7 +1,8 @@
 //! The fields asked of each record: plain ones, those of related records, others under another name,
 //! transformed ones, and subqueries.
 
-use super::{Asked, META, Meta, Narrowing, Nested, Reader, Subquery, Wanted, WantedStep};
+use super::reader::{Meta, Reader};
+use super::{Asked, META, Narrowing, Nested, Subquery, Wanted, WantedStep};
 use crate::error::{Error, Problem, nearest, shown};
 use crate::json::{Json, Object, Pointer, member};
 
