@@ -24,6 +24,9 @@ use std::sync::Arc;
 /// What stands between the texts of a `Concat` where nothing else is said.
 const SEPARATOR: &str = ", ";
 
+/// Groups and totals are columns of one table, and SQLite minds no case in their names.
+const ONLY_IN_CASE: &str = "differs only in case from another group or total";
+
 impl Planner<'_> {
     /// The groups of an `aggregate`, as the records of a model of their own.
     pub fn groups(&mut self, model: &Arc<Model>, request: &Request, meta: &Pointer<'_>) -> Option<Work> {
@@ -45,6 +48,10 @@ impl Planner<'_> {
                 self.note(Error::at(at, Problem::RepeatedKey { key: shown(name) }));
                 continue;
             }
+            if wanted.by[..index].iter().any(|other| other.eq_ignore_ascii_case(name)) {
+                self.note(Error::at(at, Problem::Refused { field: shown(name), why: ONLY_IN_CASE.into() }));
+                continue;
+            }
             let Some(value) = self.read(model, name, &at, &JSON_ANSWER) else { continue };
             fields.push(Arc::new(Field::plain(name, value.term.kind())));
             let (own, value) = cut(value);
@@ -54,12 +61,13 @@ impl Planner<'_> {
             groups.push((own, Group { name: name.clone(), joined: false, value }));
         }
         let mut totals = Vec::with_capacity(wanted.totals.len());
-        for total in &wanted.totals {
+        for (index, total) in wanted.totals.iter().enumerate() {
             let at = Pointer::ROOT.key(&total.name);
             if !self.term(&at) {
                 break;
             }
-            self.name_of_total(&total.name, &wanted.by, &at);
+            let others = wanted.totals[..index].iter().map(|total| &total.name).chain(&wanted.by);
+            self.name_of_total(&total.name, others, &at);
             if let Some((own, planned, kind)) = self.group_total(model, total, &at) {
                 fields.push(Arc::new(Field::plain(&total.name, kind)));
                 totals.push((own, planned, at.to_string(), total));
@@ -102,18 +110,18 @@ impl Planner<'_> {
     }
 
     /// The name of a total is used in filters and orders, so it looks like that of a field.
-    fn name_of_total(&mut self, name: &str, groups: &[String], at: &Pointer<'_>) {
+    fn name_of_total<'o>(&mut self, name: &str, others: impl Iterator<Item = &'o String>, at: &Pointer<'_>) {
         let formed = name.len() <= 60
             && name.starts_with(|c: char| c.is_ascii_alphabetic())
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
             && !name.contains("__")
             && !name.ends_with('_');
-        let why = if !formed {
-            "is not the name of a total: letters, digits and single underscores, at most 60"
-        } else if groups.iter().any(|group| group == name) {
-            "is a group already; give the total another name"
-        } else {
-            return;
+        let alike = others.into_iter().find(|other| other.eq_ignore_ascii_case(name));
+        let why = match alike {
+            _ if !formed => "is not the name of a total: letters, digits and single underscores, at most 60",
+            Some(other) if other == name => "is a group already; give the total another name",
+            Some(_) => ONLY_IN_CASE,
+            None => return,
         };
         self.note(Error::at(at, Problem::Refused { field: shown(&name), why: why.into() }));
     }

@@ -21,5 +21,6 @@ mod promises;
 mod properties;
 mod readme;
 mod server;
+mod totals;
 mod transport;
 mod writes;

@@ -281,6 +281,15 @@ impl Server {
         reply.errors()
     }
 
+    /// Holds the mistakes of a request that must be refused against these lines, each `pointer: message (hint)`, where
+    /// all pointers begin with `at`.
+    #[track_caller]
+    pub fn assert_mistakes(&self, request: &Value, at: &str, expected: &str) {
+        let reply = self.send(request);
+        let expected = expected.lines().map(|line| format!("{at}{line}")).collect();
+        assert_eq!((reply.status, reply.mistakes()), (400, expected), "{request}");
+    }
+
     /// The number of records of a model.
     #[track_caller]
     pub fn count(&self, namespace: &str) -> u64 {
@@ -356,6 +365,17 @@ impl Reply {
             format!("{}: {}", error["pointer"].as_str().unwrap_or(""), error["errorMessage"].as_str().unwrap())
         };
         errors.iter().map(shown).collect()
+    }
+
+    /// The errors as `pointer: message (hint)`.
+    #[track_caller]
+    pub fn mistakes(&self) -> Vec<String> {
+        let hints = self.json()["errors"].as_array().unwrap().clone();
+        let hinted = |(error, json): (String, Value)| match json["hint"].as_str() {
+            Some(hint) => format!("{error} ({hint})"),
+            None => error,
+        };
+        self.errors().into_iter().zip(hints).map(hinted).collect()
     }
 }
 

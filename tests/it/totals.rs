@@ -1,0 +1,138 @@
+//! Totals: subqueries, and the groups of an `aggregate`.
+
+use crate::support::{Client, MODELS, Server, request};
+use serde_json::{Value, json};
+
+const MARKET: &str = r#"{
+  "m.Stall": { "fields": {
+      "name": { "type": "string" }, "opened": { "type": "date", "null": true },
+      "budget": { "type": "decimal", "max_digits": 10, "decimal_places": 2, "null": true },
+      "data": { "type": "json", "null": true } } },
+  "m.Label": { "fields": { "name": { "type": "string" }, "weight": { "type": "integer", "null": true } } },
+  "m.Item": { "fields": {
+      "name": { "type": "string" }, "note": { "type": "text", "null": true },
+      "amount": { "type": "integer", "null": true },
+      "price": { "type": "decimal", "max_digits": 18, "decimal_places": 2, "null": true },
+      "ratio": { "type": "float", "null": true }, "flag": { "type": "boolean", "null": true },
+      "day": { "type": "date", "null": true }, "moment": { "type": "datetime", "null": true },
+      "clock": { "type": "time", "null": true }, "code": { "type": "uuid", "null": true },
+      "data": { "type": "json", "null": true },
+      "stall": { "type": "ref", "to": "m.Stall", "null": true, "related_name": "items" },
+      "labels": { "type": "refs", "to": "m.Label", "related_name": "items" } },
+    "search": ["name"] },
+  "m.Sale": { "fields": {
+      "item": { "type": "ref", "to": "m.Item", "related_name": "sales" },
+      "count": { "type": "integer" }, "day": { "type": "date", "null": true } } } }"#;
+
+const CODES: [&str; 2] = ["00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"];
+
+/// Stalls: north (1), south (2), bare (3). Labels: red (1), blue (2), unused (3). Items: apple (1) and beet (2) of
+/// north, corn (3) of south, and date (4), which has nothing but a name. Apple is red and blue, beet red. Apple was
+/// sold twice, beet once.
+fn market() -> Server {
+    let server = Server::with(MARKET, &[]);
+    for stall in [
+        json!({"name": "north", "opened": "2024-05-01", "budget": "3.00", "data": {"code": "N", "rank": 2}}),
+        json!({"name": "south", "budget": "1.50", "data": {"code": "S", "rank": "two"}}),
+        json!({"name": "bare"}),
+    ] {
+        server.create("m.Stall", &stall);
+    }
+    for (name, weight) in [("red", json!(3)), ("blue", json!(1)), ("unused", Value::Null)] {
+        server.create("m.Label", &json!({"name": name, "weight": weight}));
+    }
+    for item in [
+        json!({"name": "apple", "note": "sweet", "amount": 3, "price": "1.50", "ratio": 0.5, "flag": true,
+               "day": "2024-05-01", "moment": "2024-05-01T23:30:00Z", "clock": "09:30", "code": CODES[0],
+               "data": {"code": "N", "n": 2}, "stall": 1, "labels": [1, 2]}),
+        json!({"name": "beet", "note": "Red", "amount": 5, "price": "2.25", "ratio": 0.25, "flag": false,
+               "day": "2024-05-02", "moment": "2024-12-31T23:59:59.999999Z", "clock": "23:00", "code": CODES[1],
+               "data": {"code": "S", "n": "two"}, "stall": 1, "labels": [1]}),
+        json!({"name": "corn", "note": "sweet", "amount": 5, "price": "1.50", "ratio": 0.25, "flag": true,
+               "day": "2023-01-01", "moment": "2023-01-01T00:00:00Z", "clock": "09:30", "code": CODES[0],
+               "data": {"code": "N", "n": 0.5}, "stall": 2}),
+        json!({"name": "date"}),
+    ] {
+        server.create("m.Item", &item);
+    }
+    for (item, count, day) in [(1, 2, json!("2024-05-01")), (1, 3, Value::Null), (2, 4, json!("2024-05-03"))] {
+        server.create("m.Sale", &json!({"item": item, "count": count, "day": day}));
+    }
+    server
+}
+
+/// A field that is a subquery with this `__meta__`.
+fn subquery(meta: &Value) -> Value {
+    let mut all = json!({"intent": "subquery"});
+    all.as_object_mut().unwrap().extend(meta.as_object().unwrap().clone());
+    json!({"__meta__": all})
+}
+
+/// How many there are, and nothing else.
+fn count() -> Value {
+    json!({"n": {"function": "Count"}})
+}
+
+fn aggregate(meta: &Value, totals: &Value) -> Value {
+    request("aggregate", "m.Item", meta, totals)
+}
+
+/// All records of a model by `pk`, with `x` and nothing else of each.
+fn with_x(namespace: &str, x: &Value) -> Value {
+    request("retrieve", namespace, &json!({"ordering": "pk"}), &json!({"x": x}))
+}
+
+/// The `x` of every record.
+#[track_caller]
+fn each_x(server: &Server, namespace: &str, x: &Value) -> Value {
+    server.data(&with_x(namespace, x)).as_array().unwrap().iter().map(|record| record["x"].clone()).collect()
+}
+
+/// Holds the answer's `data` against these lines: one for each record, its values as JSON with a space between them.
+#[track_caller]
+fn assert_lines(server: &Server, request: &Value, expected: &[&str]) {
+    let data = server.data(request);
+    let line = |record: &Value| {
+        let values = record.as_object().unwrap().values();
+        values.map(Value::to_string).collect::<Vec<_>>().join(" ")
+    };
+    let lines: Vec<String> = data.as_array().unwrap().iter().map(line).collect();
+    assert_eq!(lines, expected, "{request}");
+}
+
+// -- Groups -------------------------------------------------------------------------------------
+
+#[test]
+fn names_of_groups_and_totals_must_be_told_apart() {
+    let server = market();
+    let one = json!({"function": "Count"});
+    for (by, name, mistake) in [
+        (json!(["name"]), "name", "is a group already; give the total another name"),
+        (json!(["name"]), "Name", "differs only in case from another group or total"),
+        (json!([]), "N", "differs only in case from another group or total"),
+        (json!([]), "a__b", "is not the name of a total: letters, digits and single underscores, at most 60"),
+        (json!([]), "a_", "is not the name of a total: letters, digits and single underscores, at most 60"),
+        (json!([]), "_a", "is not the name of a total: letters, digits and single underscores, at most 60"),
+        (json!([]), "1a", "is not the name of a total: letters, digits and single underscores, at most 60"),
+        (json!([]), "a b", "is not the name of a total: letters, digits and single underscores, at most 60"),
+        (json!([]), "é", "is not the name of a total: letters, digits and single underscores, at most 60"),
+        (json!([]), "", "is not the name of a total: letters, digits and single underscores, at most 60"),
+    ] {
+        let request = aggregate(&json!({"groupBy": by}), &json!({"n": one, name: one}));
+        server.assert_mistakes(&request, &format!("/{name}: \"{name}\" "), mistake);
+    }
+    let long = "a".repeat(61);
+    let errors = server.refused(400, &aggregate(&json!({}), &json!({long.as_str(): one})));
+    assert!(errors[0].ends_with("is not the name of a total: letters, digits and single underscores, at most 60"));
+    for (by, mistake) in [
+        (json!(["name", "name"]), r#"/1: the key "name" stands twice in one object"#),
+        (json!(["data__a", "data__A"]), r#"/1: "data__A" differs only in case from another group or total"#),
+    ] {
+        server.assert_mistakes(&aggregate(&json!({"groupBy": by}), &json!({})), "/__meta__/groupBy", mistake);
+    }
+    // One field under two names, totals with names of fields that are no groups, and a word of SQL.
+    let amount = json!({"function": "Sum", "onField": "amount"});
+    let totals = json!({"amount": amount, "id": one, "Select": one, &long[1..]: one});
+    let request = aggregate(&json!({"groupBy": ["stall", "stall_id"]}), &totals);
+    assert_lines(&server, &request, &["null null null 1 1 1", "1 1 8 2 2 2", "2 2 5 1 1 1"]);
+}
