@@ -2,12 +2,13 @@
 
 use super::Aliases;
 use super::condition::{self, Scope};
-use super::value::{Pick, append_on, append_order, append_value, fill};
+use super::value::{Pick, append_on, append_order, append_value, direction, fill, pick};
 use crate::function::How;
-use crate::model::Join;
-use crate::plan::{Grouped, Order, Subquery, Total};
+use crate::model::{Join, Relation};
+use crate::plan::{Grouped, Order, Subquery, Total, Value};
 use crate::sql::{Alias, Statement};
 use crate::value::{Scalar, Type};
+use std::sync::Arc;
 
 /// Appends the groups of records and their totals, as a table.
 pub fn append_grouped(statement: &mut Statement, grouped: &Grouped) {
@@ -31,7 +32,10 @@ pub fn append_grouped(statement: &mut Statement, grouped: &Grouped) {
     for (index, wanted) in grouped.totals.iter().enumerate() {
         statement.push(if index + grouped.groups.len() > 0 { ", " } else { "" });
         let here = alias(wanted.joined);
-        append_total(statement, &mut aliases, here, &wanted.total, &mut |statement, aliases| {
+        let order = &mut |statement: &mut Statement, aliases: &mut Aliases| {
+            append_joined_order(statement, aliases, (record, far), &grouped.chain, &wanted.total.order);
+        };
+        append_total(statement, &mut aliases, here, &wanted.total, order, &mut |statement, aliases| {
             if let Some(filter) = &wanted.filter {
                 statement.push(" FILTER (WHERE ");
                 condition::append(statement, aliases, Scope::of(record).along(&joined), filter);
@@ -58,20 +62,47 @@ pub fn append_grouped(statement: &mut Statement, grouped: &Grouped) {
     statement.push(")");
 }
 
-/// Appends what a function makes of the records in the table `alias`.
+/// Appends what a function makes of the records in the table `alias`; `order` appends their order, `filter` which
+/// of them count.
 fn append_total(
     statement: &mut Statement,
     aliases: &mut Aliases,
     alias: Alias,
     total: &Total,
+    order: &mut dyn FnMut(&mut Statement, &mut Aliases),
     filter: &mut dyn FnMut(&mut Statement, &mut Aliases),
 ) {
     fill(statement, total.sql, &mut |statement, slot| match slot {
         'x' => append_written(statement, aliases, alias, total),
         's' => drop(statement.value(Scalar::Text(total.separator.clone()))),
-        'o' => append_order(statement, aliases, alias, &total.order),
+        'o' => order(statement, aliases),
         _ => filter(statement, aliases),
     });
+}
+
+/// Appends the order of the records that a group joins: terms that follow its chain are about those joined, the
+/// others about the record itself.
+fn append_joined_order(
+    statement: &mut Statement,
+    aliases: &mut Aliases,
+    (record, far): (Alias, Alias),
+    chain: &[Arc<Relation>],
+    order: &[Order],
+) {
+    statement.push(" ORDER BY ").list(order, ", ", |statement, term| {
+        let (alias, path) = match term.value.path.strip_prefix(chain) {
+            Some(rest) => (far, rest),
+            None => (record, term.value.path.as_slice()),
+        };
+        let value = Value { path: path.to_vec(), term: term.value.term.clone() };
+        let here = Order { value, descending: term.descending };
+        append_value(statement, aliases, alias, &here.value, pick(&here));
+        statement.push(direction(&here));
+    });
+    if far != record {
+        // The records joined to one tie but for their own ids.
+        statement.push(", ").column(far, "id");
+    }
 }
 
 /// The value of a total; where it ends up in a text, in the form in which a client would get it.
@@ -120,7 +151,10 @@ pub fn append_subquery(statement: &mut Statement, aliases: &mut Aliases, outer: 
         }
         How::Whole | How::Concat => {
             statement.push("(SELECT ");
-            append_total(statement, aliases, alias, total, &mut |_, _| ());
+            let order = &mut |statement: &mut Statement, aliases: &mut Aliases| {
+                append_order(statement, aliases, alias, &total.order);
+            };
+            append_total(statement, aliases, alias, total, order, &mut |_, _| ());
             from(statement, aliases);
         }
     }

@@ -103,6 +103,42 @@ fn assert_lines(server: &Server, request: &Value, expected: &[&str]) {
 // -- Groups -------------------------------------------------------------------------------------
 
 #[test]
+fn first_last_and_concat_of_joined_records_follow_an_order_of_both() {
+    let server = market();
+    let total = |function: &str, field: &str, ordering: Value| {
+        let mut total = json!({"function": function, "onField": field});
+        if ordering != Value::Null {
+            total["ordering"] = ordering;
+        }
+        total
+    };
+    let labels = |function: &str, ordering: Value| total(function, "labels__name", ordering);
+    for (by, total, expected) in [
+        (json!([]), labels("Concat", Value::Null), &[r#""red, blue, red""#][..]),
+        (json!([]), labels("Concat", json!("-name")), &[r#""red, red, blue""#]),
+        (json!([]), labels("Concat", json!("-amount")), &[r#""red, red, blue""#]),
+        (json!([]), labels("Concat", json!("labels__name")), &[r#""blue, red, red""#]),
+        (json!([]), labels("Concat", json!(["-labels__name", "pk"])), &[r#""red, red, blue""#]),
+        (json!([]), labels("Concat", json!(["name", "labels__name"])), &[r#""blue, red, red""#]),
+        (json!([]), labels("Concat", json!("sales__count")), &[r#""red, blue, red""#]),
+        (json!([]), labels("First", json!("name")), &[r#""red""#]),
+        (json!([]), labels("First", json!(["name", "labels__weight"])), &[r#""blue""#]),
+        (json!([]), labels("First", json!("-name")), &["null"]),
+        (json!([]), labels("Last", json!("-name")), &[r#""blue""#]),
+        (json!(["stall"]), labels("Last", Value::Null), &["null null", r#"1 "red""#, "2 null"]),
+        (json!(["stall"]), labels("Last", json!("-amount")), &["null null", r#"1 "blue""#, "2 null"]),
+        (json!(["labels"]), total("First", "name", json!("-name")), &[r#"null "date""#, r#"1 "beet""#, r#"2 "apple""#]),
+        (
+            json!(["labels"]),
+            total("Concat", "name", json!(["-stall__name", "-pk"])),
+            &[r#"null "corn, date""#, r#"1 "beet, apple""#, r#"2 "apple""#],
+        ),
+    ] {
+        assert_lines(&server, &aggregate(&json!({"groupBy": by}), &json!({"x": total})), expected);
+    }
+}
+
+#[test]
 fn names_of_groups_and_totals_must_be_told_apart() {
     let server = market();
     let one = json!({"function": "Count"});
