@@ -86,7 +86,8 @@ fn sum(kind: Type) -> Option<(Type, &'static str)> {
     match kind {
         Type::Integer => Some((Type::Total { places: None }, "exact_sum($x)$f")),
         Type::Decimal { places, .. } => Some((Type::Total { places: Some(places) }, "exact_sum($x)$f")),
-        Type::Float => Some((Type::Float, "sum($x)$f")),
+        // A whole number inside json is a float like any other there; SQLite's own sum of such fails beyond 64 bits.
+        Type::Float => Some((Type::Float, "sum(1.0 * $x)$f")),
         _ => None,
     }
 }

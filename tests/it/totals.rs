@@ -172,3 +172,30 @@ fn names_of_groups_and_totals_must_be_told_apart() {
     let request = aggregate(&json!({"groupBy": ["stall", "stall_id"]}), &totals);
     assert_lines(&server, &request, &["null null null 1 1 1", "1 1 8 2 2 2", "2 2 5 1 1 1"]);
 }
+
+// -- Exactness ----------------------------------------------------------------------------------
+
+const LEDGER: &str = r#"{ "x.Entry": { "fields": {
+    "side": { "type": "string", "null": true }, "whole": { "type": "integer", "null": true },
+    "large": { "type": "decimal", "max_digits": 18, "decimal_places": 0, "null": true },
+    "money": { "type": "decimal", "max_digits": 18, "decimal_places": 2, "null": true },
+    "tiny": { "type": "decimal", "max_digits": 18, "decimal_places": 18, "null": true },
+    "data": { "type": "json", "null": true } } } }"#;
+
+#[test]
+fn whole_numbers_inside_json_have_a_sum_whatever_their_size() {
+    let server = Server::with(LEDGER, &[]);
+    let sum = request(
+        "aggregate",
+        "x.Entry",
+        &json!({}),
+        &json!({"x": {"function": "Sum", "onField": "data__n"}, "y": {"function": "Avg", "onField": "data__n"}}),
+    );
+    for n in [i64::MAX, i64::MAX, i64::MAX] {
+        server.create("x.Entry", &json!({"data": {"n": n}}));
+    }
+    assert_lines(&server, &sum, &["2.7670116110564327e+19 9.223372036854776e+18"]);
+    server.create("x.Entry", &json!({"data": {"n": "7"}}));
+    server.create("x.Entry", &json!({"data": {"n": -1e300}}));
+    assert_lines(&server, &sum, &["-1e+300 -2.5e+299"]);
+}
