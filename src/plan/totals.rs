@@ -294,18 +294,23 @@ impl Planner<'_> {
     ) -> Option<Condition> {
         let inner = self.read(model, field, &at.key("field"), &JSON_ANSWER)?;
         let theirs = self.read_one(outer, reference, &at.key("referenceField"), &JSON_ANSWER)?;
-        let Some((term, theirs)) = pairs(&inner.term, &theirs, EXACT).into_iter().next() else {
+        let pairs = pairs(&inner.term, &theirs, EXACT);
+        if pairs.is_empty() {
             let kind = theirs.term.kind().described();
             let why = format!("is {} and cannot equal {kind}", inner.term.kind().described());
             self.note(Error::at(at.key("field"), Problem::Refused { field: shown(&field), why }));
             return None;
+        }
+        let equal = |(term, theirs)| {
+            let value = Operand::Field(Record::Outer, theirs);
+            Condition::Compare(Comparison { term, lookup: EXACT, value })
         };
-        let equal = Comparison { term, lookup: EXACT, value: Operand::Field(Record::Outer, theirs) };
+        let equal = Condition::Any(pairs.into_iter().map(equal).collect());
         let nest = |condition, relation| {
             let condition = Box::new(condition);
             Condition::Related { relation, condition, or_none: false }
         };
-        Some(inner.path.into_iter().rev().fold(Condition::Compare(equal), nest))
+        Some(inner.path.into_iter().rev().fold(equal, nest))
     }
 
     /// A function that goes on with a result of that kind.

@@ -100,6 +100,56 @@ fn assert_lines(server: &Server, request: &Value, expected: &[&str]) {
     assert_eq!(lines, expected, "{request}");
 }
 
+// -- Subqueries ---------------------------------------------------------------------------------
+
+#[test]
+fn the_outer_record_is_named_by_any_number_of_pairs_and_paths() {
+    let server = market();
+    let pair = |field: &str, reference: &str| json!({"field": field, "referenceField": reference});
+    for (outer, inner, mapping, expected) in [
+        ("m.Stall", "m.Item", json!([pair("stall", "id")]), json!([2, 1, 0])),
+        ("m.Stall", "m.Item", json!([pair("stall_id", "pk")]), json!([2, 1, 0])),
+        ("m.Stall", "m.Item", json!([pair("stall__name", "name")]), json!([2, 1, 0])),
+        ("m.Stall", "m.Item", json!([]), json!([4, 4, 4])),
+        // Several must all hold.
+        ("m.Stall", "m.Item", json!([pair("stall", "id"), pair("day", "opened")]), json!([1, 0, 0])),
+        ("m.Stall", "m.Item", json!([pair("stall", "id"), pair("data__code", "data__code")]), json!([1, 0, 0])),
+        // NULL equals nothing.
+        ("m.Stall", "m.Item", json!([pair("price", "budget")]), json!([0, 2, 0])),
+        ("m.Item", "m.Item", json!([pair("day", "day")]), json!([1, 1, 1, 0])),
+        // Numbers of all types compare; 3 of amount and 3.00 of budget are one.
+        ("m.Stall", "m.Item", json!([pair("amount", "budget")]), json!([1, 0, 0])),
+        ("m.Item", "m.Label", json!([pair("weight", "ratio")]), json!([0, 0, 0, 0])),
+        ("m.Label", "m.Stall", json!([pair("budget", "weight")]), json!([1, 0, 0])),
+        // Inside json each kind of value equals its own.
+        ("m.Stall", "m.Item", json!([pair("data__n", "data__rank")]), json!([1, 1, 0])),
+        ("m.Stall", "m.Item", json!([pair("amount", "data__rank")]), json!([0, 0, 0])),
+        ("m.Item", "m.Stall", json!([pair("data__rank", "pk")]), json!([0, 1, 0, 0])),
+        ("m.Item", "m.Stall", json!([pair("data__code", "data__code")]), json!([1, 1, 1, 0])),
+        ("m.Item", "m.Item", json!([pair("data", "data")]), json!([1, 1, 1, 0])),
+        // Paths on both sides, to many on the inner one.
+        ("m.Item", "m.Sale", json!([pair("item__stall", "stall")]), json!([3, 3, 0, 0])),
+        ("m.Item", "m.Item", json!([pair("stall__name", "stall__name")]), json!([2, 2, 1, 0])),
+        ("m.Label", "m.Item", json!([pair("labels", "id")]), json!([2, 1, 0])),
+        ("m.Label", "m.Item", json!([pair("labels__name", "name")]), json!([2, 1, 0])),
+        ("m.Stall", "m.Label", json!([pair("items__stall__name", "name")]), json!([2, 0, 0])),
+        ("m.Item", "m.Sale", json!([pair("day__month", "moment__month"), pair("item", "id")]), json!([1, 0, 0, 0])),
+        (
+            "m.Item",
+            "m.Item",
+            json!([pair("code", "code"), pair("clock", "clock"), pair("note", "note")]),
+            json!([2, 1, 2, 0]),
+        ),
+    ] {
+        let meta = json!({"namespace": inner, "outerRefMapping": mapping, "sequencedProcess": [{"function": "Count"}]});
+        assert_eq!(each_x(&server, outer, &subquery(&meta)), expected, "{outer} {inner} {mapping}");
+        if mapping == json!([]) {
+            let absent = json!({"namespace": inner, "sequencedProcess": [{"function": "Count"}]});
+            assert_eq!(each_x(&server, outer, &subquery(&absent)), expected, "{outer} {inner} without a mapping");
+        }
+    }
+}
+
 // -- Groups -------------------------------------------------------------------------------------
 
 #[test]
