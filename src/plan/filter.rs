@@ -368,7 +368,11 @@ impl Planner<'_> {
             }
             return;
         }
-        if let Some(value) = self.read(model, name, at, &JSON_ORDER) {
+        if let Some(mut value) = self.read(model, name, at, &JSON_ORDER) {
+            // A group by what is inside json is a piece of JSON, which sorts as the value that it is.
+            if model.is_groups && value.term.kind() == Type::Json {
+                value.term.of = Of::Inside("$".into(), &JSON_ORDER);
+            }
             order.push(Order { value, descending });
         }
     }

@@ -189,6 +189,28 @@ fn first_last_and_concat_of_joined_records_follow_an_order_of_both() {
 }
 
 #[test]
+fn groups_by_what_is_inside_json_are_told_apart_and_ordered_by_what_they_are() {
+    let server = market();
+    let values = [json!(10), json!(9), json!(9.5), json!("9"), json!("10"), json!(true), json!(null), json!([2])];
+    for value in values.iter().chain([&json!("9")]) {
+        server.create("m.Item", &json!({"name": "x", "data": {"k": value}}));
+    }
+    let by = |ordering: Value| {
+        let meta = json!({"groupBy": "data__k", "ordering": ordering, "filter": {"name": "x"}});
+        aggregate(&meta, &count())
+    };
+    let mut expected = ["null 1", "true 1", "9 1", "9.5 1", "10 1", r#""10" 1"#, r#""9" 2"#, "[2] 1"];
+    assert_lines(&server, &by(json!("data__k")), &expected);
+    expected.reverse();
+    assert_lines(&server, &by(json!("-data__k")), &expected);
+    // A null inside json is not the same as nothing there.
+    server.create("m.Item", &json!({"name": "x", "data": {}}));
+    server.create("m.Item", &json!({"name": "x", "data": {}}));
+    let data = server.data(&by(json!(["data__k", "-n"])));
+    assert_eq!((&data[0], &data[1]), (&json!({"data__k": null, "n": 2}), &json!({"data__k": null, "n": 1})));
+}
+
+#[test]
 fn names_of_groups_and_totals_must_be_told_apart() {
     let server = market();
     let one = json!({"function": "Count"});
