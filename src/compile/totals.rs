@@ -116,6 +116,11 @@ fn append_written(statement: &mut Statement, aliases: &mut Aliases, alias: Alias
             value(statement, aliases);
             statement.push(", ").number(u64::from(places)).push(")");
         }
+        (How::Concat, Type::Float) => {
+            statement.push("float_text(");
+            value(statement, aliases);
+            statement.push(")");
+        }
         (How::Concat, Type::Boolean) => {
             statement.push("CASE ");
             value(statement, aliases);

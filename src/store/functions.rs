@@ -1,7 +1,7 @@
 //! The functions that our SQL has beyond SQLite's own. Those of one value are `NULL` where an argument is.
 
 use crate::function;
-use crate::value::{self, decimal, wide};
+use crate::value::{self, Scalar, Type, decimal, wide};
 use rusqlite::functions::{Aggregate, Context, FunctionFlags};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Result};
@@ -14,6 +14,7 @@ pub fn register(connection: &Connection) -> Result<()> {
     connection.create_scalar_function("regexp", 2, flags, |context| regexp(context, false))?;
     connection.create_scalar_function("iregexp", 2, flags, |context| regexp(context, true))?;
     connection.create_scalar_function("decimal_text", 2, flags, decimal_text)?;
+    connection.create_scalar_function("float_text", 1, flags, float_text)?;
     connection.create_aggregate_function("exact_sum", 1, flags, Sum)?;
     connection.create_aggregate_function("exact_average", 1, flags, Average)?;
     connection.create_aggregate_function("first_of", 1, flags, First)?;
@@ -24,6 +25,14 @@ pub fn register(connection: &Connection) -> Result<()> {
 fn decimal_text(context: &Context<'_>) -> Result<Option<String>> {
     let (units, places): (Option<i64>, u32) = (context.get(0)?, context.get(1)?);
     Ok(units.map(|units| decimal::format(units, places)))
+}
+
+/// `float_text(number)`: a float as a client gets it; SQLite's own text drops digits.
+fn float_text(context: &Context<'_>) -> Result<Option<String>> {
+    let number = context.get::<Option<f64>>(0)?.map_or(Scalar::Null, Scalar::Real);
+    let mut out = Vec::new();
+    Type::Float.write(&number, &mut out);
+    Ok((number != Scalar::Null).then(|| String::from_utf8_lossy(&out).into_owned()))
 }
 
 /// `exact_sum(number)`: the sum of whole numbers whatever it comes to, in the form of [`wide`]; NULL of none.

@@ -150,6 +150,43 @@ fn the_outer_record_is_named_by_any_number_of_pairs_and_paths() {
     }
 }
 
+// -- Functions ----------------------------------------------------------------------------------
+
+/// What a function makes of the items that a filter leaves, as JSON text: it must be the same in an `aggregate`, in one
+/// with the filter beside the function, and in a subquery.
+#[track_caller]
+fn made(server: &Server, step: &Value, filter: &Value) -> String {
+    let mut filtered = step.clone();
+    filtered["filter"] = filter.clone();
+    let mut process = step.clone();
+    let ordering = process.as_object_mut().unwrap().remove("ordering");
+    let mut meta = json!({"namespace": "m.Item", "filter": filter, "sequencedProcess": [process]});
+    meta.as_object_mut().unwrap().extend(ordering.map(|ordering| ("ordering".to_owned(), ordering)));
+    let texts = [
+        aggregate(&json!({"filter": filter}), &json!({"x": step})),
+        aggregate(&json!({}), &json!({"x": filtered})),
+        request("retrieve", "m.Stall", &json!({"limit": 1}), &json!({"x": subquery(&meta)})),
+    ]
+    .map(|request| {
+        let body = server.send(&request).body;
+        let text =
+            body.strip_prefix(r#"{"status":"OK","data":[{"x":"#).and_then(|rest| rest.split_once("}],\"errors\""));
+        text.unwrap_or_else(|| panic!("{request}\n{body}")).0.to_owned()
+    });
+    assert!(texts.iter().all(|text| *text == texts[0]), "{step}: {texts:?}");
+    texts[0].clone()
+}
+
+#[test]
+fn floats_in_a_concat_keep_all_their_digits() {
+    let server = market();
+    for (id, ratio) in [(1, 0.30000000000000004), (2, 1e300), (3, 5e-324), (4, -3.0)] {
+        server.data(&request("update", "m.Item", &json!({"uniqueObject": {"id": id}}), &json!({"ratio": ratio})));
+    }
+    let text = made(&server, &json!({"function": "Concat", "onField": "ratio"}), &json!({}));
+    assert_eq!(text, r#""0.30000000000000004, 1e+300, 5e-324, -3.0""#);
+}
+
 // -- Groups -------------------------------------------------------------------------------------
 
 #[test]
