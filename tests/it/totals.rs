@@ -178,6 +178,158 @@ fn made(server: &Server, step: &Value, filter: &Value) -> String {
 }
 
 #[test]
+fn every_function_makes_one_value_of_many() {
+    let server = market();
+    let step = |function: &str, field: &str| json!({"function": function, "onField": field});
+    let first = |function: &str, field: &str, ordering: &str| -> Value {
+        json!({"function": function, "onField": field, "ordering": ordering})
+    };
+    let id = |function: &str| json!({"function": function});
+    for (step, of_all, of_none) in [
+        // Without a field the id counts.
+        (id("Count"), "4", "0"),
+        (id("COUNTDISTINCT"), "4", "0"),
+        (id("sum"), "10", "null"),
+        (id("aVG"), "2.5", "null"),
+        (id("min"), "1", "null"),
+        (id("MAX"), "4", "null"),
+        (id("first"), "1", "null"),
+        (id("LAST"), "4", "null"),
+        (id("exists"), "true", "false"),
+        (id("concat"), r#""1, 2, 3, 4""#, "null"),
+        // NULLs are no values.
+        (step("count", "name"), "4", "0"),
+        (step("Count", "note"), "3", "0"),
+        (step("Count", "amount"), "3", "0"),
+        (step("Count", "price"), "3", "0"),
+        (step("Count", "ratio"), "3", "0"),
+        (step("Count", "flag"), "3", "0"),
+        (step("Count", "day"), "3", "0"),
+        (step("Count", "moment"), "3", "0"),
+        (step("Count", "clock"), "3", "0"),
+        (step("Count", "code"), "3", "0"),
+        (step("Count", "data"), "3", "0"),
+        (step("Count", "stall"), "3", "0"),
+        (step("Count", "data__n"), "3", "0"),
+        (step("Count", "data__nothing"), "0", "0"),
+        (step("Count", "stall__opened"), "2", "0"),
+        (step("CountDistinct", "note"), "2", "0"),
+        (step("CountDistinct", "amount"), "2", "0"),
+        (step("CountDistinct", "price"), "2", "0"),
+        (step("CountDistinct", "ratio"), "2", "0"),
+        (step("CountDistinct", "flag"), "2", "0"),
+        (step("CountDistinct", "day"), "3", "0"),
+        (step("CountDistinct", "moment__year"), "2", "0"),
+        (step("CountDistinct", "clock"), "2", "0"),
+        (step("CountDistinct", "code"), "2", "0"),
+        (step("CountDistinct", "data__code"), "2", "0"),
+        (step("CountDistinct", "stall"), "2", "0"),
+        (step("Sum", "amount"), "13", "null"),
+        (step("Sum", "price"), r#""5.25""#, "null"),
+        (step("Sum", "ratio"), "1.0", "null"),
+        (step("Sum", "day__year"), "6071", "null"),
+        (step("Sum", "data__n"), "2.5", "null"),
+        (step("Sum", "stall__budget"), r#""7.50""#, "null"),
+        (step("Avg", "amount"), "4.333333333333333", "null"),
+        (step("Avg", "price"), r#""1.75000000""#, "null"),
+        (step("Avg", "ratio"), "0.3333333333333333", "null"),
+        (step("Avg", "data__n"), "1.25", "null"),
+        (step("Min", "name"), r#""apple""#, "null"),
+        (step("Min", "note"), r#""Red""#, "null"),
+        (step("Min", "amount"), "3", "null"),
+        (step("Min", "price"), r#""1.50""#, "null"),
+        (step("Min", "ratio"), "0.25", "null"),
+        (step("Min", "flag"), "false", "null"),
+        (step("Min", "day"), r#""2023-01-01""#, "null"),
+        (step("Min", "moment"), r#""2023-01-01T00:00:00.000000Z""#, "null"),
+        (step("Min", "clock"), r#""09:30:00.000000""#, "null"),
+        (step("Min", "code"), r#""00000000-0000-4000-8000-00000000000a""#, "null"),
+        (step("Min", "data__n"), "0.5", "null"),
+        (step("Min", "moment__hour"), "0", "null"),
+        (step("Max", "name"), r#""date""#, "null"),
+        (step("Max", "note"), r#""sweet""#, "null"),
+        (step("Max", "amount"), "5", "null"),
+        (step("Max", "price"), r#""2.25""#, "null"),
+        (step("Max", "ratio"), "0.5", "null"),
+        (step("Max", "flag"), "true", "null"),
+        (step("Max", "day"), r#""2024-05-02""#, "null"),
+        (step("Max", "moment"), r#""2024-12-31T23:59:59.999999Z""#, "null"),
+        (step("Max", "moment__date"), r#""2024-12-31""#, "null"),
+        (step("Max", "clock"), r#""23:00:00.000000""#, "null"),
+        (step("Max", "code"), r#""00000000-0000-4000-8000-00000000000b""#, "null"),
+        (step("Max", "data__n"), "2", "null"),
+        (step("Max", "stall__name"), r#""south""#, "null"),
+        // The first and the last record count, be their value NULL.
+        (first("First", "name", "amount"), r#""date""#, "null"),
+        (first("First", "amount", "amount"), "null", "null"),
+        (first("First", "name", "-amount"), r#""beet""#, "null"),
+        (first("First", "note", "name"), r#""sweet""#, "null"),
+        (first("First", "price", "-name"), "null", "null"),
+        (first("First", "price", "name"), r#""1.50""#, "null"),
+        (first("First", "ratio", "name"), "0.5", "null"),
+        (first("First", "flag", "name"), "true", "null"),
+        (first("First", "day", "name"), r#""2024-05-01""#, "null"),
+        (first("First", "moment", "name"), r#""2024-05-01T23:30:00.000000Z""#, "null"),
+        (first("First", "clock", "name"), r#""09:30:00.000000""#, "null"),
+        (first("First", "code", "name"), r#""00000000-0000-4000-8000-00000000000a""#, "null"),
+        (first("First", "data", "name"), r#"{"code":"N","n":2}"#, "null"),
+        (first("First", "data__n", "-stall__name"), "0.5", "null"),
+        (first("Last", "data__n", "-stall__name"), "null", "null"),
+        (first("Last", "data__n", "-data__n"), "null", "null"),
+        (first("Last", "name", "amount"), r#""corn""#, "null"),
+        (first("Last", "price", "price"), r#""2.25""#, "null"),
+        (first("Last", "name", "-labels__name"), r#""date""#, "null"),
+        (first("Last", "flag", "stall"), "true", "null"),
+        // A text of all values, each as an answer has it.
+        (step("Concat", "name"), r#""apple, beet, corn, date""#, "null"),
+        (step("Concat", "note"), r#""sweet, Red, sweet""#, "null"),
+        (step("Concat", "amount"), r#""3, 5, 5""#, "null"),
+        (step("Concat", "price"), r#""1.50, 2.25, 1.50""#, "null"),
+        (step("Concat", "ratio"), r#""0.5, 0.25, 0.25""#, "null"),
+        (step("Concat", "flag"), r#""true, false, true""#, "null"),
+        (step("Concat", "day"), r#""2024-05-01, 2024-05-02, 2023-01-01""#, "null"),
+        (step("Concat", "moment__month"), r#""5, 12, 1""#, "null"),
+        (step("Concat", "clock"), r#""09:30:00.000000, 23:00:00.000000, 09:30:00.000000""#, "null"),
+        (step("Concat", "stall__name"), r#""north, north, south""#, "null"),
+        (step("Concat", "data__code"), r#""N, S, N""#, "null"),
+        (first("Concat", "name", "-name"), r#""date, corn, beet, apple""#, "null"),
+        (first("Concat", "name", "amount"), r#""date, apple, beet, corn""#, "null"),
+        (json!({"function": "Concat", "onField": "name", "separator": ""}), r#""applebeetcorndate""#, "null"),
+        (
+            json!({"function": "Concat", "onField": "name", "separator": "\" '; "}),
+            r#""apple\" '; beet\" '; corn\" '; date""#,
+            "null",
+        ),
+        (step("Exists", "name"), "true", "false"),
+    ] {
+        assert_eq!(made(&server, &step, &json!({})), of_all, "{step}");
+        assert_eq!(made(&server, &step, &json!({"pk": 0})), of_none, "{step} of no records");
+    }
+    // Of records that hold nothing there is nothing but their number.
+    for (function, field, expected) in [
+        ("Count", "id", "1"),
+        ("Count", "price", "0"),
+        ("CountDistinct", "day", "0"),
+        ("Sum", "amount", "null"),
+        ("Sum", "price", "null"),
+        ("Sum", "ratio", "null"),
+        ("Avg", "amount", "null"),
+        ("Avg", "price", "null"),
+        ("Avg", "ratio", "null"),
+        ("Min", "price", "null"),
+        ("Max", "note", "null"),
+        ("First", "flag", "null"),
+        ("Last", "data", "null"),
+        ("Concat", "price", "null"),
+        ("Concat", "flag", "null"),
+        ("Concat", "ratio", "null"),
+        ("Exists", "price", "true"),
+    ] {
+        assert_eq!(made(&server, &step(function, field), &json!({"name": "date"})), expected, "{function} of {field}");
+    }
+}
+
+#[test]
 fn floats_in_a_concat_keep_all_their_digits() {
     let server = market();
     for (id, ratio) in [(1, 0.30000000000000004), (2, 1e300), (3, 5e-324), (4, -3.0)] {
