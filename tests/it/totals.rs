@@ -460,3 +460,40 @@ fn whole_numbers_inside_json_have_a_sum_whatever_their_size() {
     server.create("x.Entry", &json!({"data": {"n": -1e300}}));
     assert_lines(&server, &sum, &["-1e+300 -2.5e+299"]);
 }
+
+// -- Permissions and cost -----------------------------------------------------------------------
+
+#[test]
+fn a_count_takes_no_leave_for_an_order_that_nobody_asked_for() {
+    let models = r#"{ "o.Author": { "fields": { "name": { "type": "string" } } },
+        "o.Page": { "fields": { "author": { "type": "ref", "to": "o.Author" } }, "ordering": ["author__name"] } }"#;
+    let server = Server::with(models, &[]);
+    let author = server.create("o.Author", &json!({"name": "eve"}));
+    server.create("o.Page", &json!({"author": author}));
+    let key = server.key_for("o.Page:read");
+    let aggregate = |function: &str| request("aggregate", "o.Page", &json!({}), &json!({"x": {"function": function}}));
+    let nested = |function: &str| {
+        let meta = json!({"namespace": "o.Page", "sequencedProcess": [{"function": function}]});
+        request("retrieve", "o.Page", &json!({"ordering": "pk"}), &json!({"x": subquery(&meta)}))
+    };
+    for (function, expected) in [
+        ("Count", Some(json!(1))),
+        ("Sum", Some(json!(1))),
+        ("Exists", Some(json!(true))),
+        ("First", None),
+        ("Last", None),
+        ("Concat", None),
+    ] {
+        for request in [aggregate(function), nested(function)] {
+            let reply = server.send_as(&key, &request);
+            match &expected {
+                Some(expected) => assert_eq!(reply.json()["data"], json!([{"x": expected}]), "{request}"),
+                None => assert!(
+                    reply.status == 403 && reply.body.contains("lacks the permission o.Author:read"),
+                    "{request}\n{}",
+                    reply.body
+                ),
+            }
+        }
+    }
+}
