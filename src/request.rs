@@ -109,6 +109,8 @@ impl Narrowing {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Grouping {
     pub by: Vec<String>,
+    /// Whether `by` was one name and no list.
+    pub by_one: bool,
     pub totals: Vec<WantedTotal>,
     pub having: Option<Object>,
 }

@@ -37,10 +37,11 @@ impl Planner<'_> {
         }
         let condition = self.condition(model, &request.narrowing, meta);
         let (mut groups, mut fields) = (Vec::new(), Vec::new());
-        let place = meta.key("groupBy");
+        let list = meta.key("groupBy");
+        let place = |index| if wanted.by_one { list } else { list.index(index) };
         let mut chain = Vec::new();
         for (index, name) in wanted.by.iter().enumerate() {
-            let at = place.index(index);
+            let at = place(index);
             if !self.term(&at) {
                 break;
             }
@@ -81,7 +82,7 @@ impl Planner<'_> {
         for (index, (own, group)) in groups.iter_mut().enumerate() {
             group.joined = !own.is_empty();
             if group.joined && *own != chain {
-                self.several_chains(&place.index(index), &group.name);
+                self.several_chains(&place(index), &group.name);
             }
         }
         let mut planned = Vec::with_capacity(totals.len());
@@ -168,17 +169,18 @@ impl Planner<'_> {
         &mut self,
         model: &Arc<Model>,
         step: &WantedStep,
-        field: Option<&str>,
+        field: Option<(&str, Pointer<'_>)>,
         order: Vec<Order>,
         at: &Pointer<'_>,
     ) -> Option<(Total, Type)> {
         let function = Function::named(&step.function)?;
         let Role::Many(how, makes) = function.role else { return None };
-        let name = match member(&step.options, "onField") {
-            None => field.unwrap_or("id"),
-            Some(Json::String(name)) => name,
+        let own = at.key("onField");
+        let (name, field_at) = match member(&step.options, "onField") {
+            None => field.unwrap_or(("id", own)),
+            Some(Json::String(name)) => (name.as_str(), own),
             Some(other) => {
-                self.wrong(&at.key("onField"), "onField", "the name of a field", other);
+                self.wrong(&own, "onField", "the name of a field", other);
                 return None;
             }
         };
@@ -190,16 +192,15 @@ impl Planner<'_> {
                 return None;
             }
         };
-        let at = at.key("onField");
         let inside: &'static Reading = match function.name {
             "Sum" | "Avg" | "Min" | "Max" => &JSON_NUMBER,
             "Concat" => &JSON_TEXT,
             _ => &JSON_ANSWER,
         };
-        let value = self.read(model, name, &at, inside)?;
+        let value = self.read(model, name, &field_at, inside)?;
         let Some((kind, sql)) = makes(value.term.kind()) else {
             let why = format!("is {} and cannot be taken by {}", value.term.kind().described(), function.name);
-            self.note(Error::at(at, Problem::Refused { field: shown(&name), why }));
+            self.note(Error::at(field_at, Problem::Refused { field: shown(&name), why }));
             return None;
         };
         Some((Total { how, sql, value, order, separator }, kind))
@@ -255,6 +256,8 @@ impl Planner<'_> {
             all.extend(self.mapped(&model, field, outer, reference, &at));
         }
         let place = meta.key("sequencedProcess");
+        let field_at = meta.key("onField");
+        let field = asked.on_field.as_deref().map(|name| (name, field_at));
         let makes_total = |step: &&WantedStep| {
             Function::named(&step.function).is_none_or(|function| matches!(function.role, Role::Many(..)))
         };
@@ -263,10 +266,13 @@ impl Planner<'_> {
         let (step, at) = first.map_or((&plain, meta), |step| (step, place.index(0)));
         let (_, how) = self.function_of_many(step, &at)?;
         let order = self.order_of_total(&model, asked.narrowing.ordering.as_ref(), how, &meta.key("ordering"));
-        let (total, kind) = self.total(&model, step, asked.on_field.as_deref(), order, &at)?;
+        let (total, kind) = self.total(&model, step, field, order, &at)?;
         if total.value.is_many() {
             let why = "leads to many records, where one value is wanted".to_owned();
-            self.note(Error::at(meta.key("onField"), Problem::Refused { field: "onField".into(), why }));
+            let named = first.filter(|step| member(&step.options, "onField").is_some());
+            let step = place.index(0);
+            let at = if named.is_some() { step.key("onField") } else { field_at };
+            self.note(Error::at(at, Problem::Refused { field: "onField".into(), why }));
         }
         let mut steps = Vec::new();
         let mut known = Kind::of(kind);

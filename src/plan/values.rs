@@ -89,7 +89,8 @@ impl Planner<'_> {
             return None;
         }
         if !matches!(lookup.takes, Takes::One | Takes::Text) {
-            let why = format!("cannot be compared with a field by {}; compare it by gte and lte instead", lookup.name);
+            let instead = if lookup.takes == Takes::Pair { "; compare it by gte and lte instead" } else { "" };
+            let why = format!("cannot be compared with a field by {}{instead}", lookup.name);
             self.note(Error::at(at, Problem::Refused { field: shown(&key), why }));
             return None;
         }

@@ -216,7 +216,8 @@ impl Reader {
                 totals.push(WantedTotal { name: name.clone(), step, filter, ordering });
             }
         }
-        Grouping { by, totals, having: self.object(meta, "having") }
+        let by_one = matches!(meta.get("groupBy"), Some(Json::String(_)));
+        Grouping { by, by_one, totals, having: self.object(meta, "having") }
     }
 
     /// A function, and what stands beside it.

@@ -339,6 +339,191 @@ fn floats_in_a_concat_keep_all_their_digits() {
     assert_eq!(text, r#""0.30000000000000004, 1e+300, 5e-324, -3.0""#);
 }
 
+#[test]
+fn functions_refuse_the_types_that_they_make_nothing_of() {
+    let server = market();
+    let fields = [
+        ("note", "a text"),
+        ("name", "a string"),
+        ("amount", "an integer"),
+        ("price", "a decimal"),
+        ("ratio", "a float"),
+        ("flag", "a boolean"),
+        ("day", "a date"),
+        ("moment", "a datetime"),
+        ("clock", "a time"),
+        ("code", "a uuid"),
+        ("data", "a json"),
+    ];
+    for function in ["Count", "CountDistinct", "Sum", "Avg", "Min", "Max", "First", "Last", "Exists", "Concat"] {
+        for (field, described) in fields {
+            let takes = match function {
+                "Sum" | "Avg" => matches!(field, "amount" | "price" | "ratio"),
+                "Min" | "Max" | "Concat" => field != "data",
+                _ => true,
+            };
+            let step = json!({"function": function.to_uppercase(), "onField": field});
+            if takes {
+                made(&server, &step, &json!({}));
+                continue;
+            }
+            let why = format!("\"{field}\" is {described} and cannot be taken by {function}");
+            server.assert_mistakes(&aggregate(&json!({}), &json!({"x": step})), "/x/onField: ", &why);
+            let meta = json!({"namespace": "m.Item", "sequencedProcess": [step]});
+            let at = "/x/__meta__/sequencedProcess/0/onField: ";
+            server.assert_mistakes(&with_x("m.Stall", &subquery(&meta)), at, &why);
+            // The name may also stand outside of the step.
+            let meta = json!({"namespace": "m.Item", "onField": field, "sequencedProcess": [{"function": function}]});
+            let at = "/x/__meta__/onField: ";
+            server.assert_mistakes(&with_x("m.Stall", &subquery(&meta)), at, &why);
+        }
+    }
+}
+
+#[test]
+fn mistakes_in_a_subquery_are_pointed_out() {
+    let server = market();
+    let of = |more: Value| {
+        let mut meta = json!({"namespace": "m.Item"});
+        meta.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        with_x("m.Stall", &subquery(&meta))
+    };
+    for (more, mistakes) in [
+        (json!({"limit": 1}), r#"/limit: the __meta__ of a subquery has no key "limit""#),
+        (
+            json!({"onFeild": "name"}),
+            r#"/onFeild: the __meta__ of a subquery has no key "onFeild" (did you mean "onField"?)"#,
+        ),
+        (
+            json!({"namespace": "Item"}),
+            r#"/namespace: namespace must be <app>.<Name>, such as tickets.Ticket, not "Item""#,
+        ),
+        (json!({"onField": "nme"}), r#"/onField: m.Item has no field "nme" (did you mean "name"?)"#),
+        (json!({"onField": 1}), "/onField: onField must be a string, not 1"),
+        (json!({"onField": "labels__name"}), r#"/onField: "onField" leads to many records, where one value is wanted"#),
+        (
+            json!({"filter": {"nme": 1}, "exclude": {"amount": "x"}, "ordering": ["nme"]}),
+            concat!(
+                "/filter/nme: m.Item has no field \"nme\" (did you mean \"name\"?)\n",
+                "/exclude/amount: \"amount\" is an integer and cannot be \"x\"\n",
+                "/ordering/0: m.Item has no field \"nme\" (did you mean \"name\"?)"
+            ),
+        ),
+        (json!({"sequencedProcess": {}}), "/sequencedProcess: sequencedProcess must be a list of functions, not {}"),
+    ] {
+        server.assert_mistakes(&of(more), "/x/__meta__", mistakes);
+    }
+    let count = json!({"function": "Count"});
+    for (process, mistakes) in [
+        (json!([{"function": "Cuont"}]), r#"/0/function: there is no function "Cuont" (did you mean "Count"?)"#),
+        (json!([{"function": "Median"}]), r#"/0/function: there is no function "Median""#),
+        (
+            json!([{"function": "Count", "castType": "integer", "onFild": "id"}]),
+            concat!(
+                "/0/castType: Count has no key \"castType\"\n",
+                "/0/onFild: Count has no key \"onFild\" (did you mean \"onField\"?)"
+            ),
+        ),
+        (
+            json!([{"function": "Count", "onField": "labels"}]),
+            r#"/0/onField: "onField" leads to many records, where one value is wanted"#,
+        ),
+        (
+            json!([{"function": "Count", "onField": ["id"]}]),
+            r#"/0/onField: "onField" must be the name of a field, not ["id"]"#,
+        ),
+        (
+            json!([{"function": "Concat", "separator": 1}]),
+            r#"/0/separator: "separator" must be a string of at most 100 bytes, not 1"#,
+        ),
+        // What makes a total comes first, what goes on with it later.
+        (
+            json!([count, {"function": "sum"}]),
+            r#"/1/function: "Sum" makes a total of many records, so it can only come first"#,
+        ),
+        (
+            json!([{"function": "Upper"}, count]),
+            r#"/1/function: "Count" makes a total of many records, so it can only come first"#,
+        ),
+        (json!([count, {"function": "Cast"}]), r#"/1: Cast needs the key "castType""#),
+        (
+            json!([count, {"function": "Cast", "castType": "int"}]),
+            concat!(
+                "/1/castType: \"castType\" must be one of integer, float, decimal, string, boolean, date, datetime, ",
+                "not \"int\""
+            ),
+        ),
+        (
+            json!([count, {"function": "Cast", "type": "integer"}]),
+            "/1/type: Cast has no key \"type\"\n/1: Cast needs the key \"castType\"",
+        ),
+        (json!([count, {"function": "Coalesce"}]), r#"/1: Coalesce needs the key "value""#),
+        (
+            json!([{"function": "Min", "onField": "name"}, {"function": "Round"}]),
+            r#"/1: "Round" goes with numbers ("cast" makes one), not with text"#,
+        ),
+        (
+            json!([{"function": "Max", "onField": "day"}, {"function": "Abs"}]),
+            r#"/1: "Abs" goes with numbers ("cast" makes one), not with a date"#,
+        ),
+        (
+            json!([count, {"function": "Round", "digits": 19}]),
+            r#"/1/digits: "digits" must be a whole number from -18 to 18, not 19"#,
+        ),
+        (json!([count, 1]), "/1: a step must be an object with a function, not 1"),
+        (json!([{"onField": "id"}]), r#"/0: a total needs the key "function""#),
+        (json!([{"function": 1}]), "/0/function: function must be the name of a function, not 1"),
+    ] {
+        let request = of(json!({"sequencedProcess": process}));
+        server.assert_mistakes(&request, "/x/__meta__/sequencedProcess", mistakes);
+    }
+    let form = r#"outerRefMapping must be a list of {"field": …, "referenceField": …}, not"#;
+    let pair = |field: &str, reference: &str| json!([{"field": field, "referenceField": reference}]);
+    for (mapping, mistake) in [
+        (json!({}), format!(": {form} {{}}").as_str()),
+        (json!(["id"]), &format!("/0: {form} \"id\"")),
+        (json!([{"field": "stall"}]), &format!("/0: {form} {{\"field\":\"stall\"}}")),
+        (
+            json!([{"field": "id", "referenceField": 1}]),
+            &format!("/0: {form} {{\"field\":\"id\",\"referenceField\":1}}"),
+        ),
+        (
+            json!([{"field": "stall", "referenceField": "id"}, {"field": "stal", "referenceField": "id"}]),
+            r#"/1/field: m.Item has no field "stal" (did you mean "stall"?)"#,
+        ),
+        (pair("stall", "nme"), r#"/0/referenceField: m.Stall has no field "nme" (did you mean "name"?)"#),
+        (pair("stall", "items"), r#"/0/referenceField: "items" leads to many records, where one value is wanted"#),
+        (pair("day", "name"), r#"/0/field: "day" is a date and cannot equal a string"#),
+        (pair("day", "id"), r#"/0/field: "day" is a date and cannot equal an integer"#),
+        (pair("moment", "opened"), r#"/0/field: "moment" is a datetime and cannot equal a date"#),
+        (pair("data", "name"), r#"/0/field: "data" is a json and cannot equal a string"#),
+        (pair("flag", "id"), r#"/0/field: "flag" is a boolean and cannot equal an integer"#),
+        (pair("name__gt", "name"), r#"/0/field: "name" has no lookup "gt" (it takes no lookup here)"#),
+    ] {
+        let request = of(json!({"outerRefMapping": mapping}));
+        server.assert_mistakes(&request, "/x/__meta__/outerRefMapping", mistake);
+    }
+    let mut beside = subquery(&json!({"namespace": "m.Item"}));
+    beside["name"] = Value::Null;
+    beside["__field__"] = json!("name");
+    server.assert_mistakes(
+        &with_x("m.Stall", &beside),
+        "/x",
+        concat!(
+            "/name: \"name\" means nothing for the intent subquery\n",
+            "/__field__: \"__field__\" means nothing for the intent subquery"
+        ),
+    );
+    server.assert_mistakes(
+        &with_x("m.Stall", &subquery(&json!({}))),
+        "/x",
+        r#"/__meta__: __meta__ needs the key "namespace""#,
+    );
+    let unknown = server.refused(404, &of(json!({"namespace": "m.Itme"})));
+    assert_eq!(unknown, ["/x/__meta__/namespace: there is no model m.Itme"]);
+    server.refused(401, &of(json!({"authenticationClass": "session"})));
+}
+
 // -- Groups -------------------------------------------------------------------------------------
 
 #[test]
@@ -432,6 +617,65 @@ fn names_of_groups_and_totals_must_be_told_apart() {
     let totals = json!({"amount": amount, "id": one, "Select": one, &long[1..]: one});
     let request = aggregate(&json!({"groupBy": ["stall", "stall_id"]}), &totals);
     assert_lines(&server, &request, &["null null null 1 1 1", "1 1 8 2 2 2", "2 2 5 1 1 1"]);
+}
+
+#[test]
+fn mistakes_in_an_aggregate_are_all_pointed_out() {
+    let server = market();
+    let totals = json!({
+        "a": null, "b": {}, "c": {"function": 1}, "d": {"function": "Cuont"},
+        "f": {"function": "Sum", "onField": "nme"}, "g": {"function": "Sum", "onField": ["price"]},
+        "h": {"function": "Count", "separator": ", ", "onFild": "id"}, "i": {"function": "Count", "ordering": "nme"},
+        "j": {"function": "Concat", "separator": 1}, "k": {"function": "Count", "filter": {"nme": 1}},
+        "l": {"function": "Count", "filter": []}, "m": {"function": "First", "ordering": 1}
+    });
+    server.assert_mistakes(
+        &aggregate(&json!({"groupBy": ["nme", "name__gt", "clock__day"], "filter": {"amount": "x"}}), &totals),
+        "",
+        r#"/a: the total "a" must be an object with a function, not null
+/b: a total needs the key "function"
+/c/function: function must be the name of a function, not 1
+/l/filter: filter must be an object, not []
+/m/ordering: ordering must be a list of fields, or one, not 1
+/__meta__/filter/amount: "amount" is an integer and cannot be "x"
+/__meta__/groupBy/0: m.Item has no field "nme" (did you mean "name"?)
+/__meta__/groupBy/1: "name" has no lookup "gt" (it takes no lookup here)
+/__meta__/groupBy/2: "clock" has no lookup "day" (it takes hour, minute, second)
+/d/function: there is no function "Cuont" (did you mean "Count"?)
+/f/onField: m.Item has no field "nme" (did you mean "name"?)
+/g/onField: "onField" must be the name of a field, not ["price"]
+/h/separator: Count has no key "separator"
+/h/onFild: Count has no key "onFild" (did you mean "onField"?)
+/i/ordering: m.Item has no field "nme" (did you mean "name"?)
+/i/ordering: "ordering" means nothing for the intent Count
+/j/separator: "separator" must be a string of at most 100 bytes, not 1
+/k/filter/nme: m.Item has no field "nme" (did you mean "name"?)"#,
+    );
+    server.assert_mistakes(
+        &aggregate(&json!({}), &json!({"x": {"function": "Upper"}})),
+        "/x/function",
+        concat!(
+            ": \"Upper\" goes on with a total and makes none; these do: ",
+            "Count, CountDistinct, Sum, Avg, Min, Max, First, Last, Exists, Concat"
+        ),
+    );
+    for (meta, mistakes) in [
+        (
+            json!({"groupBy": "nme", "return": {}, "uniqueObject": {"id": 1}, "groupby": []}),
+            r#"/return: "return" means nothing for the intent aggregate
+/uniqueObject: "uniqueObject" means nothing for the intent aggregate
+/groupby: __meta__ has no key "groupby" (did you mean "groupBy"?)
+/groupBy: m.Item has no field "nme" (did you mean "name"?)"#,
+        ),
+        (json!({"groupBy": {}}), "/groupBy: groupBy must be a list of fields, or one, not {}"),
+        (json!({"groupBy": [1]}), "/groupBy/0: a part of groupBy must be the name of a field, not 1"),
+    ] {
+        server.assert_mistakes(&aggregate(&meta, &count()), "/__meta__", mistakes);
+    }
+    let many = (0..501).map(|index| (format!("n{index}"), json!({"function": "Count"})));
+    let many: Value = many.collect::<serde_json::Map<_, _>>().into();
+    let errors = server.refused(400, &aggregate(&json!({}), &many));
+    assert_eq!(errors[0], "/n500: a request may hold at most 500 fields and conditions");
 }
 
 // -- Exactness ----------------------------------------------------------------------------------
