@@ -22,5 +22,6 @@ mod properties;
 mod readme;
 mod server;
 mod totals;
+mod transforms;
 mod transport;
 mod writes;
