@@ -3,7 +3,7 @@
 //! Each case names the records that a filter must find; that `exclude` finds exactly the others, and that
 //! `count` agrees, is checked along with it.
 
-use crate::support::{MODELS, Server};
+use crate::support::{MODELS, Server, request};
 use serde_json::{Value, json};
 
 /// A server with one model `v.Thing`, whose field `x` is of this type, and a record for each value: the
@@ -850,6 +850,272 @@ fn an_iregex_too_large_once_compiled_is_the_clients_mistake() {
     }
 }
 
+// -- Other fields -------------------------------------------------------------------------------
+
+const SHELVES: &str = r#"{
+  "f.Box": { "fields": { "name": { "type": "string" }, "most": { "type": "integer", "null": true } } },
+  "f.Row": { "fields": {
+      "whole": { "type": "integer", "null": true }, "other": { "type": "integer", "null": true },
+      "d2": { "type": "decimal", "max_digits": 18, "decimal_places": 2, "null": true },
+      "d4": { "type": "decimal", "max_digits": 18, "decimal_places": 4, "null": true },
+      "d18": { "type": "decimal", "max_digits": 18, "decimal_places": 18, "null": true },
+      "ratio": { "type": "float", "null": true },
+      "day": { "type": "date", "null": true }, "due": { "type": "date", "null": true },
+      "moment": { "type": "datetime", "null": true }, "closed": { "type": "datetime", "null": true },
+      "clock": { "type": "time", "null": true }, "until": { "type": "time", "null": true },
+      "name": { "type": "string", "null": true }, "label": { "type": "text", "null": true },
+      "flag": { "type": "boolean", "null": true }, "sure": { "type": "boolean", "null": true },
+      "code": { "type": "uuid", "null": true }, "twin": { "type": "uuid", "null": true },
+      "data": { "type": "json", "null": true },
+      "box": { "type": "ref", "to": "f.Box", "null": true, "related_name": "rows" },
+      "parent": { "type": "ref", "to": "f.Row", "null": true, "related_name": "children" } } } }"#;
+
+/// Boxes: ab (1) and x (2). Rows: two (1, 2) with values of every type in box ab, the second below the first; one (3)
+/// in box x, also below the first, whose numbers are those where floats end to be exact; one (4) with nothing in it;
+/// and two (5, 6) with the largest and the least numbers.
+fn shelves() -> Server {
+    let server = Server::with(SHELVES, &[]);
+    server.create("f.Box", &json!({"name": "ab", "most": 4}));
+    server.create("f.Box", &json!({"name": "x", "most": 9_007_199_254_740_993_i64}));
+    let (a, b) = ("00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b");
+    for row in [
+        json!({"whole": 3, "other": 3, "d2": "3", "d4": "3", "ratio": 3, "day": "2024-05-01", "due": "2024-05-01",
+               "moment": "2024-05-01T00:00:00Z", "closed": "2024-05-01T02:00:00+02:00",
+               "clock": "09:00", "until": "09:00",
+               "name": "ab", "label": "ab", "flag": true, "sure": true, "code": a, "twin": a, "box": 1,
+               "data": {"n": 3, "m": 3.0, "t": "ab", "u": "AB", "b": true, "d": "2024-05-01"}}),
+        json!({"whole": 5, "other": 3, "d2": "5.50", "d4": "5.4999", "ratio": 5.5,
+               "day": "2024-05-02", "due": "2024-05-01", "moment": "2024-05-02T10:00:00Z",
+               "closed": "2024-05-02T09:00:00Z", "clock": "10:00", "until": "09:00",
+               "name": "ABC", "label": "b", "flag": true, "sure": false, "code": a, "twin": b, "box": 1, "parent": 1,
+               "data": {"n": "3", "m": 5, "t": "b", "b": false, "d": "2024-05-03"}}),
+        json!({"whole": 9_007_199_254_740_993_i64, "other": 9_007_199_254_740_992_i64, "ratio": 9_007_199_254_740_992.0,
+               "d2": "0.10", "d4": "0.1", "name": "same", "label": "SAME", "box": 2, "parent": 1,
+               "data": {"n": 9_007_199_254_740_993_i64, "m": 0.1, "t": "Same"}}),
+        json!({}),
+        json!({"whole": i64::MAX, "other": i64::MIN, "d2": "9999999999999999.99", "d4": "99999999999999.9999",
+               "d18": "0.999999999999999999", "ratio": 1e300}),
+        json!({"whole": i64::MIN, "d2": "-9999999999999999.99", "d18": "-0.999999999999999999", "ratio": -1e300}),
+    ] {
+        server.create("f.Row", &row);
+    }
+    server
+}
+
+/// Stands for another field of the record.
+fn field(name: &str) -> Value {
+    json!({"__field__": name})
+}
+
+#[test]
+fn a_field_compares_with_every_other_whose_type_compares() {
+    let server = shelves();
+    for (key, other, expected) in [
+        // Numbers, exactly where both are exact.
+        ("whole", "other", &[1][..]),
+        ("whole__exact", "other", &[1]),
+        ("whole__gt", "other", &[2, 3, 5]),
+        ("whole__gte", "other", &[1, 2, 3, 5]),
+        ("whole__lt", "other", &[]),
+        ("whole__lte", "other", &[1]),
+        ("whole", "whole", &[1, 2, 3, 5, 6]),
+        ("whole", "d2", &[1]),
+        ("whole__lt", "d2", &[2, 6]),
+        ("whole__gt", "d2", &[3, 5]),
+        ("d2", "whole", &[1]),
+        ("d2__lt", "whole", &[3, 5]),
+        ("whole__gt", "d18", &[5]),
+        ("whole__lt", "d18", &[6]),
+        ("d18__lt", "whole", &[5]),
+        ("d2", "d4", &[1, 3]),
+        ("d2__gt", "d4", &[2, 5]),
+        ("d4__lt", "d2", &[2, 5]),
+        ("d2__gt", "d18", &[5]),
+        ("d18__gt", "d2", &[6]),
+        ("whole", "ratio", &[1]),
+        ("whole__gt", "ratio", &[3, 6]),
+        ("whole__lt", "ratio", &[2, 5]),
+        ("ratio__lt", "whole", &[3, 6]),
+        ("d2", "ratio", &[1, 2]),
+        ("ratio", "d2", &[1, 2]),
+        ("d2__lt", "ratio", &[3, 5]),
+        ("ratio__gte", "d4", &[1, 2, 3, 5]),
+        ("d4", "ratio", &[1]),
+        ("d18__gt", "ratio", &[6]),
+        ("pk__lt", "whole", &[1, 2, 3, 5]),
+        // Dates, moments, times, and parts of them.
+        ("day", "due", &[1]),
+        ("day__gt", "due", &[2]),
+        ("day__year", "due__year", &[1, 2]),
+        ("day__day__gt", "due__day", &[2]),
+        ("day", "moment__date", &[1, 2]),
+        ("moment__date__gt", "due", &[2]),
+        ("moment", "closed", &[1]),
+        ("moment__gt", "closed", &[2]),
+        ("moment__hour__gt", "closed__hour", &[2]),
+        ("whole", "day__month", &[2]),
+        ("moment__month__gt", "whole", &[1]),
+        ("clock", "until", &[1]),
+        ("clock__gte", "until", &[1, 2]),
+        ("clock__hour", "moment__hour", &[2]),
+        // Texts, by every lookup that takes one.
+        ("name", "label", &[1]),
+        ("name__lt", "label", &[2]),
+        ("name__iexact", "label", &[1, 3]),
+        ("name__contains", "label", &[1]),
+        ("name__icontains", "label", &[1, 2, 3]),
+        ("name__startswith", "label", &[1]),
+        ("name__istartswith", "label", &[1, 3]),
+        ("name__endswith", "label", &[1]),
+        ("name__iendswith", "label", &[1, 3]),
+        ("flag", "sure", &[1]),
+        ("flag__gt", "sure", &[2]),
+        ("code", "twin", &[1]),
+        ("code__lt", "twin", &[2]),
+        // What is inside json is read as what it is compared with.
+        ("data__n", "whole", &[1, 3]),
+        ("whole", "data__n", &[1, 3]),
+        ("whole__gt", "data__m", &[3]),
+        ("data__m__lte", "whole", &[1, 2, 3]),
+        ("data__n", "d2", &[1]),
+        ("data__m", "d2", &[1, 3]),
+        ("d4", "data__m", &[1, 3]),
+        ("d4__gt", "data__m", &[2]),
+        ("data__n", "ratio", &[1]),
+        ("ratio__lt", "data__n", &[3]),
+        ("data__t", "name", &[1]),
+        ("data__t__iexact", "name", &[1, 3]),
+        ("name__icontains", "data__t", &[1, 2, 3]),
+        ("data__t__contains", "label", &[1, 2]),
+        ("data__b", "flag", &[1]),
+        ("flag__gt", "data__b", &[2]),
+        ("data__d", "day", &[1]),
+        ("data__d__gt", "day", &[2]),
+        ("day__lt", "data__d", &[2]),
+        ("data__n", "data__m", &[1]),
+        ("data__n__gt", "data__m", &[3]),
+        ("data__t", "data__u", &[]),
+        ("data__t__iexact", "data__u", &[1]),
+        ("data__t", "data__t", &[1, 2, 3]),
+        ("data__nothing", "data__nothing", &[]),
+        ("data", "data", &[1, 2, 3]),
+    ] {
+        find(&server, "f.Row", &[(json!({key: field(other)}), expected)]);
+    }
+}
+
+#[test]
+fn another_field_is_one_of_the_record_that_the_whole_filter_is_about() {
+    let server = shelves();
+    find(
+        &server,
+        "f.Row",
+        &[
+            (json!({"name": field("box__name")}), &[1]),
+            (json!({"whole__lte": field("box__most")}), &[1, 3]),
+            (json!({"box__name": field("name")}), &[1]),
+            (json!({"box__most__gt": field("whole")}), &[1]),
+            (json!({"parent__whole__lt": field("whole")}), &[2, 3]),
+            (json!({"parent__name": field("box__name")}), &[2]),
+            (json!({"other": field("parent__whole")}), &[2]),
+            (json!({"box": field("parent__box")}), &[2]),
+            (json!({"parent": field("box__id")}), &[2]),
+            (json!({"children__whole__gt": field("whole")}), &[1]),
+            (json!({"children__other": field("whole")}), &[1]),
+            (json!({"children__other": field("whole"), "children__name": "same"}), &[]),
+            (json!({"children__other": field("whole"), "children__name": "ABC"}), &[1]),
+            (json!({"box__rows__whole__lt": field("whole")}), &[2]),
+            (json!({"box__rows__parent": field("id")}), &[1]),
+            (json!({"__or__": [{"whole": field("other")}, {"name": "ABC"}]}), &[1, 2]),
+            (json!({"__not__": {"whole": field("other")}}), &[2, 3, 4, 5, 6]),
+            (json!({"__and__": [{"whole__gt": field("other")}, {"__not__": {"d2__gt": field("d4")}}]}), &[3]),
+        ],
+    );
+    find(
+        &server,
+        "f.Box",
+        &[(json!({"rows__whole__gt": field("most")}), &[1]), (json!({"rows__name": field("name")}), &[1])],
+    );
+    // In the filter of a nested list that is the record in the list.
+    for (filter, expected) in [
+        (json!({"whole": field("other")}), json!([[1], []])),
+        (json!({"parent__whole": field("other")}), json!([[2], []])),
+        (json!({"box__most__gte": field("whole")}), json!([[1], [3]])),
+        (json!({"children__whole__gt": field("whole")}), json!([[1], []])),
+    ] {
+        let rows = json!({"rows": {"__meta__": {"filter": filter}, "id": null}});
+        let boxes = server.data(&request("retrieve", "f.Box", &json!({"ordering": "pk"}), &rows));
+        let ids = |one: &Value| one["rows"].as_array().unwrap().iter().map(|row| row["id"].clone()).collect();
+        let found: Vec<Value> = boxes.as_array().unwrap().iter().map(ids).collect();
+        assert_eq!(json!(found), expected, "{filter}");
+    }
+    let changed = json!({"filter": {"whole__gt": field("other"), "box__isnull": false}});
+    assert_eq!(server.data(&request("updateMany", "f.Row", &changed, &json!({"label": "new"})))["count"], json!(2));
+    assert_eq!(server.data(&request("deleteMany", "f.Row", &changed, &json!({})))["count"], json!(2));
+}
+
+#[test]
+fn fields_that_do_not_compare_are_refused() {
+    let server = shelves();
+    let refused = |key: &str, value: &Value, mistake: &str| {
+        for narrowing in ["filter", "exclude"] {
+            let request = request("retrieve", "f.Row", &json!({narrowing: {key: value}}), &json!({}));
+            server.assert_mistakes(&request, &format!("/__meta__/{narrowing}/{key}"), mistake);
+        }
+    };
+    for (key, lookup, kind, other, other_kind) in [
+        ("whole", "exact", "an integer", "name", "a string"),
+        ("name__gt", "gt", "a string", "whole", "an integer"),
+        ("day", "exact", "a date", "moment", "a datetime"),
+        ("moment__lte", "lte", "a datetime", "due", "a date"),
+        ("clock__lt", "lt", "a time", "moment", "a datetime"),
+        ("flag", "exact", "a boolean", "whole", "an integer"),
+        ("code", "exact", "a uuid", "name", "a string"),
+        ("data", "exact", "a json", "name", "a string"),
+        ("name", "exact", "a string", "data", "a json"),
+        ("name__icontains", "icontains", "a string", "day", "a date"),
+        ("day__year", "exact", "an integer", "name", "a string"),
+        ("box", "exact", "an integer", "box__name", "a string"),
+    ] {
+        let why = format!("is {kind} and cannot be compared by {lookup} with \"{other}\", which is {other_kind}");
+        refused(key, &field(other), &format!("/__field__: \"{key}\" {why}"));
+    }
+    for (key, lookup, instead) in [
+        ("whole__in", "in", ""),
+        ("whole__range", "range", "; compare it by gte and lte instead"),
+        ("whole__isnull", "isnull", ""),
+        ("name__regex", "regex", ""),
+        ("name__iregex", "iregex", ""),
+        ("data__has_key", "has_key", ""),
+    ] {
+        let why = format!("cannot be compared with a field by {lookup}{instead}");
+        refused(key, &field("name"), &format!("/__field__: \"{key}\" {why}"));
+    }
+    for (other, why) in [
+        ("othr", "f.Row has no field \"othr\" (did you mean \"other\"?)"),
+        ("box__mst", "f.Box has no field \"mst\" (did you mean \"most\"?)"),
+        ("other__gt", "\"other\" has no lookup \"gt\" (it takes no lookup here)"),
+        ("children", "\"children\" leads to many records, where one value is wanted"),
+        ("children__whole", "\"children__whole\" leads to many records, where one value is wanted"),
+        ("box__rows__whole", "\"box__rows__whole\" leads to many records, where one value is wanted"),
+    ] {
+        refused("whole", &field(other), &format!("/__field__: {why}"));
+    }
+    for value in [json!({"__field__": 1}), json!({"__field__": null}), json!({"__field__": "other", "x": 1})] {
+        let form = r#"must be a value, or {"__field__": the name of a field}, not"#;
+        refused("whole", &value, &format!(": \"whole\" {form} {value}"));
+    }
+    let lookups = "(it takes exact, in, gt, gte, lt, lte, range, isnull)";
+    refused("whole__contains", &field("other"), &format!(": \"whole\" has no lookup \"contains\" {lookups}"));
+    let terms = |count: usize| {
+        let filter = json!({"__or__": vec![json!({"whole": field("other")}); count]});
+        request("count", "f.Row", &json!({"filter": filter}), &json!({}))
+    };
+    assert_eq!(server.send(&terms(250)).status, 200);
+    let errors = server.refused(400, &terms(251));
+    assert!(errors[0].contains("500 fields and conditions"), "{errors:?}");
+}
+
 // -- Search, order, pages -----------------------------------------------------------------------
 
 #[test]
@@ -928,6 +1194,70 @@ fn orders_are_djangos_with_nulls_lowest() {
         let request = json!({"__meta__": {"intent": "retrieve", "namespace": "g.Plant", "ordering": ordering}});
         let errors = server.refused(400, &request);
         assert!(errors.len() == 1 && errors[0].contains(word), "{ordering}: {errors:?}");
+    }
+}
+
+#[test]
+fn json_paths_order_by_the_values_that_they_lead_to() {
+    let values = [
+        json!({"k": 10, "list": [2, 1]}),
+        json!({"k": 9}),
+        json!({"k": 9.5}),
+        json!({"k": "b", "list": [1, "a"]}),
+        json!({"k": "B"}),
+        json!({"k": true}),
+        json!({"k": false}),
+        json!({"k": null}),
+        json!({}),
+        Value::Null,
+        json!({"k": [1]}),
+        json!({"k": {"a": 1}}),
+        json!({"k": -1}),
+        json!({"k": ""}),
+        json!({"k": 9_007_199_254_740_993_i64}),
+        json!({"k": 9_007_199_254_740_992_i64}),
+        json!({"k": 9}),
+    ];
+    let server = things(&json!({"type": "json"}), &values);
+    // Nothing and null, then numbers with false and true as 0 and 1, then texts, with lists and objects as their JSON.
+    let rising = [8, 9, 10, 13, 7, 6, 2, 17, 3, 1, 16, 15, 14, 5, 11, 4, 12];
+    let falling = [12, 4, 11, 5, 14, 15, 16, 1, 3, 2, 17, 6, 7, 13, 8, 9, 10];
+    for (ordering, expected) in [
+        (json!("x__k"), &rising[..]),
+        (json!(["-x__k"]), &falling),
+        (json!(["-x__k", "-pk"]), &[12, 4, 11, 5, 14, 15, 16, 1, 3, 17, 2, 6, 7, 13, 10, 9, 8]),
+        (json!(["x__list__0", "-pk"]), &[17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 3, 2, 4, 1]),
+        (json!(["-x__list__1", "x__k"]), &[4, 1, 8, 9, 10, 13, 7, 6, 2, 17, 3, 16, 15, 14, 5, 11, 12]),
+        (json!("-x__k__a"), &[12, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17]),
+        (json!("x__nothing__0"), &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]),
+    ] {
+        assert_eq!(server.ids("v.Thing", &json!({"ordering": ordering})), json!(expected), "{ordering}");
+        // Page by page, each behind the cursor of the one before.
+        let (mut found, mut after) = (Vec::new(), Value::Null);
+        loop {
+            let mut meta = json!({"ordering": ordering, "limit": 3});
+            if after != Value::Null {
+                meta["after"] = after;
+            }
+            let reply = server.send(&request("retrieve", "v.Thing", &meta, &json!({"id": null}))).json();
+            found.extend(reply["data"].as_array().unwrap().iter().map(|record| record["id"].as_u64().unwrap()));
+            after = reply["extras"]["next"].clone();
+            if after == Value::Null {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "{ordering} by pages");
+    }
+    let server = shelves();
+    for (ordering, expected) in [
+        (json!("parent__data__t"), [1, 4, 5, 6, 2, 3]),
+        (json!(["-parent__data__t", "-data__m"]), [2, 3, 1, 4, 5, 6]),
+        (json!("-children__data__n"), [1, 2, 3, 4, 5, 6]),
+        (json!("children__data__m"), [2, 3, 4, 5, 6, 1]),
+        (json!("-box__rows__data__m"), [1, 2, 3, 4, 5, 6]),
+    ] {
+        let expected = json!(expected);
+        assert_eq!(server.ids("f.Row", &json!({"ordering": ordering})), expected, "{ordering}");
     }
 }
 
