@@ -1,10 +1,10 @@
-//! What holds for every filter and every order: random records, random questions, and a plain evaluation
+//! What holds for every filter, order and total: random records, random questions, and a plain evaluation
 //! of the same questions to compare with.
 //!
 //! Everything random is made of dice, lists of numbers that choose from small pools, so that values tie
 //! and filters find something, and so that a failing case shrinks.
 
-use crate::support::{Client, Server};
+use crate::support::{Client, Server, request};
 use jiff::civil::{Date, DateTime, date};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -502,21 +502,30 @@ impl Filter {
     }
 
     fn holds(&self, world: &World, item: usize) -> bool {
+        self.holds_along(world, item, &[])
+    }
+
+    /// Whether an item fulfils it, where the conditions that follow these relations are about these records.
+    fn holds_along(&self, world: &World, item: usize, joined: &[Joined]) -> bool {
         match self {
             Filter::Object(leaves) => {
                 let leaves: Vec<(&[&str], &Leaf)> = leaves.iter().map(|leaf| (leaf.path, leaf)).collect();
-                all_hold(world, Model::Item, Some(item), &leaves)
+                all_hold(world, Model::Item, Some(item), &leaves, joined)
             }
-            Filter::And(all) => all.iter().all(|filter| filter.holds(world, item)),
-            Filter::Or(any) => any.iter().any(|filter| filter.holds(world, item)),
-            Filter::Not(inner) => !inner.holds(world, item),
+            Filter::And(all) => all.iter().all(|filter| filter.holds_along(world, item, joined)),
+            Filter::Or(any) => any.iter().any(|filter| filter.holds_along(world, item, joined)),
+            Filter::Not(inner) => !inner.holds_along(world, item, joined),
         }
     }
 }
 
+/// A relation that is joined, and the record there, if there is one.
+type Joined = (&'static str, Option<usize>);
+
 /// Whether a record, which may be none, fulfils conditions, each with what is left of its path. Those that
-/// go on over the same relation must hold for one record there, or for none where there is none.
-fn all_hold(world: &World, model: Model, id: Option<usize>, leaves: &[(&[&str], &Leaf)]) -> bool {
+/// go on over the same relation must hold for one record there, or for none where there is none; where it is joined,
+/// for the one that is.
+fn all_hold(world: &World, model: Model, id: Option<usize>, leaves: &[(&[&str], &Leaf)], joined: &[Joined]) -> bool {
     let (own, further): (Vec<_>, Vec<_>) = leaves.iter().partition(|(path, _)| path.is_empty());
     let mut relations: BTreeMap<&str, Vec<(&[&str], &Leaf)>> = BTreeMap::new();
     for (path, leaf) in further {
@@ -524,9 +533,12 @@ fn all_hold(world: &World, model: Model, id: Option<usize>, leaves: &[(&[&str], 
     }
     own.iter().all(|(_, leaf)| leaf.holds(&world.cell(model, id, leaf.field)))
         && relations.iter().all(|(relation, leaves)| {
-            let found = id.map_or_else(Vec::new, |id| world.related(model, id, relation));
             let target = model.along(relation);
-            let holds = |id: Option<usize>| all_hold(world, target, id, leaves);
+            if let Some(((_, id), further)) = joined.split_first().filter(|((name, _), _)| name == relation) {
+                return all_hold(world, target, *id, leaves, further);
+            }
+            let found = id.map_or_else(Vec::new, |id| world.related(model, id, relation));
+            let holds = |id: Option<usize>| all_hold(world, target, id, leaves, &[]);
             if found.is_empty() { holds(None) } else { found.into_iter().any(|id| holds(Some(id))) }
         })
 }
@@ -549,6 +561,18 @@ impl Bench {
         Bench { server, client, file }
     }
 
+    /// What a request is answered with.
+    fn answer(&mut self, request: &Value) -> Result<Value, TestCaseError> {
+        let reply = self.client.jql(&self.server.key, &request.to_string());
+        prop_assert_eq!(reply.status, 200, "{}\n{}", request, reply.body);
+        Ok(reply.json())
+    }
+
+    /// The records, or groups, that a request is answered with.
+    fn records(&mut self, request: &Value) -> Result<Vec<Value>, TestCaseError> {
+        Ok(self.answer(request)?["data"].as_array().unwrap().clone())
+    }
+
     /// The ids of the items that a request finds.
     fn items(&mut self, meta: Value) -> Result<Vec<usize>, TestCaseError> {
         self.page(meta).map(|(items, _)| items)
@@ -556,12 +580,7 @@ impl Bench {
 
     /// The same, and `extras`.
     fn page(&mut self, meta: Value) -> Result<(Vec<usize>, Value), TestCaseError> {
-        let mut request = json!({"__meta__": meta, "id": null});
-        request["__meta__"]["intent"] = json!("retrieve");
-        request["__meta__"]["namespace"] = json!("p.Item");
-        let reply = self.client.jql(&self.server.key, &request.to_string());
-        prop_assert_eq!(reply.status, 200, "{}\n{}", request, reply.body);
-        let answer = reply.json();
+        let answer = self.answer(&request("retrieve", "p.Item", &meta, &json!({"id": null})))?;
         let records = answer["data"].as_array().unwrap();
         let ids = records.iter().map(|record| record["id"].as_u64().unwrap() as usize).collect();
         Ok((ids, answer["extras"].clone()))
@@ -645,18 +664,22 @@ fn order_key(world: &World, item: usize, path: &[&str], field: &str, descending:
     chosen.unwrap_or(Cell::Null)
 }
 
+/// The order of two values, NULLs lowest.
+fn lowest_null(left: &Cell, right: &Cell) -> Ordering {
+    match (left, right) {
+        (Cell::Null, Cell::Null) => Ordering::Equal,
+        (Cell::Null, _) => Ordering::Less,
+        (_, Cell::Null) => Ordering::Greater,
+        _ => left.compare(right).expect("values of one kind"),
+    }
+}
+
 fn expected_order(world: &World, filter: &Filter, terms: &[Term]) -> Vec<usize> {
     let mut items: Vec<usize> = world.ids(Model::Item).filter(|item| filter.holds(world, *item)).collect();
     items.sort_by(|left, right| {
         let by_terms = terms.iter().flat_map(|(_, stands_for)| stands_for).map(|(path, field, descending)| {
             let key = |item| order_key(world, item, path, field, *descending);
-            let (left, right) = (key(*left), key(*right));
-            let ordering = match (&left, &right) {
-                (Cell::Null, Cell::Null) => Ordering::Equal,
-                (Cell::Null, _) => Ordering::Less,
-                (_, Cell::Null) => Ordering::Greater,
-                _ => left.compare(&right).expect("values of one kind"),
-            };
+            let ordering = lowest_null(&key(*left), &key(*right));
             if *descending { ordering.reverse() } else { ordering }
         });
         by_terms.fold(Ordering::Equal, Ordering::then).then(left.cmp(right))
@@ -710,6 +733,321 @@ fn a_walk_by_cursor_in_any_order_makes_up_the_whole_list() {
                 None => return Ok(()),
             }
         }
+    });
+}
+
+// -- Totals -------------------------------------------------------------------------------------
+
+/// The relations that groups and totals join.
+const CHAINS: [&[&str]; 8] = [
+    &[],
+    &[],
+    &["tags"],
+    &["children"],
+    &["owner", "items"],
+    &["tags", "items"],
+    &["children", "tags"],
+    &["parent", "children"],
+];
+
+/// A value of an item, or of the record that is joined to it.
+#[derive(Clone, Debug)]
+struct Source {
+    key: String,
+    /// Whether it is of the record at the end of the chain.
+    joined: bool,
+    /// A reference on from there.
+    reference: Option<&'static str>,
+    field: &'static str,
+    part: Option<&'static str>,
+    kind: Kind,
+}
+
+/// One total; `function` is chosen among those that its source's type takes.
+#[derive(Clone, Debug)]
+struct Total {
+    function: &'static str,
+    source: Source,
+    filter: Option<Filter>,
+}
+
+/// An item, and what is joined to it, relation by relation.
+type Row = (usize, Vec<Joined>);
+
+impl Source {
+    fn new(chain: &[&'static str], joined: bool, dice: &[u32]) -> Source {
+        let chain = if joined { chain } else { &[] };
+        let mut model = chain.iter().fold(Model::Item, |model, relation| model.along(relation));
+        let mut words = chain.to_vec();
+        let reference =
+            Some(pick(&["owner", "parent", ""], dice[0])).filter(|name| model == Model::Item && !name.is_empty());
+        if let Some(reference) = reference {
+            words.push(reference);
+            model = model.along(reference);
+        }
+        let fields = model.fields();
+        let (field, kind) = fields.get(dice[1] as usize % (fields.len() + 1)).copied().unwrap_or(("id", Kind::Integer));
+        words.push(field);
+        let parts = match kind {
+            Kind::Date => DATE_PARTS.to_vec(),
+            Kind::Moment => [&DATE_PARTS[..], &MOMENT_PARTS].concat(),
+            _ => Vec::new(),
+        };
+        let part = parts.get(dice[2] as usize % (parts.len() * 4 / 3 + 1)).copied();
+        words.extend(part);
+        let kind = match part {
+            None => kind,
+            Some("date") => Kind::Date,
+            Some(_) => Kind::Integer,
+        };
+        Source { key: words.join("__"), joined, reference, field, part, kind }
+    }
+
+    fn of(&self, world: &World, (item, joined): &Row) -> Cell {
+        let (mut model, mut id) = (Model::Item, Some(*item));
+        if self.joined {
+            model = joined.iter().fold(model, |model, (relation, _)| model.along(relation));
+            id = joined.last().and_then(|(_, id)| *id);
+        }
+        if let Some(reference) = self.reference {
+            id = id.and_then(|id| world.related(model, id, reference).first().copied());
+            model = model.along(reference);
+        }
+        let cell = world.cell(model, id, self.field);
+        self.part.map_or(cell.clone(), |part| cell.part(part))
+    }
+}
+
+impl Total {
+    fn new(source: Source, filter: Option<Filter>, die: u32) -> Total {
+        let mut functions = vec!["Count", "CountDistinct", "Min", "Max", "First", "Last", "Concat", "Exists"];
+        if matches!(source.kind, Kind::Integer | Kind::Decimal) {
+            functions.extend(["Sum", "Avg"].repeat(4));
+        }
+        Total { function: pick(&functions, die), source, filter }
+    }
+
+    fn json(&self) -> Value {
+        let mut total = json!({"function": self.function, "onField": self.source.key});
+        if let Some(filter) = &self.filter {
+            total["filter"] = filter.json();
+        }
+        total
+    }
+
+    /// What it makes of rows, in their order.
+    fn of(&self, world: &World, rows: &[Row]) -> Value {
+        let counts =
+            |(item, joined): &&Row| self.filter.as_ref().is_none_or(|filter| filter.holds_along(world, *item, joined));
+        let cells: Vec<Cell> = rows.iter().filter(counts).map(|row| self.source.of(world, row)).collect();
+        let known: Vec<&Cell> = cells.iter().filter(|cell| **cell != Cell::Null).collect();
+        let order = |left: &&&Cell, right: &&&Cell| left.compare(right).expect("values of one kind");
+        let or_null = |cell: Option<&Cell>| cell.unwrap_or(&Cell::Null).json();
+        match self.function {
+            "Count" => json!(known.len()),
+            "CountDistinct" => {
+                let is_first = |(index, cell): &(usize, &&Cell)| !known[..*index].contains(cell);
+                json!(known.iter().enumerate().filter(is_first).count())
+            }
+            "Exists" => {
+                let is_there =
+                    |(_, joined): &Row| !self.source.joined || joined.last().is_some_and(|(_, id)| id.is_some());
+                json!(rows.iter().filter(counts).any(is_there))
+            }
+            "Min" => or_null(known.iter().min_by(order).copied()),
+            "Max" => or_null(known.iter().max_by(order).copied()),
+            "First" => or_null(cells.first()),
+            "Last" => or_null(cells.last()),
+            _ if known.is_empty() => Value::Null,
+            "Concat" => {
+                let text = |cell: &&Cell| match cell.json() {
+                    Value::String(text) => text,
+                    other => other.to_string(),
+                };
+                json!(known.iter().map(text).collect::<Vec<_>>().join(", "))
+            }
+            function => number(self.source.kind, function, &known),
+        }
+    }
+}
+
+/// A sum or an average of whole numbers or decimals.
+fn number(kind: Kind, function: &str, cells: &[&Cell]) -> Value {
+    let units = cells.iter().map(|cell| match cell {
+        Cell::Integer(units) | Cell::Decimal(units) => i128::from(*units),
+        other => panic!("{other:?} is no number"),
+    });
+    let (sum, count) = (units.sum::<i128>(), cells.len() as i128);
+    let decimal = |units: i128, places: usize| {
+        let sign = if units < 0 { "-" } else { "" };
+        let digits = format!("{:0width$}", units.unsigned_abs(), width = places + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - places);
+        json!(format!("{sign}{whole}.{fraction}"))
+    };
+    match (kind, function) {
+        (Kind::Integer, "Sum") => serde_json::from_str(&sum.to_string()).unwrap(),
+        (Kind::Integer, _) => json!(sum as f64 / count as f64),
+        (_, "Sum") => decimal(sum, 2),
+        _ => {
+            // Twice the average in millionths of a hundredth, so that a half is seen.
+            let double = sum.abs() * 2_000_000 / count;
+            decimal((double + 1) / 2 * sum.signum(), 8)
+        }
+    }
+}
+
+/// Whether an answer is as expected; averages of whole numbers are floats, of which the last digits may differ.
+fn agrees(found: &Value, expected: &Value) -> bool {
+    let float = |value: &Value| if value.is_f64() { value.as_f64() } else { None };
+    match (float(found), float(expected)) {
+        (Some(found), Some(expected)) => (found - expected).abs() <= expected.abs() * 1e-14,
+        _ => found == expected,
+    }
+}
+
+impl World {
+    /// The items that fulfil a filter, each with every record that a chain joins to it, or with none.
+    fn rows(&self, filter: &Filter, chain: &[&'static str]) -> Vec<Row> {
+        let mut rows: Vec<Row> =
+            self.ids(Model::Item).filter(|item| filter.holds(self, *item)).map(|item| (item, Vec::new())).collect();
+        let mut model = Model::Item;
+        for relation in chain {
+            let further = |(item, joined): Row| {
+                let here = joined.last().map_or(Some(item), |(_, id)| *id);
+                let found = here.map_or_else(Vec::new, |id| self.related(model, id, relation));
+                let ids: Vec<Option<usize>> =
+                    if found.is_empty() { vec![None] } else { found.into_iter().map(Some).collect() };
+                ids.into_iter().map(move |id| (item, [joined.clone(), vec![(*relation, id)]].concat()))
+            };
+            rows = rows.into_iter().flat_map(further).collect();
+            model = model.along(relation);
+        }
+        // Of one item by the ids at the end of the chain.
+        rows.sort_by_key(|(item, joined)| (*item, joined.last().map(|(_, id)| *id)));
+        rows
+    }
+}
+
+/// An `aggregate`.
+#[derive(Clone, Debug)]
+struct Question {
+    chain: &'static [&'static str],
+    groups: Vec<Source>,
+    totals: Vec<Total>,
+    filter: Filter,
+    /// Groups of fewer rows are left out.
+    least: u32,
+}
+
+fn question() -> impl Strategy<Value = Question> {
+    let totals = vec((dice(5), proptest::option::of(filter())), 0..4);
+    let filter = prop_oneof![Just(Filter::And(Vec::new())), filter()];
+    (dice(2), vec(dice(4), 0..3), totals, filter).prop_map(|(dice, groups, totals, filter)| {
+        let chain = pick(&CHAINS, dice[0]);
+        let joined = |die: u32| !chain.is_empty() && !die.is_multiple_of(3);
+        let mut groups: Vec<Source> = groups.iter().map(|dice| Source::new(chain, joined(dice[3]), dice)).collect();
+        groups.sort_by_key(|group| group.key.clone());
+        groups.dedup_by(|right, left| left.key == right.key);
+        let by_groups = groups.iter().any(|group| group.joined);
+        let total = |(dice, filter): (Vec<u32>, Option<Filter>)| {
+            let joined = !chain.is_empty() && (!by_groups || joined(dice[3]));
+            Total::new(Source::new(chain, joined, &dice), filter, dice[4])
+        };
+        let mut totals: Vec<Total> = totals.into_iter().map(total).collect();
+        // How many there are, always.
+        let id = Source {
+            key: [chain, &["id"]].concat().join("__"),
+            joined: !chain.is_empty(),
+            reference: None,
+            field: "id",
+            part: None,
+            kind: Kind::Integer,
+        };
+        totals.push(Total { function: "Count", source: id, filter: None });
+        Question { chain, groups, totals, filter, least: dice[1] % 3 }
+    })
+}
+
+impl Question {
+    fn json(&self) -> Value {
+        let name = |index: usize| format!("t{index}");
+        let by: Vec<&String> = self.groups.iter().map(|group| &group.key).collect();
+        let count = name(self.totals.len() - 1);
+        let having = json!({format!("{count}__gte"): self.least});
+        let meta = json!({"groupBy": by, "filter": self.filter.json(), "having": having, "limit": 1000});
+        let totals = self.totals.iter().enumerate().map(|(index, total)| (name(index), total.json()));
+        request("aggregate", "p.Item", &meta, &Value::Object(totals.collect()))
+    }
+
+    /// The values of each group and its totals, in the order of the groups.
+    fn answer(&self, world: &World) -> Vec<Vec<Value>> {
+        let mut groups: Vec<(Vec<Cell>, Vec<Row>)> =
+            if self.groups.is_empty() { vec![(Vec::new(), Vec::new())] } else { Vec::new() };
+        for row in world.rows(&self.filter, self.chain) {
+            let key: Vec<Cell> = self.groups.iter().map(|group| group.of(world, &row)).collect();
+            match groups.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, rows)) => rows.push(row),
+                None => groups.push((key, vec![row])),
+            }
+        }
+        groups.sort_by(|(left, _), (right, _)| {
+            let pairs = left.iter().zip(right).map(|(left, right)| lowest_null(left, right));
+            pairs.fold(Ordering::Equal, Ordering::then)
+        });
+        let values = |(key, rows): (Vec<Cell>, Vec<Row>)| {
+            let totals = self.totals.iter().map(|total| total.of(world, &rows));
+            key.iter().map(Cell::json).chain(totals).collect::<Vec<_>>()
+        };
+        let stays = |values: &Vec<Value>| values.last().and_then(Value::as_u64) >= Some(self.least.into());
+        groups.into_iter().map(values).filter(stays).collect()
+    }
+}
+
+#[test]
+fn groups_and_totals_are_what_a_plain_evaluation_makes_of_the_records() {
+    check(120, (world(), vec(question(), 6)), |bench, (world, questions)| {
+        world.write(&mut bench.file);
+        for question in &questions {
+            let found = bench.records(&question.json())?;
+            let expected = question.answer(&world);
+            let same = |(found, expected): (&Value, &Vec<Value>)| {
+                let found = found.as_object().unwrap().values();
+                found.len() == expected.len() && found.zip(expected).all(|(found, expected)| agrees(found, expected))
+            };
+            let is_same = found.len() == expected.len() && found.iter().zip(&expected).all(same);
+            prop_assert!(is_same, "{}\nfound {}\nexpected {}", question.json(), json!(found), json!(expected));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_subquery_makes_of_each_records_items_what_a_plain_evaluation_makes() {
+    let filter = prop_oneof![Just(Filter::And(Vec::new())), filter()];
+    let total =
+        (dice(5), filter).prop_map(|(dice, filter)| Total::new(Source::new(&[], false, &dice), Some(filter), dice[4]));
+    check(60, (world(), vec(total, 6)), |bench, (world, totals)| {
+        world.write(&mut bench.file);
+        for total in &totals {
+            let meta = json!({"intent": "subquery", "namespace": "p.Item",
+                "filter": total.filter.as_ref().map(Filter::json),
+                "outerRefMapping": [{"field": "owner", "referenceField": "id"}],
+                "sequencedProcess": [{"function": total.function, "onField": total.source.key}]});
+            let fields = json!({"x": {"__meta__": meta}});
+            let question = request("retrieve", "p.Owner", &json!({"ordering": "pk"}), &fields);
+            let found = bench.records(&question)?;
+            let everything = Filter::And(Vec::new());
+            let expected = world.ids(Model::Owner).map(|owner| {
+                let mut rows = world.rows(&everything, &[]);
+                rows.retain(|(item, _)| world.record(Model::Item, *item).owner == Some(owner));
+                total.of(&world, &rows)
+            });
+            let expected: Vec<Value> = expected.collect();
+            let is_same = found.len() == expected.len()
+                && found.iter().zip(&expected).all(|(found, expected)| agrees(&found["x"], expected));
+            prop_assert!(is_same, "{}\nfound {}\nexpected {}", question, json!(found), json!(expected));
+        }
+        Ok(())
     });
 }
 
