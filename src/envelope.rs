@@ -116,7 +116,8 @@ impl Answer {
                 answer.message = format!("{} deleted successfully.", model.name);
             }
         }
-        Ok(Answer { data, truncated: shape.finish()?, ..answer })
+        let truncated = shape.finish(&data)?;
+        Ok(Answer { data, truncated, ..answer })
     }
 
     /// That of a batch: the envelopes of its requests.

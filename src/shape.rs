@@ -35,12 +35,12 @@ impl Shape {
         self.object(loaded, &loaded.cells, loaded.rows.row(0), out);
     }
 
-    /// The paths of nested lists that were cut.
+    /// The paths of nested lists that were cut, once all is written.
     ///
     /// # Errors
-    /// The answer is too large, and what was written is not whole.
-    pub fn finish(self) -> Result<BTreeSet<String>, Problem> {
-        if self.overflows { Err(TOO_LARGE) } else { Ok(self.truncated) }
+    /// The answer is too large, and what was written may not be whole.
+    pub fn finish(self, written: &[u8]) -> Result<BTreeSet<String>, Problem> {
+        if self.overflows || written.len() > MOST_WRITTEN { Err(TOO_LARGE) } else { Ok(self.truncated) }
     }
 
     fn list(&mut self, loaded: &Loaded, rows: Range<usize>, out: &mut Vec<u8>) {

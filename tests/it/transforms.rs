@@ -649,7 +649,7 @@ fn transforms_that_would_fill_the_memory_are_refused_and_the_server_lives() {
     let replace = |to: usize| json!({"replace": {"from": "a", "to": "b".repeat(to)}});
     let long = "x".repeat(1000);
     let b = json!({"__field__": "text", "__transform__": replace(1000)});
-    let refused = "the answer would hold more than 32 MiB of what transforms make";
+    let refused = "the answer would hold more than 64 MiB of JSON";
     for (request, is_refused) in [
         (one(2, &json!({"text": with(&replace(1000))})), false),
         (one(3, &json!({"text": with(&replace(1000))})), true),
@@ -662,7 +662,7 @@ fn transforms_that_would_fill_the_memory_are_refused_and_the_server_lives() {
         ),
         (one(1, &json!({"text": with(&json!({"replace": {"from": "a", "to": long}, "length": {}}))})), true),
         // Nor does it help to spread it over fields.
-        (one(2, &json!({"a": b, "b": b, "c": b, "d": b})), true),
+        (one(2, &json!({"a": b, "b": b, "c": b, "d": b, "e": b, "f": b, "g": b})), true),
         (one(4, &json!({"x": {"__field__": "data__list", "__transform__": {"join": {"separator": long}}}})), true),
         (one(4, &json!({"x": {"__field__": "data__list", "__transform__": {"join": {}, "length": {}}}})), false),
         (all(json!({"text": with(&replace(1000))})), true),
