@@ -53,7 +53,7 @@ pub fn append_grouped(statement: &mut Statement, grouped: &Grouped) {
         statement.push(" LEFT JOIN ").name(&relation.target.to_string()).push(" AS ").alias(to).push(" ON ");
         append_on(statement, from, to, link, relation);
     }
-    condition::append_where(statement, &mut aliases, Scope::of(record), &grouped.condition);
+    condition::append_where(statement, &mut aliases, Scope::of(record).along(&joined), &grouped.condition);
     if !grouped.groups.is_empty() {
         statement.push(" GROUP BY ").list(0..grouped.groups.len(), ", ", |statement, index| {
             statement.ordinal(index + 1);

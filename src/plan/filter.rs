@@ -83,6 +83,40 @@ impl Planner<'_> {
         if all.len() == 1 { all.remove(0) } else { Condition::All(all) }
     }
 
+    /// As [`Self::condition`], of records that are joined to those of a chain: the conditions of `filter` that
+    /// follow the chain hold for the joined record, as in Django those of a filter before the totals do. What stands in
+    /// an `__and__` or `__not__`, and `exclude`, is about the record itself.
+    pub fn condition_along(
+        &mut self,
+        chain: &[Arc<Relation>],
+        model: &Arc<Model>,
+        narrowing: &Narrowing,
+        at: &Pointer<'_>,
+    ) -> Condition {
+        let filter = narrowing.filter.as_ref().map(|filter| {
+            self.only_own_chain = true;
+            let condition = self.filter_along(chain, model, filter, &at.key("filter"));
+            self.only_own_chain = false;
+            condition
+        });
+        let rest = self.condition(model, &Narrowing { filter: None, ..narrowing.clone() }, at);
+        match filter {
+            Some(filter) => Condition::All(vec![filter, rest]),
+            None => rest,
+        }
+    }
+
+    /// Plans filters that look for records of their own.
+    fn off_chain<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        if !self.only_own_chain {
+            return work(self);
+        }
+        let chain = std::mem::take(&mut self.chain);
+        let done = work(self);
+        self.chain = chain;
+        done
+    }
+
     /// A filter whose conditions hold for the records of a chain where they follow it.
     pub fn filter_along(
         &mut self,
@@ -109,11 +143,15 @@ impl Planner<'_> {
         for (key, json) in members {
             let at = at.key(key);
             match key.as_str() {
-                "__and__" => tree.own.push(Condition::All(self.filters(model, key, json, &at, level))),
+                "__and__" => {
+                    let all = self.off_chain(|planner| planner.filters(model, key, json, &at, level));
+                    tree.own.push(Condition::All(all));
+                }
                 "__or__" => tree.own.push(Condition::Any(self.filters(model, key, json, &at, level))),
                 "__not__" => match json {
                     Json::Object(members) => {
-                        tree.own.push(Condition::Not(Box::new(self.filter(model, members, &at, level + 1))));
+                        let inner = self.off_chain(|planner| planner.filter(model, members, &at, level + 1));
+                        tree.own.push(Condition::Not(Box::new(inner)));
                     }
                     other => self.wrong(&at, key, "a filter", other),
                 },

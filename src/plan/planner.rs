@@ -44,6 +44,7 @@ pub fn build(given: &Given, request: &Request, malformed: Errors) -> Result<Plan
         expressions: 0,
         touched: BTreeSet::new(),
         chain: Vec::new(),
+        only_own_chain: false,
     };
     let plan = planner.plan(request);
     let mut errors = planner.errors;
@@ -83,6 +84,8 @@ pub struct Planner<'a> {
     pub(super) touched: BTreeSet<Namespace>,
     /// The relations that the filter being planned shares with the groups.
     pub(super) chain: Vec<Arc<Relation>>,
+    /// Whether filters in an `__and__` or `__not__` do not share them.
+    pub(super) only_own_chain: bool,
 }
 
 impl Planner<'_> {

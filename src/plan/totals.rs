@@ -15,7 +15,7 @@ use crate::function::{FUNCTIONS, Function, How, Role};
 use crate::json::{Json, Pointer, member};
 use crate::lookup::{EXACT, JSON_ANSWER, JSON_NUMBER, JSON_TEXT, Reading};
 use crate::model::{Field, Model, Relation};
-use crate::request::{self, Ordering, Request, WantedStep, WantedTotal};
+use crate::request::{self, Grouping, Ordering, Request, WantedStep, WantedTotal};
 use crate::transform::table::{Mistake, Transform};
 use crate::transform::{Kind, Step};
 use crate::value::Type;
@@ -35,32 +35,63 @@ impl Planner<'_> {
             let why = "names neither a group nor a total".to_owned();
             self.note(Error::at("", Problem::Refused { field: "aggregate".into(), why }));
         }
-        let condition = self.condition(model, &request.narrowing, meta);
-        let (mut groups, mut fields) = (Vec::new(), Vec::new());
         let list = meta.key("groupBy");
         let place = |index| if wanted.by_one { list } else { list.index(index) };
-        let mut chain = Vec::new();
-        for (index, name) in wanted.by.iter().enumerate() {
+        let mut fields = Vec::new();
+        let groups = self.group_values(model, &wanted.by, &place, &mut fields);
+        let totals = self.group_totals(model, wanted, &mut fields);
+        let chain = shared_chain(&groups, &totals);
+        let groups = self.on_chain(&chain, groups, &place);
+        let totals = self.totals_on_chain(&chain, model, totals, &groups);
+        let condition = self.condition_along(&chain, model, &request.narrowing, meta);
+        let result = Arc::new(result_model(&model.namespace, fields));
+        let having = wanted.having.as_ref();
+        let having = having.map(|filter| self.filter_along(&[], &result, filter, &meta.key("having")));
+        let outputs = result.columns().into_iter().map(|column| Output::of(&column.name.clone(), Value::of(column)));
+        let outputs = outputs.collect();
+        let select = self.page(&result, &request.narrowing, meta, outputs);
+        let select = Select { condition: having.unwrap_or(Condition::everything()), ..select };
+        let grouped = Grouped { model: model.clone(), condition, chain, groups, totals };
+        Some(Work::Groups { grouped, select, count: request.count })
+    }
+
+    /// What records are grouped by, each with the relations to many that lead there.
+    fn group_values<'p>(
+        &mut self,
+        model: &Arc<Model>,
+        by: &[String],
+        place: &impl Fn(usize) -> Pointer<'p>,
+        fields: &mut Vec<Arc<Field>>,
+    ) -> Vec<(Chain, Group)> {
+        let mut groups = Vec::with_capacity(by.len());
+        for (index, name) in by.iter().enumerate() {
             let at = place(index);
             if !self.term(&at) {
                 break;
             }
-            if wanted.by[..index].contains(name) {
+            if by[..index].contains(name) {
                 self.note(Error::at(at, Problem::RepeatedKey { key: shown(name) }));
                 continue;
             }
-            if wanted.by[..index].iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            if by[..index].iter().any(|other| other.eq_ignore_ascii_case(name)) {
                 self.note(Error::at(at, Problem::Refused { field: shown(name), why: ONLY_IN_CASE.into() }));
                 continue;
             }
             let Some(value) = self.read(model, name, &at, &JSON_ANSWER) else { continue };
             fields.push(Arc::new(Field::plain(name, value.term.kind())));
-            let (own, value) = cut(value);
-            if own.len() > chain.len() {
-                chain.clone_from(&own);
-            }
-            groups.push((own, Group { name: name.clone(), joined: false, value }));
+            let (chain, value) = cut(value);
+            groups.push((chain, Group { name: name.clone(), joined: false, value }));
         }
+        groups
+    }
+
+    /// The totals of each group, likewise.
+    fn group_totals<'w>(
+        &mut self,
+        model: &Arc<Model>,
+        wanted: &'w Grouping,
+        fields: &mut Vec<Arc<Field>>,
+    ) -> Vec<(Chain, GroupTotal, &'w WantedTotal)> {
         let mut totals = Vec::with_capacity(wanted.totals.len());
         for (index, total) in wanted.totals.iter().enumerate() {
             let at = Pointer::ROOT.key(&total.name);
@@ -69,45 +100,53 @@ impl Planner<'_> {
             }
             let others = wanted.totals[..index].iter().map(|total| &total.name).chain(&wanted.by);
             self.name_of_total(&total.name, others, &at);
-            if let Some((own, planned, kind)) = self.group_total(model, total, &at) {
+            if let Some((chain, planned, kind)) = self.group_total(model, total, &at) {
                 fields.push(Arc::new(Field::plain(&total.name, kind)));
-                totals.push((own, planned, at.to_string(), total));
+                totals.push((chain, planned, total));
             }
         }
-        // Where the groups join nothing, the totals may, all of them the same.
-        let joined_by_groups = !chain.is_empty();
-        if !joined_by_groups {
-            chain = totals.iter().map(|(own, ..)| own).find(|own| !own.is_empty()).cloned().unwrap_or_default();
-        }
-        for (index, (own, group)) in groups.iter_mut().enumerate() {
-            group.joined = !own.is_empty();
-            if group.joined && *own != chain {
+        totals
+    }
+
+    /// The groups, each of the record itself or of the one at the end of the chain.
+    fn on_chain<'p>(
+        &mut self,
+        chain: &Chain,
+        groups: Vec<(Chain, Group)>,
+        place: &impl Fn(usize) -> Pointer<'p>,
+    ) -> Vec<Group> {
+        let mut placed = Vec::with_capacity(groups.len());
+        for (index, (own, group)) in groups.into_iter().enumerate() {
+            let joined = !own.is_empty();
+            if joined && own != *chain {
                 self.several_chains(&place(index), &group.name);
             }
+            placed.push(Group { joined, ..group });
         }
-        let mut planned = Vec::with_capacity(totals.len());
-        for (own, mut total, at, asked) in totals {
-            total.joined = !own.is_empty();
-            let fits = own == chain || (own.is_empty() && joined_by_groups);
-            if !fits {
-                self.several_chains(&at, &asked.name);
+        placed
+    }
+
+    /// The totals, likewise, with the filters of their own. Beside totals of the records at the end of the chain
+    /// one of the record itself makes sense only where the groups join them.
+    fn totals_on_chain(
+        &mut self,
+        chain: &Chain,
+        model: &Arc<Model>,
+        totals: Vec<(Chain, GroupTotal, &WantedTotal)>,
+        groups: &[Group],
+    ) -> Vec<GroupTotal> {
+        let joined_by_groups = groups.iter().any(|group| group.joined);
+        let mut placed = Vec::with_capacity(totals.len());
+        for (own, total, wanted) in totals {
+            let (joined, at) = (!own.is_empty(), Pointer::ROOT.key(&wanted.name));
+            if own != *chain && (joined || !joined_by_groups) {
+                self.several_chains(&at, &wanted.name);
             }
-            if let Some(filter) = &asked.filter {
-                let at = Pointer::ROOT.key(&asked.name);
-                total.filter = Some(self.filter_along(&chain, model, filter, &at.key("filter")));
-            }
-            planned.push(total);
+            let filter = wanted.filter.as_ref();
+            let filter = filter.map(|filter| self.filter_along(chain, model, filter, &at.key("filter")));
+            placed.push(GroupTotal { joined, filter, ..total });
         }
-        let result = Arc::new(result_model(&model.namespace, fields));
-        let having = wanted.having.as_ref();
-        let having = having.map(|filter| self.filter_along(&[], &result, filter, &meta.key("having")));
-        let outputs = result.columns().into_iter().map(|column| Output::of(&column.name.clone(), Value::of(column)));
-        let outputs = outputs.collect();
-        let select = self.page(&result, &request.narrowing, meta, outputs);
-        let select = Select { condition: having.unwrap_or(Condition::everything()), ..select };
-        let groups = groups.into_iter().map(|(_, group)| group).collect();
-        let grouped = Grouped { model: model.clone(), condition, chain, groups, totals: planned };
-        Some(Work::Groups { grouped, select, count: request.count })
+        placed
     }
 
     /// The name of a total is used in filters and orders, so it looks like that of a field.
@@ -137,7 +176,7 @@ impl Planner<'_> {
         model: &Arc<Model>,
         wanted: &WantedTotal,
         at: &Pointer<'_>,
-    ) -> Option<(Vec<Arc<Relation>>, GroupTotal, Type)> {
+    ) -> Option<(Chain, GroupTotal, Type)> {
         let (function, how) = self.function_of_many(&wanted.step, at)?;
         if wanted.ordering.is_some() && !how.minds_order() {
             let problem = Problem::UselessKey { key: "ordering".into(), intent: function.name };
@@ -351,8 +390,19 @@ fn in_words_of(function: &Function, mistake: Mistake) -> Mistake {
     Mistake { option: mistake.option.map(|name| own(&name).map_or(name, str::to_owned)), problem }
 }
 
+/// Relations, the last of which leads to many; none where none does.
+type Chain = Vec<Arc<Relation>>;
+
+/// The chain that is joined: that of the groups, and where they join nothing, that of the totals.
+fn shared_chain(groups: &[(Chain, Group)], totals: &[(Chain, GroupTotal, &WantedTotal)]) -> Chain {
+    let chains = groups.iter().map(|(chain, _)| chain);
+    let longest = chains.reduce(|longest, chain| if chain.len() > longest.len() { chain } else { longest });
+    let first = totals.iter().map(|(chain, ..)| chain).find(|chain| !chain.is_empty());
+    longest.filter(|chain| !chain.is_empty()).or(first).cloned().unwrap_or_default()
+}
+
 /// The relations of a path up to the last that leads to many, and the value from there on.
-fn cut(value: Value) -> (Vec<Arc<Relation>>, Value) {
+fn cut(value: Value) -> (Chain, Value) {
     let end = value.path.iter().rposition(|relation| relation.is_many()).map_or(0, |last| last + 1);
     let mut path = value.path;
     let rest = path.split_off(end);

@@ -505,6 +505,16 @@ impl Filter {
         self.holds_along(world, item, &[])
     }
 
+    /// Whether a row of an item and what is joined to it belongs to the groups of records that fulfil it. What stands in
+    /// an `__and__` or `__not__` looks for records of its own.
+    fn keeps(&self, world: &World, item: usize, joined: &[Joined]) -> bool {
+        match self {
+            Filter::Object(_) => self.holds_along(world, item, joined),
+            Filter::Or(any) => any.iter().any(|filter| filter.keeps(world, item, joined)),
+            Filter::And(_) | Filter::Not(_) => self.holds(world, item),
+        }
+    }
+
     /// Whether an item fulfils it, where the conditions that follow these relations are about these records.
     fn holds_along(&self, world: &World, item: usize, joined: &[Joined]) -> bool {
         match self {
@@ -906,10 +916,9 @@ fn agrees(found: &Value, expected: &Value) -> bool {
 }
 
 impl World {
-    /// The items that fulfil a filter, each with every record that a chain joins to it, or with none.
+    /// The items, each with every record that a chain joins to it, or with none, as far as a filter keeps them.
     fn rows(&self, filter: &Filter, chain: &[&'static str]) -> Vec<Row> {
-        let mut rows: Vec<Row> =
-            self.ids(Model::Item).filter(|item| filter.holds(self, *item)).map(|item| (item, Vec::new())).collect();
+        let mut rows: Vec<Row> = self.ids(Model::Item).map(|item| (item, Vec::new())).collect();
         let mut model = Model::Item;
         for relation in chain {
             let further = |(item, joined): Row| {
@@ -922,6 +931,7 @@ impl World {
             rows = rows.into_iter().flat_map(further).collect();
             model = model.along(relation);
         }
+        rows.retain(|(item, joined)| filter.keeps(self, *item, joined));
         // Of one item by the ids at the end of the chain.
         rows.sort_by_key(|(item, joined)| (*item, joined.last().map(|(_, id)| *id)));
         rows

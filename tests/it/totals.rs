@@ -1255,7 +1255,6 @@ fn mistakes_in_an_aggregate_are_all_pointed_out() {
 /c/function: function must be the name of a function, not 1
 /l/filter: filter must be an object, not []
 /m/ordering: ordering must be a list of fields, or one, not 1
-/__meta__/filter/amount: "amount" is an integer and cannot be "x"
 /__meta__/groupBy/0: m.Item has no field "nme" (did you mean "name"?)
 /__meta__/groupBy/1: "name" has no lookup "gt" (it takes no lookup here)
 /__meta__/groupBy/2: "clock" has no lookup "day" (it takes hour, minute, second)
@@ -1267,7 +1266,8 @@ fn mistakes_in_an_aggregate_are_all_pointed_out() {
 /i/ordering: "ordering" means nothing for the intent Count
 /i/ordering: m.Item has no field "nme" (did you mean "name"?)
 /j/separator: "separator" must be a string of at most 100 bytes, not 1
-/k/filter/nme: m.Item has no field "nme" (did you mean "name"?)"#,
+/k/filter/nme: m.Item has no field "nme" (did you mean "name"?)
+/__meta__/filter/amount: "amount" is an integer and cannot be "x""#,
     );
     server.assert_mistakes(
         &aggregate(&json!({}), &json!({"x": {"function": "Upper"}})),
