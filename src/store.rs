@@ -83,12 +83,14 @@ pub struct Store {
     secret: Secret,
 }
 
-/// The reading sessions: those that nobody uses, how many there are in all, and how many each key has.
+/// The reading sessions: those that nobody uses, how many there are in all, how many each key has, and how many
+/// requests wait for one.
 #[derive(Default)]
 struct Readers {
     idle: Vec<Session>,
     made: usize,
     held: HashMap<String, usize>,
+    waiting: usize,
 }
 
 /// Whether a database that is not there is to be made.
@@ -164,7 +166,9 @@ impl Store {
             if left.is_zero() {
                 return Err(Failure::Other(Problem::Overloaded));
             }
+            readers.waiting += 1;
             readers = self.returned.wait_timeout(readers, left).unwrap_or_else(PoisonError::into_inner).0;
+            readers.waiting -= 1;
         }
     }
 
@@ -355,9 +359,12 @@ impl Drop for Reader<'_> {
                 readers.held.remove(&self.holder);
             }
         }
+        let anyone_waits = readers.waiting > 0;
         drop(readers);
-        // All who wait look: the next in line may be of a key that has its share.
-        self.store.returned.notify_all();
+        // All who wait look: the next in line may be of a key that has its share. Calling nobody costs a system call.
+        if anyone_waits {
+            self.store.returned.notify_all();
+        }
     }
 }
 
