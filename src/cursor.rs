@@ -1,8 +1,7 @@
 //! Cursors: where a page ended, as an opaque text that only this database can make and that goes with one order.
 //!
-//! A cursor holds the values that the last record is ordered by, behind a keyed hash of them. The key is made of
-//! a secret of the database and of the order, so that a cursor of another order, of another database, or
-//! changed by hand is refused.
+//! A cursor holds the values that the last record is ordered by, behind a hash of the order and of them, keyed with
+//! a secret of the database, so that a cursor of another order, of another database, or changed by hand is refused.
 
 use crate::json::{Json, write_list};
 use crate::value::Scalar;
@@ -12,17 +11,20 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 /// The secret of a database.
 pub type Secret = [u8; 32];
 
-/// Makes and reads the cursors of one order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursors([u8; 32]);
+/// Makes and reads the cursors of one order. Nothing is hashed before there is one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Cursors {
+    secret: Secret,
+    order: String,
+}
 
 /// Bytes of the hash that are kept.
 const SEAL: usize = 16;
 
 impl Cursors {
     /// Those of an order, told apart by `order`.
-    pub fn of(secret: &Secret, order: &str) -> Cursors {
-        Cursors(*blake3::keyed_hash(secret, order.as_bytes()).as_bytes())
+    pub fn of(secret: &Secret, order: String) -> Cursors {
+        Cursors { secret: *secret, order }
     }
 
     /// The cursor behind a record with these values.
@@ -48,7 +50,16 @@ impl Cursors {
     }
 
     fn hash(&self, values: &[u8]) -> blake3::Hash {
-        blake3::keyed_hash(&self.0, values)
+        let mut hasher = blake3::Hasher::new_keyed(&self.secret);
+        // The length tells where the one ends and the other begins.
+        hasher.update(&self.order.len().to_le_bytes()).update(self.order.as_bytes()).update(values);
+        hasher.finalize()
+    }
+}
+
+impl std::fmt::Debug for Cursors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Cursors({})", self.order)
     }
 }
 
@@ -79,7 +90,8 @@ mod tests {
 
     #[test]
     fn a_cursor_gives_its_values_back_and_no_other_order_reads_it() {
-        let (one, other) = (Cursors::of(&[7; 32], "a.B -created id"), Cursors::of(&[7; 32], "a.B created id"));
+        let (one, other) =
+            (Cursors::of(&[7; 32], "a.B -created id".into()), Cursors::of(&[7; 32], "a.B created id".into()));
         let values = [
             Scalar::Null,
             Scalar::Integer(i64::MIN),
@@ -93,7 +105,7 @@ mod tests {
         let cursor = one.seal(&values.iter().collect::<Vec<_>>());
         assert_eq!(one.open(&cursor).as_deref(), Some(values.as_slice()));
         assert_eq!(other.open(&cursor), None);
-        assert_eq!(Cursors::of(&[8; 32], "a.B -created id").open(&cursor), None);
+        assert_eq!(Cursors::of(&[8; 32], "a.B -created id".into()).open(&cursor), None);
         for place in 0..cursor.len() {
             let mut changed = cursor.clone().into_bytes();
             changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };

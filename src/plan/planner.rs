@@ -9,7 +9,7 @@ use crate::intent::{self, Intent};
 use crate::json::Pointer;
 use crate::model::{Catalogue, Model, Relation};
 use crate::request::{Narrowing, Request};
-use crate::value::Scalar;
+use crate::value::{Scalar, Type};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -118,8 +118,8 @@ impl Planner<'_> {
                 }
                 .unzip();
                 let select = Select { ends_in_cursor: true, ..self.select(&model, request, &meta) };
-                let cursors = Cursors::of(self.secret, &signature(&select));
-                let after = self.after(request, cursors, &meta);
+                let cursors = Cursors::of(self.secret, signature(&select));
+                let after = self.after(request, &cursors, &meta);
                 let select = Select { condition: condition?, after, ..select };
                 Work::Page { select, count: request.count, cursors, target: target? }
             }
@@ -191,7 +191,7 @@ impl Planner<'_> {
     }
 
     /// The values in the cursor that a page is to begin behind.
-    fn after(&mut self, request: &Request, cursors: Cursors, meta: &Pointer<'_>) -> Option<Vec<Scalar>> {
+    fn after(&mut self, request: &Request, cursors: &Cursors, meta: &Pointer<'_>) -> Option<Vec<Scalar>> {
         let found = cursors.open(request.after.as_ref()?);
         if found.is_none() {
             let why = "is not a cursor of this order: send back \"extras.next\" of the page before as it is, with the same ordering";
@@ -232,7 +232,12 @@ fn signature(select: &Select) -> String {
             Of::Part(part) => part.name,
             Of::Inside(path, _) => path.as_str(),
         };
-        text.push_str(&format!("__{of}:{:?}", value.term.kind()));
+        for part in ["__", of, ":", value.term.kind().name()] {
+            text.push_str(part);
+        }
+        if let Type::Decimal { places, .. } = value.term.kind() {
+            text.push_str(&places.to_string());
+        }
     }
     text
 }
