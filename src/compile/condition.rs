@@ -89,8 +89,27 @@ fn append_joined(
         statement.push(empty);
         return;
     }
+    append_halves(statement, aliases, scope, conditions, separator);
+}
+
+/// Many conditions are joined in halves: SQLite bounds how deep an expression may be, a chain is as deep as it is
+/// long, and what stands in a subquery counts once more for each level.
+fn append_halves(
+    statement: &mut Statement,
+    aliases: &mut Aliases,
+    scope: Scope<'_>,
+    conditions: &[Condition],
+    separator: &'static str,
+) {
     statement.push("(");
-    statement.list(conditions, separator, |statement, condition| append(statement, aliases, scope, condition));
+    if conditions.len() > 8 {
+        let (left, right) = conditions.split_at(conditions.len() / 2);
+        append_halves(statement, aliases, scope, left, separator);
+        statement.push(separator);
+        append_halves(statement, aliases, scope, right, separator);
+    } else {
+        statement.list(conditions, separator, |statement, condition| append(statement, aliases, scope, condition));
+    }
     statement.push(")");
 }
 
