@@ -183,7 +183,8 @@ impl Known {
             return Err(Problem::KeyNotFromHere);
         }
         let permissions = self.permissions.parse().map_err(fault)?;
-        let [expires, _] = self.ends;
+        // A secret that is to end sooner than its key cannot give what lasts longer.
+        let expires = self.ends.into_iter().flatten().min();
         let bounds = Bounds { expires, rate: self.rate, networks };
         let (key, public_id) = (Some(self.id), Some(self.public_id));
         Ok(Authenticated { key, public_id, permissions: Granted::These(permissions), bounds })

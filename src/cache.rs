@@ -8,7 +8,7 @@
 use crate::access::Namespace;
 use crate::envelope::Answer;
 use crate::handoff::lock;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 /// What tells a request from all others: who sent it, against which models, and what it says.
@@ -38,8 +38,8 @@ struct State {
     writing: HashMap<Namespace, usize>,
     all_writing: usize,
     answers: HashMap<Key, Kept>,
-    /// The oldest first. An answer that was replaced stands there twice.
-    order: VecDeque<(Key, u64)>,
+    /// By their numbers, the oldest first.
+    order: BTreeMap<u64, Key>,
     bytes: usize,
     /// Numbers the answers.
     next: u64,
@@ -89,15 +89,15 @@ impl Cache {
         }
         state.next += 1;
         let number = state.next;
-        let kept = Kept { answer, read, moment, number, size };
         state.bytes += size;
-        state.bytes -= state.answers.insert(key, kept).map_or(0, |before| before.size);
-        state.order.push_back((key, number));
-        while state.bytes > self.most || state.order.len() > 2 * state.answers.len() + 16 {
-            let Some((oldest, number)) = state.order.pop_front() else { break };
-            if state.answers.get(&oldest).is_some_and(|kept| kept.number == number) {
-                state.bytes -= state.answers.remove(&oldest).map_or(0, |kept| kept.size);
-            }
+        state.order.insert(number, key);
+        if let Some(before) = state.answers.insert(key, Kept { answer, read, moment, number, size }) {
+            state.bytes -= before.size;
+            state.order.remove(&before.number);
+        }
+        while state.bytes > self.most {
+            let Some((_, oldest)) = state.order.pop_first() else { break };
+            state.bytes -= state.answers.remove(&oldest).map_or(0, |kept| kept.size);
         }
     }
 
@@ -208,6 +208,6 @@ mod tests {
             cache.keep(key(199), Arc::default(), models(&["a.B"]), cache.moment(7));
         }
         let state = lock(&cache.state);
-        assert!(state.order.len() <= 2 * state.answers.len() + 17);
+        assert_eq!(state.order.len(), state.answers.len());
     }
 }

@@ -313,7 +313,7 @@ fn namespace(text: &str) -> Result<Namespace, String> {
 }
 
 fn intent(text: &str) -> Result<Intent, String> {
-    let found = Intent::named(text, Schema::Model);
+    let found = Intent::named(text, Schema::Model).or_else(|| Intent::named(text, Schema::Controller));
     found.map(|rule| rule.intent).ok_or_else(|| {
         let names: Vec<&str> = intent::of(Schema::Model).map(|rule| rule.name).collect();
         format!("the intents are {}", names.join(", "))

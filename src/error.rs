@@ -74,6 +74,11 @@ impl From<Problem> for Error {
 /// All that is wrong with one request; at most about a hundred of it.
 pub type Errors = Vec<Error>;
 
+/// Whether so much is wrong that more is not listed, and need not be looked for.
+pub fn is_full(errors: &Errors) -> bool {
+    errors.len() > MOST_ERRORS
+}
+
 /// Adds one more, until there are so many that the client gets the idea.
 pub fn note(errors: &mut Errors, error: Error) {
     match errors.len() {

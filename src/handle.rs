@@ -135,11 +135,13 @@ fn let_in(
     entry: &mut Entry,
 ) -> Result<Authenticated, Problem> {
     let known = auth::recognise(session, key).map_err(|problem| wrong_key(app, call, problem))?;
+    let is_first = entry.key.is_none(); // where the models change a request comes here again, but counts once
     entry.key = Some(key.public_id().to_owned()); // also of one that is refused for what it is
     let oldest = app.max_key_age.and_then(|age| time::from_now(-age).ok());
     let here = Circumstances { now: &entry.at, address: Some(call.remote), oldest: oldest.as_deref() };
     let caller = known.admit(&here)?;
-    if let Some(rate) = caller.rate() {
+    entry.let_in = true;
+    if let Some(rate) = caller.rate().filter(|_| is_first) {
         app.rates.request(caller.id(), rate, call.started).map_err(|wait| Problem::TooFast { rate, wait })?;
     }
     Ok(caller)
@@ -193,10 +195,7 @@ fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
         session.start();
         let reply = road::carry_out(session, &given, &planned)?.reply(&echo, false);
         if let Some(retry) = &retry {
-            if reply.holds_secret {
-                return Err(Problem::SecretNotKept.into());
-            }
-            idempotency::keep(session, retry, &reply.body)?;
+            idempotency::keep(session, retry, &reply)?;
         }
         Ok(reply)
     })

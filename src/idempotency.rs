@@ -4,6 +4,8 @@
 //! An answer is kept in the transaction of the write itself: either both are there or neither is. A request that was
 //! refused changed nothing, so nothing of it is kept, and it may be sent again under the same key.
 
+use crate::auth::text::holds_key;
+use crate::envelope::Reply;
 use crate::error::Problem;
 use crate::handoff::lock;
 use crate::sql::Statement;
@@ -17,6 +19,8 @@ use std::sync::Mutex;
 pub const KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// The longest key of a client.
 pub const LONGEST: usize = 255;
+/// Bytes of an answer that is kept.
+pub const MOST_KEPT: usize = 1 << 20;
 /// Most answers pruned at once.
 pub const PRUNED_AT_ONCE: usize = 500;
 
@@ -63,8 +67,17 @@ pub fn find(session: &Session, retry: &Retry) -> Result<Option<Vec<u8>>, Problem
 }
 
 /// Keeps an answer, in the transaction of its write.
-pub fn keep(session: &Session, retry: &Retry, answer: &[u8]) -> Result<(), Failure> {
-    let answer = String::from_utf8_lossy(answer).into_owned();
+///
+/// # Errors
+/// There is the text of a key in it, or it is too large to be kept.
+pub fn keep(session: &Session, retry: &Retry, reply: &Reply) -> Result<(), Failure> {
+    let answer = String::from_utf8_lossy(&reply.body).into_owned();
+    if reply.holds_secret || holds_key(&answer) {
+        return Err(Failure::Other(Problem::SecretNotKept));
+    }
+    if answer.len() > MOST_KEPT {
+        return Err(Failure::Other(Problem::AnswerTooLarge { most: "1 MiB, which is kept for a retry" }));
+    }
     session
         .execute(&Statement::fixed(
             r#"INSERT OR REPLACE INTO "system.KeptAnswer" ("key", "request", "at", "answer") VALUES (unhex(?1), unhex(?2), ?3, ?4)"#,

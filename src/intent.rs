@@ -1,6 +1,6 @@
 //! The table of intents: what each does, which permission it takes, and which keys of `__meta__`.
 //!
-//! A new intent is a row here, an arm in `plan.rs`, its work in `run.rs`, and a line in the manual.
+//! A new intent is a row here, an arm in `plan/planner.rs`, its work in `run.rs`, and a line in the manual.
 
 use crate::access::Action;
 

@@ -231,6 +231,7 @@ fn the_bounds_are_those_of_the_code() {
         ("records in one answer, nested ones among them", run::MOST_RECORDS as u64),
         ("MiB of records in one answer", mebibytes(store::MOST_BYTES)),
         ("MiB of JSON in one answer, and in all answers of a batch", mebibytes(shape::MOST_WRITTEN)),
+        ("MiB that the transforms of one answer work on", mebibytes(shape::MOST_WORKED_ON)),
         ("MiB of one value, also of one made of many", mebibytes(store::LONGEST_VALUE as usize)),
         ("MiB of earlier results put into the requests of a batch", mebibytes(road::results::MOST_FILLED)),
         ("levels of JSON in a request of a batch, earlier results put in", road::results::MOST_LEVELS as u64),
@@ -241,6 +242,7 @@ fn the_bounds_are_those_of_the_code() {
         ("bytes of the body", config::MAX_BODY as u64),
         ("seconds for the statements of one request", serve.query_timeout.as_secs()),
         ("characters of an `Idempotency-Key`", idempotency::LONGEST as u64),
+        ("MiB of an answer that is kept for a retry", mebibytes(idempotency::MOST_KEPT)),
         ("hours that an answer is kept for a retry", idempotency::KEPT.as_hours().unsigned_abs()),
     ];
     let rows = table("bound").rows;

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 /// A list of networks, such as `10.0.0.0/8,2001:db8::/32,127.0.0.1`.
@@ -58,7 +58,9 @@ pub fn client(peer: IpAddr, forwarded: &[&str], proxies: &Networks) -> IpAddr {
         if !proxies.contain(client) {
             break;
         }
-        match hop.trim().parse::<IpAddr>() {
+        let hop = hop.trim();
+        let address = hop.parse::<IpAddr>().or_else(|_| hop.parse::<SocketAddr>().map(|with_port| with_port.ip()));
+        match address {
             Ok(address) => client = address.to_canonical(),
             Err(_) => break, // what is behind it cannot be told
         }
@@ -94,6 +96,8 @@ mod tests {
         assert_eq!(client("10.0.0.1", &["203.0.113.9, 192.0.2.7, 10.0.0.2"]), "192.0.2.7");
         assert_eq!(client("10.0.0.1", &["203.0.113.9", "192.0.2.7"]), "192.0.2.7");
         assert_eq!(client("192.0.2.1", &["203.0.113.9"]), "192.0.2.1");
+        assert_eq!(client("10.0.0.1", &["192.0.2.7:4711"]), "192.0.2.7");
+        assert_eq!(client("10.0.0.1", &["[2001:db8::7]:4711"]), "2001:db8::7");
         assert_eq!(client("10.0.0.1", &["nonsense"]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
     }

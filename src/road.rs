@@ -87,6 +87,7 @@ fn requests(session: &Session, given: &Given, batch: &Batch) -> Result<Answer, E
     for (index, json) in batch.requests.iter().enumerate() {
         let mut own = Echo::default();
         let mut one = || {
+            session.in_time()?;
             let (asked, malformed) = reader::read(results.fill_in(json)?)?;
             own = Echo::of(&asked);
             if let Ask::Batch(_) = asked {
@@ -98,7 +99,7 @@ fn requests(session: &Session, given: &Given, batch: &Batch) -> Result<Answer, E
         let outcome = if batch.atomic { one() } else { session.savepoint(one) };
         let reply = match outcome {
             Ok(answer) => answer.reply(&own, false),
-            Err(errors) if batch.atomic || !session.in_transaction() => {
+            Err(errors) if batch.atomic || !session.in_transaction() || session.in_time().is_err() => {
                 return Err(errors.into_iter().map(|error| within(index, error)).collect());
             }
             Err(errors) => {
@@ -110,7 +111,7 @@ fn requests(session: &Session, given: &Given, batch: &Batch) -> Result<Answer, E
         if size > MOST_WRITTEN {
             return Err(TOO_LARGE.into());
         }
-        results.add(&reply.body);
+        results.add(&reply)?;
         replies.push(reply);
     }
     Ok(Answer::of_batch(batch, &replies, session.queries()))
@@ -135,9 +136,7 @@ pub fn plan_again(given: &Given, planned: &Planned, answer: &[u8]) -> Result<(),
             let planned = again.and_then(|(asked, malformed)| plan(given, asked, malformed));
             planned.map_err(|errors| errors.into_iter().map(|error| within(index, error)).collect::<Errors>())?;
         }
-        if let Some(envelope) = envelope {
-            results.add(envelope.to_string().as_bytes());
-        }
+        results.add_again(envelope.cloned().unwrap_or(Json::Null));
     }
     Ok(())
 }

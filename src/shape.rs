@@ -12,6 +12,9 @@ use std::ops::Range;
 /// under many names, and transforms may make it longer.
 pub const MOST_WRITTEN: usize = 64 << 20;
 
+/// Bytes that the transforms of one answer may work on.
+pub const MOST_WORKED_ON: usize = MOST_WRITTEN;
+
 /// What is said of an answer that would be larger.
 pub const TOO_LARGE: Problem = Problem::AnswerTooLarge { most: "64 MiB of JSON" };
 
@@ -20,6 +23,8 @@ pub const TOO_LARGE: Problem = Problem::AnswerTooLarge { most: "64 MiB of JSON" 
 pub struct Shape {
     /// The paths of nested lists that were cut.
     truncated: BTreeSet<String>,
+    /// Bytes that transforms worked on. Nothing else bounds their time: what one makes long another may cut again.
+    worked_on: usize,
     /// Whether there was more to write than may be.
     overflows: bool,
 }
@@ -94,9 +99,15 @@ impl Shape {
     fn transformed(&mut self, loaded: &Loaded, cell: &Cell, row: &[Scalar], out: &mut Vec<u8>) {
         let mut plain = Vec::new();
         self.value(loaded, &cell.holds, row, &mut plain);
+        self.worked_on = self.worked_on.saturating_add(plain.len());
+        self.overflows |= self.worked_on > MOST_WORKED_ON;
+        if self.overflows {
+            return;
+        }
         let mut value = Json::parse(&plain).unwrap_or(Json::Null); // what we wrote is JSON
         for step in &cell.steps {
-            self.overflows |= step.repeats(&value) > MOST_WRITTEN;
+            self.worked_on = self.worked_on.saturating_add(step.repeats(&value));
+            self.overflows |= self.worked_on > MOST_WORKED_ON;
             if self.overflows {
                 return;
             }

@@ -531,6 +531,13 @@ impl Session {
         self.deadline.store(millis(self.started.elapsed() + self.timeout), Ordering::Relaxed);
     }
 
+    /// # Errors
+    /// The time of the request is over: for work between statements, which are stopped by themselves.
+    pub fn in_time(&self) -> Result<(), Problem> {
+        let late = millis(self.started.elapsed()) > self.deadline.load(Ordering::Relaxed);
+        if late { Err(Problem::Timeout { limit: self.timeout }) } else { Ok(()) }
+    }
+
     /// Lets statements run as long as they need: for commands, not for requests.
     pub fn unlimited(&self) {
         self.room.set(usize::MAX);

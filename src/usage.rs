@@ -25,6 +25,8 @@ pub struct Entry {
     pub request_bytes: u64,
     pub response_bytes: u64,
     pub remote_addr: Option<String>,
+    /// Whether the key was let in. Not kept: it is for the key's last use.
+    pub let_in: bool,
 }
 
 impl Entry {

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -100,7 +100,12 @@ impl Writer {
     /// A mark that is another one whenever anyone but this writer has changed the database; `None` while it
     /// cannot be told, because something is being committed. It never waits.
     pub fn foreign_mark(&self) -> Option<i64> {
-        self.session.try_lock().ok()?.data_version().ok()
+        let session = match self.session.try_lock() {
+            Ok(session) => session,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        session.data_version().ok()
     }
 
     /// Hands an entry to the log, and never waits: where the disk takes none for long, it is lost, and that
@@ -229,7 +234,7 @@ impl Turns {
         self.log.append(&mut lock(&self.arriving));
         for entry in &self.log[arrived..] {
             // A key that was not let in was not used.
-            if let (Some(key), true) = (&entry.key, entry.status != 401) {
+            if let (Some(key), true) = (&entry.key, entry.let_in) {
                 self.used.insert(key.clone(), (entry.at.clone(), entry.remote_addr.clone()));
             }
         }
@@ -332,7 +337,7 @@ impl Turns {
                     self.pruned -= PRUNE_EVERY;
                 }
             }
-            Err(failure) => log::line(format_args!("cannot prune the usage log: {failure}")),
+            Err(failure) => log::line(format_args!("cannot prune the usage log and kept answers: {failure}")),
         }
     }
 }

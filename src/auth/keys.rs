@@ -137,7 +137,7 @@ pub fn create(session: &Session, settings: &Settings) -> Result<KeyText, Failure
     Ok(key)
 }
 
-/// Gives a key its secret, in place of what it had.
+/// Gives a key a new secret, and the public id of that.
 pub fn add_secret(session: &Session, key: i64, text: &KeyText) -> Result<(), Failure> {
     let statement = r#"INSERT INTO "system.ApiKeySecret" ("public_id", "api_key", "hash", "created") VALUES (?1, ?2, unhex(?3), ?4)"#;
     let values = [
@@ -161,12 +161,22 @@ pub fn note_maker(session: &Session, key: i64, maker: Option<&str>) -> Result<()
 
 /// All keys, the oldest first.
 pub fn list(session: &Session) -> Result<Vec<Key>, Failure> {
+    read(session, None)
+}
+
+/// The key with that id.
+pub fn with_id(session: &Session, id: i64) -> Result<Option<Key>, Failure> {
+    Ok(read(session, Some(id))?.pop())
+}
+
+fn read(session: &Session, id: Option<i64>) -> Result<Vec<Key>, Failure> {
     let rows = session.rows(&Statement::fixed(
         r#"SELECT k."id", s."public_id", k."name", k."permissions", k."created", k."created_by", k."expires", k."disabled", k."revoked",
              k."rate", k."allowed_ips", k."last_used", k."last_ip", s."created",
              (SELECT max(o."until") FROM "system.ApiKeySecret" o WHERE o."api_key" = k."id" AND o."until" > ?1)
-           FROM "system.ApiKey" k JOIN "system.ApiKeySecret" s ON s."api_key" = k."id" AND s."until" IS NULL ORDER BY k."id""#,
-        [Scalar::Text(time::now())],
+           FROM "system.ApiKey" k JOIN "system.ApiKeySecret" s ON s."api_key" = k."id" AND s."until" IS NULL
+           WHERE ?2 IS NULL OR k."id" = ?2 ORDER BY k."id""#,
+        [Scalar::Text(time::now()), id.map_or(Scalar::Null, Scalar::Integer)],
     ))?;
     let number = |cell: &Scalar| if let Scalar::Integer(number) = cell { Some(*number) } else { None };
     let key = |row: &[Scalar]| Key {

@@ -173,6 +173,9 @@ impl Planner<'_> {
             self.wrong(at, key, "a list of filters", json);
             return Vec::new();
         };
+        if items.is_empty() {
+            self.term(at); // it is a condition too: true, or false, for all
+        }
         let mut conditions = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             let at = at.index(index);

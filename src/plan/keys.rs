@@ -2,6 +2,7 @@
 
 use super::planner::Planner;
 use super::{KeyAct, Output, Select, Value, Work};
+use crate::access::Action;
 use crate::error::{Error, Problem, nearest, shown};
 use crate::intent::Intent;
 use crate::json::{Json, Pointer};
@@ -11,6 +12,8 @@ use crate::value::time;
 use jiff::SignedDuration;
 use std::sync::Arc;
 
+/// Where the text of a key stands in the answer.
+const KEY: &str = "key";
 /// What is answered with a key's text, where the request does not say.
 const ANSWERED: [&str; 5] = ["permissions", "id", "public_id", "name", "expires"];
 
@@ -23,6 +26,11 @@ impl Planner<'_> {
                 if request.fields.is_none() {
                     write.answer = handed_out(model);
                 }
+                if write.answer.fields.iter().any(|field| field.name == KEY) {
+                    let why = "is where the text of the key stands; ask for the field under another name".to_owned();
+                    let problem = Problem::Refused { field: KEY.into(), why };
+                    self.note(Error::at(meta.key("return").key(KEY), problem));
+                }
                 KeyAct::Create(write)
             }
             Intent::Update => {
@@ -33,12 +41,20 @@ impl Planner<'_> {
             intent => {
                 let target = self.target(model, request, meta);
                 let until = self.overlap(request);
-                let (target, answer) = (target?, handed_out(model));
+                // What a key is and may do is told to those only who may read it.
+                let reads = self.caller.may(&model.namespace, Action::Read);
+                let answer = if reads { handed_out(model) } else { self.answer(model, None, &[]) };
+                let target = target?;
                 match intent {
                     Intent::Rotate => KeyAct::Rotate { target, until: until?, answer },
                     Intent::Revoke => KeyAct::Revoke { target, answer },
                     Intent::Disable => KeyAct::Disable { target, answer },
-                    _ => KeyAct::Enable { target, answer },
+                    Intent::Enable => KeyAct::Enable { target, answer },
+                    other => {
+                        let cause = format!("{} is no act on a key", other.rule().name);
+                        self.note(Problem::Fault { cause }.into());
+                        return None;
+                    }
                 }
             }
         };

@@ -69,6 +69,11 @@ impl Planner<'_> {
             if !self.term(&at) {
                 break;
             }
+            if name.contains('\0') {
+                let why = "holds a NUL character".to_owned();
+                self.note(Error::at(at, Problem::Refused { field: shown(&name.escape_debug()), why }));
+                continue;
+            }
             if by[..index].contains(name) {
                 self.note(Error::at(at, Problem::RepeatedKey { key: shown(name) }));
                 continue;

@@ -3,7 +3,7 @@
 use super::planner::Planner;
 use super::{Comparison, Condition, Links, Referrer, Row, Select, Slot, Target, Write};
 use crate::access::{Action, Namespace};
-use crate::error::{Error, MOST_ERRORS, Problem, nearest, shown};
+use crate::error::{Error, Problem, is_full, nearest, shown};
 use crate::intent::Intent;
 use crate::json::{Json, Object, Pointer};
 use crate::model::{Clock, Column, Field, Kind, Model, OnDelete, Reference, VERSION, check};
@@ -63,7 +63,7 @@ impl Planner<'_> {
             let many = request.intent == Intent::CreateMany;
             let at = if many { objects.index(*index) } else { root };
             rows.extend(self.new_record(model, &slots, values, &at, !many));
-            if self.errors.len() > MOST_ERRORS {
+            if is_full(&self.errors) {
                 break;
             }
         }
@@ -205,7 +205,7 @@ impl Planner<'_> {
         let mut seen = BTreeSet::new();
         for (name, json) in values {
             let at = at.key(name);
-            if counted && !self.term(&at) {
+            if (counted && !self.term(&at)) || is_full(&self.errors) {
                 break;
             }
             let Some(field) = model.field(name).cloned() else {

@@ -3,7 +3,7 @@
 
 use super::reader::{Meta, Reader};
 use super::{Asked, META, Narrowing, Nested, Subquery, Wanted, WantedStep};
-use crate::error::{Error, Problem, nearest, shown};
+use crate::error::{Error, Problem, is_full, nearest, shown};
 use crate::json::{Json, Object, Pointer, member};
 
 /// What a field is named that stands under another name.
@@ -160,6 +160,9 @@ impl Reader {
     /// Notes the keys that a `__meta__` further in does not know.
     fn known_keys(&mut self, meta: &Meta<'_>, place: &str, known: &[&str]) {
         for (key, _) in meta.members.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
+            if is_full(&self.errors) {
+                break;
+            }
             let nearest = nearest(key, known.iter().copied());
             let problem = Problem::UnknownKey { place: place.into(), key: shown(key), nearest };
             self.note(Error::at(meta.at.key(key), problem));

@@ -5,7 +5,7 @@ use super::{
     WantedStep, WantedTotal,
 };
 use crate::access::Namespace;
-use crate::error::{Error, Errors, Problem, nearest, note, shown};
+use crate::error::{Error, Errors, Problem, is_full, nearest, note, shown};
 use crate::intent::{self, BATCH, Beside, COMMON, INTENTS, Intent, Rule, Schema};
 use crate::json::{Json, Object, Pointer, member};
 
@@ -39,7 +39,7 @@ pub fn read(json: Json) -> Result<(Ask, Errors), Errors> {
 /// Collects what is wrong while it reads. A `None` from one of its methods means that an error was noted.
 #[derive(Default)]
 pub struct Reader {
-    errors: Errors,
+    pub errors: Errors,
 }
 
 impl Reader {
@@ -319,6 +319,9 @@ impl Reader {
             let name = key.as_str();
             if COMMON.contains(&name) || rule.takes.contains(&name) {
                 continue;
+            }
+            if is_full(&self.errors) {
+                break;
             }
             let problem = if all().any(|known| known == name) {
                 Problem::UselessKey { key: shown(key), intent: rule.name }

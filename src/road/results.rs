@@ -1,5 +1,6 @@
 //! The results of earlier requests of a batch, put into later ones that name them.
 
+use crate::envelope::Reply;
 use crate::error::{Error, Errors, Problem, shown};
 use crate::json::{Json, Pointer};
 
@@ -17,6 +18,8 @@ pub struct Results {
     envelopes: Vec<Json>,
     /// Bytes that were put into requests.
     filled: usize,
+    /// Bytes of the envelopes.
+    read: usize,
     /// Whether any request names one: else none is read.
     wanted: bool,
 }
@@ -27,11 +30,27 @@ impl Results {
         Results { wanted: requests.iter().any(names_one), ..Results::default() }
     }
 
-    /// Adds the envelope of the next request.
-    pub fn add(&mut self, envelope: &[u8]) {
-        if self.wanted {
-            self.envelopes.push(Json::parse(envelope).unwrap_or(Json::Null)); // what we wrote is JSON
+    /// Adds the envelope of the next request. One with the text of a key in it gives no result: it would be put
+    /// where it is kept.
+    ///
+    /// # Errors
+    /// All of them together are larger than may be held as trees.
+    pub fn add(&mut self, reply: &Reply) -> Result<(), Problem> {
+        if !self.wanted {
+            return Ok(());
         }
+        self.read += reply.body.len();
+        if self.read > MOST_FILLED {
+            return Err(Problem::AnswerTooLarge { most: "16 MiB in a batch whose results are named" });
+        }
+        let envelope = if reply.holds_secret { None } else { Json::parse(&reply.body).ok() };
+        self.envelopes.push(envelope.unwrap_or(Json::Null)); // what we wrote is JSON
+        Ok(())
+    }
+
+    /// Adds the next envelope of a batch that was answered before.
+    pub fn add_again(&mut self, envelope: Json) {
+        self.envelopes.push(envelope);
     }
 
     /// A request with the results in place that it names.

@@ -36,9 +36,10 @@ pub fn act(table: &Table<'_>, act: &KeyAct, caller: &Authenticated) -> Result<Ou
             Ok(Outcome::One { loaded: table.answer(&write.answer, ids)?, done: "created", key: Some(text) })
         }
         KeyAct::Update { target, write } => {
-            lasting(&find(table, target)?)?;
+            let key = find(table, target)?;
+            lasting(&key)?;
             let outcome = table.update(target, write)?;
-            permitted(table.model, &find(table, target)?, caller)?;
+            permitted(table.model, &found(session, &Scalar::Integer(key.id))?, caller)?;
             Ok(outcome)
         }
         KeyAct::Rotate { target, until, answer } => {
@@ -90,8 +91,9 @@ fn find(table: &Table<'_>, target: &Target) -> Result<Key, Errors> {
 }
 
 fn found(session: &Session, id: &Scalar) -> Result<Key, Failure> {
-    let key = keys::list(session)?.into_iter().find(|key| Scalar::Integer(key.id) == *id);
-    key.ok_or_else(|| Failure::Other(Problem::Fault { cause: format!("the key {id} has no secret") }))
+    let id = if let Scalar::Integer(id) = id { *id } else { 0 };
+    keys::with_id(session, id)?
+        .ok_or_else(|| Failure::Other(Problem::Fault { cause: format!("the key {id} has no secret") }))
 }
 
 /// What was revoked stays so.

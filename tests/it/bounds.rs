@@ -1,7 +1,7 @@
 //! What one request may cost in memory, where little is sent and much could come of it. After each refusal the next
 //! request is served.
 
-use crate::support::{Server, request};
+use crate::support::{Client, Server, request};
 use serde_json::{Value, json};
 
 /// A server with records whose texts have a million characters each.
@@ -94,4 +94,48 @@ fn the_answers_of_a_batch_are_bounded_together() {
     assert_eq!(refused.status, 400, "{:.300}", refused.body);
     assert!(refused.body.contains("the answer would hold more than"), "{:.300}", refused.body);
     assert_eq!(server.count("lib.Book"), 30);
+}
+
+#[test]
+fn transforms_that_cut_what_they_made_long_are_bounded_too() {
+    let server = library(1);
+    let steps = json!({"replace": {"from": "x", "to": "y".repeat(50)}, "truncate": {"length": 1}});
+    let mut asked = request("retrieve", "lib.Book", &json!({}), &json!({}));
+    asked["a"] = json!({"__field__": "text", "__transform__": steps});
+    assert_eq!(server.data(&asked), json!([{"a": "…"}]));
+    asked["b"] = asked["a"].clone();
+    is_too_large(&server, &asked, "64 MiB of JSON");
+}
+
+#[test]
+fn a_body_of_mistakes_is_told_of_at_once() {
+    let server = library(1);
+    let mut meta = json!({"intent": "retrieve", "namespace": "lib.Book"});
+    for number in 0..30_000 {
+        meta[format!("authenticationClasz{number}")] = Value::Null;
+    }
+    let refused = server.send(&json!({"__meta__": meta}));
+    assert_eq!((refused.status, refused.errors().len()), (400, 101));
+}
+
+#[test]
+fn a_large_answer_is_not_kept_for_a_retry() {
+    let server = library(3);
+    let create = request("create", "lib.Book", &json!({}), &json!({"text": "new"}));
+    let batch = |limit: u64| {
+        let read = request("retrieve", "lib.Book", &json!({"limit": limit}), &json!({"text": null}));
+        request("execute", "system.Batch", &json!({"schema": "controller"}), &json!({"requests": [create, read]}))
+    };
+    let send = |batch: Value| {
+        let head = format!(
+            "Authorization: Bearer {}\r\nContent-Type: application/json\r\nIdempotency-Key: k\r\nContent-Length: {}\r\n",
+            server.key,
+            batch.to_string().len()
+        );
+        Client::connect(&server.address).request("POST", "/jql", &head, &batch.to_string())
+    };
+    let refused = send(batch(3));
+    assert_eq!(refused.errors(), [": the answer would hold more than 1 MiB, which is kept for a retry"]);
+    assert_eq!(server.count("lib.Book"), 3, "nothing was made");
+    assert_eq!(send(batch(1)).status, 200);
 }

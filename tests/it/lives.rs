@@ -134,6 +134,44 @@ fn a_refusal_tells_nothing_of_a_key_that_may_not_be_read() {
     let reply = server.send_as(&blind, &control("rotate", &json!(1), &json!({})));
     assert_eq!(said(&reply), (403, "a key cannot give what that key has, which it does not have itself".to_owned()));
     assert!(!reply.body.contains("*.*"), "{}", reply.body);
+    for intent in ["disable", "revoke"] {
+        let meta = json!({"schema": "controller", "uniqueObject": {"id": 1}, "dryRun": true});
+        let reply = server.send_as(&blind, &request(intent, KEYS, &meta, &json!({})));
+        assert_eq!((reply.status, &reply.json()["data"]), (200, &json!({"id": 1})), "{intent}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_to_end_gives_nothing_that_lasts_longer() {
+    let server = Server::start();
+    let old = server.key_for("tickets.Ticket:read,system.ApiKey:*");
+    run(&server.folder, &["keys", "rotate", "tickets.Ticket:read,system.ApiKey:*", "--overlap", "1h"]);
+    let lasting = json!({"name": "lasting", "permissions": "tickets.Ticket:read"});
+    for request in [request("create", KEYS, &json!({}), &lasting), control("rotate", &json!(2), &json!({}))] {
+        let (status, message) = said(&server.send_as(&old, &request));
+        assert!(status == 403 && message.starts_with("a key cannot give an end later than "), "{status} {message}");
+    }
+}
+
+#[test]
+fn a_key_is_changed_by_what_it_was_found_by() {
+    let server = Server::start();
+    let (_, id) = make(&server, &server.key, &json!({"name": "ci"}));
+    let meta = json!({"uniqueObject": {"id": id}, "filter": {"name": "ci"}, "return": {"name": null}});
+    let renamed = request("update", KEYS, &meta, &json!({"name": "cd"}));
+    assert_eq!(server.data(&renamed), json!({"name": "cd"}));
+    assert_eq!(server.send(&renamed).status, 404);
+}
+
+#[test]
+fn a_stranger_with_a_key_is_not_its_last_use() {
+    let server = Server::start();
+    let key = server.key_for("tickets.Ticket:read");
+    run(&server.folder, &["keys", "update", "tickets.Ticket:read", "--allowed-ips", "10.0.0.0/8"]);
+    assert_eq!(server.send_as(&key, &count("tickets.Ticket")).status, 403);
+    let (_, folder) = server.stop();
+    let shown = run(&folder, &["keys", "show", "tickets.Ticket:read", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["last_used"], Value::Null);
 }
 
 #[test]
@@ -166,6 +204,22 @@ fn a_secret_is_told_once_and_kept_nowhere() {
         let file = file.unwrap().path();
         assert!(!file_holds(&file, &key[17..]), "{}", file.display());
     }
+}
+
+#[test]
+fn a_secret_is_neither_hidden_nor_passed_on() {
+    let server = Server::start();
+    let named = json!({"return": {"key": {"__field__": "name"}}});
+    let hidden = request("create", KEYS, &named, &json!({"name": "x"}));
+    assert_eq!(
+        server.refused(400, &hidden),
+        ["/__meta__/return/key: \"key\" is where the text of the key stands; ask for the field under another name"]
+    );
+    let create = request("create", KEYS, &json!({}), &json!({"name": "x"}));
+    let pass_on = request("create", "tickets.Tag", &json!({}), &json!({"name": {"__result__": "/0/data/key"}}));
+    let batch = json!({"requests": [create, pass_on]});
+    let refused = server.refused(400, &request("execute", "system.Batch", &json!({"schema": "controller"}), &batch));
+    assert!(refused[0].starts_with("/requests/1/name: \"__result__\" names no earlier result"), "{refused:?}");
 }
 
 #[test]
