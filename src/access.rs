@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// What a request does to a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
     Create,
     Read,
@@ -91,6 +91,21 @@ enum Models {
 }
 
 impl Permission {
+    /// The permission for that action on one model; `None` for every action.
+    pub fn one(namespace: Namespace, action: Option<Action>) -> Permission {
+        Permission { models: Models::One(namespace), action }
+    }
+
+    /// Whether it is one of the two that allow everything: to all models, or to all of the server's own.
+    pub fn is_wide(&self) -> bool {
+        let all = match &self.models {
+            Models::Users => true,
+            Models::App(app) => app == SYSTEM,
+            Models::One(_) => false,
+        };
+        all && self.action.is_none()
+    }
+
     /// The one model that it is about, where it is about one.
     pub fn model(&self) -> Option<&Namespace> {
         if let Models::One(namespace) = &self.models { Some(namespace) } else { None }

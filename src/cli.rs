@@ -58,6 +58,12 @@ pub enum Command {
     #[command(subcommand)]
     Keys(KeysCommand),
 
+    /// Hold the keys against good practice, and tell what to mend and how
+    #[command(
+        after_help = "Examples:\n  jqlite audit\n  jqlite audit --window 7d --max-age 30d\n  jqlite audit --recent 1d --json      (once a day, from a timer)\n\nIt fails (1) where anything is found. Each finding comes with its reason, what it was seen by, and the command that mends it. What a request reads by nesting or filtering is not in the log, so permissions that it may need for that are kept; keys that send batches or make other keys are not judged by what they use."
+    )]
+    Audit(AuditArgs),
+
     /// Define what records look like
     #[command(subcommand)]
     Models(ModelsCommand),
@@ -285,6 +291,29 @@ pub struct LogsArgs {
     pub last: u64,
 }
 
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// How far back the use of keys and permissions counts
+    #[arg(long, default_value = "30d", value_name = "TIME", value_parser = some_time)]
+    pub window: SignedDuration,
+
+    /// The age from which on a secret is old
+    #[arg(long, default_value = "90d", value_name = "TIME", value_parser = some_time)]
+    pub max_age: SignedDuration,
+
+    /// How far back incidents are told of: refusals, new addresses, ended keys in use, unusual hours
+    #[arg(long, default_value = "7d", value_name = "TIME", value_parser = some_time)]
+    pub recent: SignedDuration,
+
+    /// So many refused requests in a short time are a burst
+    #[arg(long, default_value_t = 20, value_name = "REQUESTS", value_parser = clap::value_parser!(u32).range(2..))]
+    pub refusals: u32,
+
+    /// What that short time is
+    #[arg(long, default_value = "5m", value_name = "TIME", value_parser = some_time)]
+    pub within: SignedDuration,
+}
+
 /// When a key ends, as a stored moment.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expiry {
@@ -351,6 +380,12 @@ fn origin(text: &str) -> Result<String, String> {
     } else {
         Err("an origin is http://host or https://host:port, without a path".into())
     }
+}
+
+/// A length of time that is one.
+fn some_time(text: &str) -> Result<SignedDuration, String> {
+    time::parse_duration(text)
+        .and_then(|time| if time.is_zero() { Err("it must be longer than that".into()) } else { Ok(time) })
 }
 
 /// A length of time from a tenth of a second to a day.

@@ -1,5 +1,6 @@
 //! One function for each command: arguments in, results on standard output, messages on standard error.
 
+mod audit;
 mod keys;
 mod models;
 mod serve;
@@ -36,6 +37,7 @@ pub fn run(cli: Cli) -> Result<(), Failed> {
         Command::Bootstrap { name, if_needed } => keys::bootstrap(&database, &name, if_needed),
         Command::Serve(args) => serve::serve(&database, &args),
         Command::Keys(command) => keys::run(&database, command),
+        Command::Audit(args) => audit::run(&database, &args),
         Command::Models(command) => models::run(&database, command),
         Command::Logs(args) => logs(&database, args),
         Command::Query { file } => query(&database, &file),

@@ -49,6 +49,7 @@ mod rate;
 mod usage;
 
 mod apply;
+mod audit;
 mod road;
 mod writer;
 

@@ -575,6 +575,23 @@ impl Session {
         Ok(Rows { width, cells })
     }
 
+    /// Runs a statement and hands over its rows one by one, so that there may be any number of them.
+    pub fn each(&self, statement: &Statement, mut take: impl FnMut(&[Scalar])) -> Result<(), Failure> {
+        self.queries.set(self.queries.get() + 1);
+        let mut prepared = self.connection.prepare_cached(&statement.text)?;
+        let width = prepared.column_count();
+        let mut cells = Vec::with_capacity(width);
+        let mut rows = prepared.query(rusqlite::params_from_iter(&statement.parameters)).map_err(|e| self.timed(e))?;
+        while let Some(row) = rows.next().map_err(|e| self.timed(e))? {
+            cells.clear();
+            for index in 0..width {
+                cells.push(scalar(row.get_ref(index)?)?);
+            }
+            take(&cells);
+        }
+        Ok(())
+    }
+
     /// Runs a statement whose first cell is a whole number, and gives it; 0 where there is no row.
     pub fn number(&self, statement: &Statement) -> Result<i64, Failure> {
         match self.rows(statement)?.cells.first() {

@@ -48,9 +48,23 @@ pub fn print_table(json: bool, names: &[&str], rows: &[Vec<Scalar>]) -> Result<(
 fn shown(cell: &Scalar) -> String {
     match cell {
         Scalar::Null => "-".to_owned(),
-        Scalar::Text(text) if time::parse_datetime(text).as_deref() == Ok(text) => format!("{}Z", &text[..19]),
-        other => plain(&other.to_string()),
+        Scalar::Text(text) => plain(&moment(text)),
+        other => other.to_string(),
     }
+}
+
+/// A moment, cut to the second; any other text as it is.
+pub fn moment(text: &str) -> String {
+    match time::parse_datetime(text).as_deref() {
+        Ok(moment) if moment == text => format!("{}Z", &text[..19]),
+        _ => text.to_owned(),
+    }
+}
+
+/// Text in lines that fit the terminal, each behind this indent; in one where there is none.
+pub fn wrap(text: &str, indent: &str) -> String {
+    let width = terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0));
+    textwrap::fill(text, textwrap::Options::new(width).initial_indent(indent).subsequent_indent(indent))
 }
 
 /// A row as a JSON object.

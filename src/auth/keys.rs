@@ -199,6 +199,31 @@ fn read(session: &Session, id: Option<i64>) -> Result<Vec<Key>, Failure> {
     Ok(rows.iter().map(key).collect())
 }
 
+/// What is known of one secret of a key, the secret itself aside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Secret {
+    pub public_id: String,
+    /// The id of its key.
+    pub key: i64,
+    /// The end of its overlap, where it is one of before a rotation.
+    pub until: Option<String>,
+}
+
+/// All secrets of all keys.
+pub fn secrets(session: &Session) -> Result<Vec<Secret>, Failure> {
+    let rows = session.rows(&Statement::fixed(
+        r#"SELECT "public_id", "api_key", "until" FROM "system.ApiKeySecret" ORDER BY "api_key", "created""#,
+        [],
+    ))?;
+    let number = |cell: &Scalar| if let Scalar::Integer(number) = cell { *number } else { 0 };
+    let secret = |row: &[Scalar]| Secret {
+        public_id: text(&row[0]).unwrap_or_default(),
+        key: number(&row[1]),
+        until: text(&row[2]),
+    };
+    Ok(rows.iter().map(secret).collect())
+}
+
 pub(super) fn text(cell: &Scalar) -> Option<String> {
     if let Scalar::Text(text) = cell { Some(text.clone()) } else { None }
 }

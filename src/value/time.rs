@@ -18,6 +18,24 @@ pub fn from_now(duration: SignedDuration) -> Result<String, String> {
     Timestamp::now().checked_add(duration).map(format_timestamp).map_err(|_| "the moment is out of range".into())
 }
 
+/// A stored moment in microseconds, so that it can be reckoned with; `None` where it is none.
+pub fn to_micros(moment: &str) -> Option<i64> {
+    moment.parse::<Timestamp>().ok().map(Timestamp::as_microsecond)
+}
+
+/// What is stored of a moment in microseconds.
+pub fn from_micros(micros: i64) -> String {
+    format_timestamp(Timestamp::from_microsecond(micros).unwrap_or_default())
+}
+
+/// A length of time as [`parse_duration`] reads it: `90d`, `5m`.
+pub fn format_duration(duration: SignedDuration) -> String {
+    match duration.as_secs() {
+        seconds if seconds >= 86_400 && seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
+        _ => format!("{duration:#}"),
+    }
+}
+
 /// The whole days from one stored moment to another.
 pub fn days_between(from: &str, to: &str) -> i64 {
     let moment = |text: &str| text.parse::<Timestamp>().unwrap_or_default();
@@ -130,6 +148,9 @@ mod tests {
     fn lengths_of_time_are_read() {
         assert_eq!(parse_duration("90d").unwrap().as_secs(), 90 * 86_400);
         assert_eq!(parse_duration("1h").unwrap().as_secs(), 3600);
+        for text in ["90d", "5m", "36h", "1h 30m"] {
+            assert_eq!(format_duration(parse_duration(text).unwrap()), text);
+        }
         for text in ["", "1", "-1h", "1 fortnight", "3 months"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }

@@ -3,6 +3,7 @@
 
 mod support;
 
+mod audit;
 mod batches;
 mod bounds;
 mod cache;

@@ -1,0 +1,121 @@
+//! `audit`: prints what the keys want mended.
+
+use super::{Database, described};
+use crate::audit::{self, Finding, KINDS, Report, Terms};
+use crate::cli::AuditArgs;
+use crate::json::Json;
+use crate::store::Missing;
+use crate::terminal::{self, Failed, plain, print, print_line};
+use std::path::Path;
+
+/// Looks, prints, and fails where anything was found.
+pub fn run(database: &Database, args: &AuditArgs) -> Result<(), Failed> {
+    let store = database.open(Missing::Refuse)?;
+    let reader = store.reader().map_err(described)?;
+    reader.unlimited();
+    let terms = Terms {
+        window: args.window,
+        max_age: args.max_age,
+        recent: args.recent,
+        refusals: args.refusals as usize,
+        within: args.within,
+    };
+    let report = reader.reading(|| audit::report(&reader, &*store.catalogue(&reader)?, &terms)).map_err(described)?;
+    for note in &report.notes {
+        eprintln!("{}", plain(note));
+    }
+    let start = start(database);
+    if database.json {
+        let findings = report.findings.iter().map(|finding| to_json(finding, &start)).collect();
+        print_line(&Json::List(findings).to_string())?;
+    } else if report.findings.is_empty() {
+        print_line(&format!("nothing to mend: {} keys, the log since {}", report.keys, plain(&report.since)))?;
+    } else {
+        print(listed(&report, &start).as_bytes())?;
+    }
+    match report.findings.len() {
+        0 => Ok(()),
+        1 => Err("1 finding".into()),
+        several => Err(format!("{several} findings")),
+    }
+}
+
+/// How every command begins: with the database, unless the environment names it or nobody did.
+fn start(database: &Database) -> Vec<String> {
+    let named =
+        database.named.as_ref().filter(|path| std::env::var_os("JQLITE_DB").as_deref().map(Path::new) != Some(path));
+    let mut words = vec!["jqlite".to_owned()];
+    words.extend(named.iter().flat_map(|path| ["--db".to_owned(), path.display().to_string()]));
+    words
+}
+
+/// A command as a shell takes it.
+fn command(start: &[String], finding: &Finding) -> String {
+    let words = start.iter().chain(&finding.command);
+    let quoted = |word: &String| shlex::try_quote(word).map_or_else(|_| plain(word), |word| word.into_owned());
+    words.map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+fn to_json(finding: &Finding, start: &[String]) -> Json {
+    let key = finding.key.as_ref().map_or(Json::Null, |(name, id)| {
+        Json::Object(vec![("id".into(), id.as_str().into()), ("name".into(), name.as_str().into())])
+    });
+    Json::Object(vec![
+        ("kind".into(), finding.kind.name.into()),
+        ("severity".into(), finding.kind.severity.name().into()),
+        ("key".into(), key),
+        ("address".into(), finding.address.as_deref().map_or(Json::Null, Json::from)),
+        ("reason".into(), finding.reason.as_str().into()),
+        ("evidence".into(), Json::Object(finding.evidence.clone())),
+        ("command".into(), command(start, finding).as_str().into()),
+    ])
+}
+
+/// The findings under the severity and the meaning of their kind.
+fn listed(report: &Report, start: &[String]) -> String {
+    let mut out = String::new();
+    for kind in &KINDS {
+        let of_kind = report.findings.iter().filter(|finding| finding.kind.name == kind.name);
+        for (index, finding) in of_kind.enumerate() {
+            if index == 0 {
+                let heading = format!("{} {}: {}", kind.severity.name().to_uppercase(), kind.name, kind.means);
+                out.push_str(&format!("{}\n\n", terminal::wrap(&heading, "")));
+            }
+            let who = match (&finding.key, &finding.address) {
+                (Some((name, id)), _) => format!("{name} ({id})"),
+                (None, address) => address.clone().unwrap_or_default(),
+            };
+            let evidence: Vec<String> = finding
+                .evidence
+                .iter()
+                .map(|(name, value)| format!("{}: {}", name.replace('_', " "), shown(value)))
+                .collect();
+            out.push_str(&format!("{}\n", terminal::wrap(&plain(&who), "  ")));
+            for text in [finding.reason.clone(), evidence.join("; ")] {
+                out.push_str(&format!("{}\n", terminal::wrap(&plain(&text), "    ")));
+            }
+            // Not wrapped: it is to be pasted.
+            out.push_str(&format!("    {}\n\n", plain(&command(start, finding))));
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    out
+}
+
+/// The most items of a list that are shown; `--json` has them all.
+const MOST_ITEMS: usize = 12;
+
+fn shown(value: &Json) -> String {
+    match value {
+        Json::String(text) => terminal::moment(text),
+        Json::List(items) => {
+            let mut texts: Vec<String> = items.iter().take(MOST_ITEMS).map(shown).collect();
+            if items.len() > MOST_ITEMS {
+                texts.push(format!("{} more", items.len() - MOST_ITEMS));
+            }
+            texts.join(", ")
+        }
+        other => other.to_string(),
+    }
+}
