@@ -10,6 +10,7 @@ use crate::model::{Join, Model, Relation};
 use crate::request::{Asked, Nested, Ordering, Wanted};
 use crate::transform::table::{self, Mistake};
 use crate::transform::{Kind, Step};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 impl Planner<'_> {
@@ -163,7 +164,7 @@ impl Planner<'_> {
 
     /// What a write answers: `return`, or the id. The id and what the request itself wrote are free to see;
     /// anything else takes leave to read.
-    pub fn answer(&mut self, model: &Arc<Model>, asked: Option<&[Asked]>, written: &[&str]) -> Select {
+    pub fn answer(&mut self, model: &Arc<Model>, asked: Option<&[Asked]>, written: &HashSet<&str>) -> Select {
         let at = Pointer::ROOT.key("__meta__");
         let at = at.key("return");
         let fields = match asked {
@@ -171,7 +172,7 @@ impl Planner<'_> {
             Some(asked) => {
                 let free = |one: &Asked| {
                     let source = one.of.as_deref().unwrap_or(&one.name);
-                    let own = matches!(source, "id" | "pk") || written.contains(&source);
+                    let own = matches!(source, "id" | "pk") || written.contains(source);
                     one.what == Wanted::Value && own
                 };
                 if asked.is_empty() || !asked.iter().all(free) {

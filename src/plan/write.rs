@@ -9,7 +9,7 @@ use crate::json::{Json, Object, Pointer};
 use crate::model::{Clock, Column, Field, Kind, Model, OnDelete, Reference, VERSION, check};
 use crate::request::Request;
 use crate::value::{self, Scalar, Type};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 impl Planner<'_> {
@@ -67,11 +67,13 @@ impl Planner<'_> {
                 break;
             }
         }
-        // Of several records only what all of them wrote is free to be answered.
-        let mut written: Vec<&str> =
-            request.records.first().into_iter().flat_map(|(_, values)| values).map(|(name, _)| name.as_str()).collect();
-        written.retain(|name| request.records.iter().all(|(_, values)| values.iter().any(|(given, _)| given == name)));
-        let answer = self.answer(model, request.fields.as_deref(), &written);
+        // Of several records only what all of them wrote is free to be answered. No record has a name twice.
+        let mut writers: HashMap<&str, usize> = HashMap::new();
+        for (name, _) in request.records.iter().flat_map(|(_, values)| values) {
+            *writers.entry(name).or_default() += 1;
+        }
+        let by_all = writers.into_iter().filter(|(_, count)| *count == request.records.len());
+        let answer = self.answer(model, request.fields.as_deref(), &by_all.map(|(name, _)| name).collect());
         Write { slots, rows, raises: false, answer }
     }
 
@@ -124,7 +126,7 @@ impl Planner<'_> {
             self.note(Error::at("", Problem::NothingToChange));
         }
         let given = self.given(model, values, &Pointer::ROOT, false, true);
-        let names: Vec<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
+        let names = values.iter().map(|(name, _)| name.as_str()).collect();
         let answer = self.answer(model, request.fields.as_deref(), &names);
         self.changed(model, given, answer)
     }
@@ -151,9 +153,9 @@ impl Planner<'_> {
         let mut values = request.records.first().map(|(_, values)| values.clone()).unwrap_or_default();
         let given = self.given(model, &values, &Pointer::ROOT, false, true);
         // What it was looked for by is known to the client as well.
-        let names = values.iter().chain(request.unique.iter().flatten());
-        let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let known: Vec<String> =
+            values.iter().chain(request.unique.iter().flatten()).map(|(name, _)| name.clone()).collect();
+        let names = known.iter().map(String::as_str).collect();
         let answer = self.answer(model, request.fields.as_deref(), &names);
         let update = self.changed(model, given, answer.clone());
         let field_of = |name: &str| model.column(name).map(|column| column.name);
