@@ -224,7 +224,10 @@ pub fn select(select: &Select, grouped: Option<&Grouped>) -> Query {
         None => {
             from(&mut statement, &mut columns);
             condition::append_where(&mut statement, &mut columns.aliases, Scope::of(alias), &select.condition);
-            append_order(&mut statement, &mut columns.aliases, alias, &select.order);
+            match select.ends_in_cursor {
+                true => page::append_order_of(&mut statement, select, &order),
+                false => append_order(&mut statement, &mut columns.aliases, alias, &select.order),
+            }
         }
     }
     statement.push(" LIMIT ").number(limit).push(" OFFSET ").number(select.offset);

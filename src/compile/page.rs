@@ -57,6 +57,11 @@ pub fn append_after<'p>(
         statement.push(" AND ");
         condition::append(statement, &mut columns.aliases, Scope::of(alias), &select.condition);
     });
+    append_order_of(statement, select, places);
+}
+
+/// Appends ` ORDER BY …` by the columns of the rows that hold the terms of the order, so that none is made twice.
+pub fn append_order_of(statement: &mut Statement, select: &Select, places: &[usize]) {
     statement.push(" ORDER BY ").list(select.order.iter().zip(places), ", ", |statement, (term, place)| {
         statement.ordinal(place + 1).push(direction(term));
     });

@@ -83,10 +83,12 @@ pub fn append_value(statement: &mut Statement, aliases: &mut Aliases, alias: Ali
     append_term(statement, last, &value.term);
     statement.push(") FROM ");
     let mut links = Vec::new();
-    statement.list(&tables, ", ", |statement, (_, to, relation)| {
+    // The way leads from the record on and no other; SQLite would try them all, which takes it seconds where many
+    // such values are asked for.
+    statement.list(&tables, " CROSS JOIN ", |statement, (_, to, relation)| {
         if let Join::Links { table, .. } = &relation.join {
             let link = aliases.next();
-            statement.name(table).push(" AS ").alias(link).push(", ");
+            statement.name(table).push(" AS ").alias(link).push(" CROSS JOIN ");
             links.push(link);
         }
         statement.name(&relation.target.to_string()).push(" AS ").alias(*to);
