@@ -10,6 +10,7 @@ use crate::model::Model;
 use crate::request::Request;
 use crate::value::time;
 use jiff::SignedDuration;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Where the text of a key stands in the answer.
@@ -43,7 +44,7 @@ impl Planner<'_> {
                 let until = self.overlap(request);
                 // What a key is and may do is told to those only who may read it.
                 let reads = self.caller.may(&model.namespace, Action::Read);
-                let answer = if reads { handed_out(model) } else { self.answer(model, None, &[]) };
+                let answer = if reads { handed_out(model) } else { self.answer(model, None, &HashSet::new()) };
                 let target = target?;
                 match intent {
                     Intent::Rotate => KeyAct::Rotate { target, until: until?, answer },

@@ -1,7 +1,9 @@
 //! Bad input of every kind: what is said of it, that it changes nothing, and that the next good request works.
 
-use crate::support::{Client, Reply, Server, request};
+use crate::support::{Client, MODELS, Reply, Server, eventually, request};
 use serde_json::{Map, Value, json};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Models with a field of every type, and with ways back to itself.
 fn lab() -> Value {
@@ -670,6 +672,343 @@ fn relations_reach_8_levels_and_no_further() {
 }
 
 #[test]
+fn every_part_of_a_request_reaches_8_relations_and_no_further() {
+    let mut lab = Lab::new();
+    let far = |levels: usize, path: &str| format!("{}name", path.repeat(levels));
+    let max = |field: String| aggregate(&json!({}), &json!({"m": {"function": "Max", "onField": field}}));
+    type Make<'m> = &'m dyn Fn(String) -> Value;
+    let cases: Vec<(&str, Make<'_>, &str)> = vec![
+        ("parent__", &|field| aggregate(&json!({"groupBy": [field]}), &json!({})), "/__meta__/groupBy/0"),
+        ("children__", &|field| aggregate(&json!({"groupBy": [field]}), &json!({})), "/__meta__/groupBy/0"),
+        ("parent__", &max, "/m/onField"),
+        ("children__", &max, "/m/onField"),
+        (
+            "children__",
+            &|field| aggregate(&json!({}), &json!({"m": {"function": "Count", "filter": {field: "x"}}})),
+            "/m/filter/",
+        ),
+        ("parent__", &|field| retrieve(&json!({}), &json!({"m": {"__field__": field}})), "/m/__field__"),
+        (
+            "parent__",
+            &|field| retrieve(&json!({"filter": {"name": {"__field__": field}}}), &json!({})),
+            "/__meta__/filter/name/__field__",
+        ),
+        (
+            "parent__",
+            &|field| retrieve(&json!({}), &json!({"m": subquery(&json!({"onField": field}))})),
+            "/m/__meta__/onField",
+        ),
+        (
+            "children__",
+            &|field| retrieve(&json!({}), &json!({"m": subquery(&json!({"filter": {field: "x"}}))})),
+            "/m/__meta__/filter/",
+        ),
+        (
+            "tags__samples__",
+            &|field| {
+                let pair = json!([{"field": field, "referenceField": "name"}]);
+                retrieve(&json!({}), &json!({"m": subquery(&json!({"outerRefMapping": pair}))}))
+            },
+            "/m/__meta__/outerRefMapping/0/field",
+        ),
+        (
+            "parent__",
+            &|field| {
+                let pair = json!([{"field": "name", "referenceField": field}]);
+                retrieve(&json!({}), &json!({"m": subquery(&json!({"outerRefMapping": pair}))}))
+            },
+            "/m/__meta__/outerRefMapping/0/referenceField",
+        ),
+    ];
+    for (path, make, place) in cases {
+        let most = 8 / path.matches("__").count();
+        lab.works(&make(far(most, path)).to_string());
+        let reply = lab.refused(&make(far(most + 1, path)).to_string(), 400);
+        let error = &reply.errors()[0];
+        let expected = ": a request may hold at most 8 relations behind each other";
+        assert!(error.starts_with(place) && error.ends_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn filters_of_totals_subqueries_and_writes_nest_32_levels_and_no_deeper() {
+    let mut lab = Lab::new();
+    let (amount, n) = (|| json!({"amount": 0}), || json!({"n": 0}));
+    let requests = |levels: usize| {
+        let nested = |inner: Value| within("__not__", levels, inner);
+        let write = json!({"filter": nested(amount()), "dryRun": true});
+        [
+            aggregate(&json!({"having": nested(n())}), &json!({"n": {"function": "Count"}})),
+            aggregate(&json!({}), &json!({"n": {"function": "Count", "filter": nested(amount())}})),
+            retrieve(&json!({}), &json!({"n": subquery(&json!({"filter": nested(amount())}))})),
+            request("updateMany", "lab.Sample", &write, &json!({"amount": 1})),
+            request("deleteMany", "lab.Sample", &write, &json!({})),
+            update(&write, &json!({"amount": 1})),
+        ]
+    };
+    for body in requests(31) {
+        let reply = lab.client.jql(&lab.server.key, &body.to_string());
+        // 31 times not: of those that are meant by `uniqueObject` none is left.
+        assert!(matches!(reply.status, 200 | 404), "{body}\n{}", reply.body);
+    }
+    for body in requests(32) {
+        let reply = lab.refused(&body.to_string(), 400);
+        assert!(reply.errors()[0].ends_with(": a request may hold at most 32 levels of filter"), "{}", reply.body);
+    }
+}
+
+#[test]
+fn names_and_texts_of_a_request_have_their_lengths() {
+    let mut lab = Lab::new();
+    let name = |length: usize| aggregate(&json!({}), &json!({"n".repeat(length): {"function": "Count"}}));
+    lab.works(&name(60).to_string());
+    let reply = lab.refused(&name(61).to_string(), 400);
+    assert!(reply.body.contains("is not the name of a total"), "{}", reply.body);
+    let shown = |letter: &str| format!("\"{}…", letter.repeat(39));
+    let separator = |length: usize| {
+        aggregate(&json!({}), &json!({"n": {"function": "Concat", "onField": "name", "separator": "x".repeat(length)}}))
+    };
+    lab.works(&separator(100).to_string());
+    let message = format!("\"separator\" must be a string of at most 100 bytes, not {}", shown("x"));
+    lab.says(&separator(101), &[&format!("/n/separator: {message}")]);
+    let draw = |length: usize| retrieve(&json!({"draw": "x".repeat(length)}), &json!({}));
+    lab.works(&draw(100).to_string());
+    let message = format!("draw must be a whole number or a string of at most 100 bytes, not {}", shown("x"));
+    lab.says(&draw(101), &[&format!("/__meta__/draw: {message}")]);
+    let key = |length: usize| retrieve(&json!({}), &json!({"n".repeat(length): {"__field__": "name"}}));
+    lab.works(&key(4096).to_string());
+    let reply = lab.refused(&key(4097).to_string(), 400);
+    assert!(reply.body.contains("a key of more than 4096 bytes"), "{}", reply.body);
+    let data = |text: &str| {
+        format!(
+            r#"{{"__meta__": {{"intent": "create", "namespace": "lab.Sample", "dryRun": true}}, "name": "aa", "data": {text}}}"#
+        )
+    };
+    lab.works(&data(&"9".repeat(1000)));
+    let reply = lab.refused(&data(&"9".repeat(1001)), 400);
+    assert!(reply.body.contains("number of more than 1000 characters"), "{}", reply.body);
+    // The list is the second level.
+    let deep = |levels: usize| data(&("[".repeat(levels - 1) + &"]".repeat(levels - 1)));
+    lab.works(&deep(127));
+    let reply = lab.refused(&deep(128), 400);
+    assert!(reply.body.contains("recursion limit exceeded"), "{}", reply.body);
+}
+
+#[test]
+fn options_of_transforms_have_their_bounds() {
+    let mut lab = Lab::new();
+    let with = |field: &str, transform: &str, options: Value| {
+        retrieve(&json!({}), &json!({ field: {"__transform__": { transform: options }} }))
+    };
+    let (most, more) = ("é".repeat(1000), "é".repeat(1001));
+    let shown = format!("\"{}…", "é".repeat(39));
+    let texts = |option: &str, wanted: &str| format!("\"{option}\" must be {wanted}, not {shown}");
+    let text = |option: &str| texts(option, "a string of at most 1000 characters");
+    let format = |length: usize| json!({"format": "x".repeat(length)});
+    for (field, transform, good, bad, option, message) in [
+        (
+            "name",
+            "truncate",
+            json!({"length": 1}),
+            json!({"length": 0}),
+            "length",
+            "\"length\" must be a whole number from 1 to 100000, not 0".to_owned(),
+        ),
+        (
+            "name",
+            "truncate",
+            json!({"length": 100_000}),
+            json!({"length": 100_001}),
+            "length",
+            "\"length\" must be a whole number from 1 to 100000, not 100001".into(),
+        ),
+        (
+            "name",
+            "truncate",
+            json!({"length": 1000, "suffix": most}),
+            json!({"length": 100_000, "suffix": more}),
+            "suffix",
+            text("suffix"),
+        ),
+        (
+            "name",
+            "truncate",
+            json!({"length": 3, "suffix": "..."}),
+            json!({"length": 2, "suffix": "..."}),
+            "suffix",
+            "\"suffix\" must have at most the 2 characters of \"length\"".into(),
+        ),
+        (
+            "name",
+            "replace",
+            json!({"from": most, "to": most}),
+            json!({"from": more}),
+            "from",
+            texts("from", "a string of 1 to 1000 characters"),
+        ),
+        ("name", "replace", json!({"from": "a", "to": ""}), json!({"from": "a", "to": more}), "to", text("to")),
+        (
+            "name",
+            "replace",
+            json!({"from": "a"}),
+            json!({"from": ""}),
+            "from",
+            "\"from\" must be a string of 1 to 1000 characters, not \"\"".into(),
+        ),
+        ("name", "prefix", json!({"value": most}), json!({"value": more}), "value", text("value")),
+        ("name", "suffix", json!({"value": most}), json!({"value": more}), "value", text("value")),
+        ("tags", "join", json!({"separator": most}), json!({"separator": more}), "separator", text("separator")),
+        (
+            "amount",
+            "numberFormat",
+            json!({"point": most, "thousands": most}),
+            json!({"point": more}),
+            "point",
+            text("point"),
+        ),
+        (
+            "amount",
+            "numberFormat",
+            json!({"decimals": 18}),
+            json!({"decimals": 19}),
+            "decimals",
+            "\"decimals\" must be a whole number from 0 to 18, not 19".into(),
+        ),
+        (
+            "amount",
+            "numberFormat",
+            json!({"decimals": 0}),
+            json!({"decimals": -1}),
+            "decimals",
+            "\"decimals\" must be a whole number from 0 to 18, not -1".into(),
+        ),
+        (
+            "amount",
+            "round",
+            json!({"digits": 18}),
+            json!({"digits": 19}),
+            "digits",
+            "\"digits\" must be a whole number from -18 to 18, not 19".into(),
+        ),
+        (
+            "amount",
+            "round",
+            json!({"digits": -18}),
+            json!({"digits": -19}),
+            "digits",
+            "\"digits\" must be a whole number from -18 to 18, not -19".into(),
+        ),
+        (
+            "at",
+            "dateFormat",
+            format(200),
+            format(201),
+            "format",
+            format!("\"format\" must be a string of 1 to 200 characters, not \"{}…", "x".repeat(39)),
+        ),
+        // A value counts with its quotes.
+        (
+            "name",
+            "default",
+            json!({"value": "é".repeat(998)}),
+            json!({"value": "é".repeat(999)}),
+            "value",
+            format!("\"value\" must have at most 1000 characters a value, unlike {shown}"),
+        ),
+        (
+            "name",
+            "map",
+            json!({"values": {"a": "é".repeat(998)}}),
+            json!({"values": {"a": "é".repeat(999)}}),
+            "values",
+            format!("\"values\" must have at most 1000 characters a value, unlike {shown}"),
+        ),
+    ] {
+        lab.works(&with(field, transform, good).to_string());
+        let pointer = format!("/{field}/__transform__/{transform}/{option}");
+        lab.says(&with(field, transform, bad), &[&format!("{pointer}: {message}")]);
+    }
+}
+
+#[test]
+fn max_limit_bounds_every_page() {
+    let server = Server::with(&lab().to_string(), &["--max-limit", "3"]);
+    server.change(
+        r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9)
+           INSERT INTO "lab.Sample" ("id", "name", "made", "parent") SELECT i, 'aa', '2026-01-31T09:30:00.000000Z', iif(i > 1, 1, NULL) FROM n"#,
+    );
+    let display = |meta: Value, beside: Value| server.send(&retrieve(&meta, &beside)).json()["extras"].clone();
+    let found = |limit: u64| json!({"filtered": 9, "display": limit, "queries": 2});
+    for (meta, limit) in [(json!({}), 3), (json!({"limit": 3}), 3), (json!({"limit": 2}), 2)] {
+        let mut extras = display(meta, json!({"id": null}));
+        extras.as_object_mut().unwrap().remove("next");
+        assert_eq!(extras, found(limit));
+    }
+    let nested = |meta: Value| retrieve(&json!({"limit": 1}), &json!({"children": {"__meta__": meta, "id": null}}));
+    for meta in [json!({}), json!({"limit": 3})] {
+        assert_eq!(server.data(&nested(meta))[0]["children"].as_array().map(Vec::len), Some(3));
+    }
+    let too_many = "a request may hold at most 3 records in one page (limit)";
+    for (body, place) in [
+        (retrieve(&json!({"limit": 4}), &json!({})), "/__meta__/limit"),
+        (nested(json!({"limit": 4})), "/children/__meta__/limit"),
+        (aggregate(&json!({"limit": 4}), &json!({"n": {"function": "Count"}})), "/__meta__/limit"),
+    ] {
+        assert_eq!(server.refused(400, &body), [format!("{place}: {too_many}")]);
+    }
+}
+
+#[test]
+fn an_answer_holds_100000_records_and_no_more() {
+    let server = Server::with(&lab().to_string(), &[]);
+    server.change(
+        r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+           INSERT INTO "lab.Sample" ("id", "name", "made", "parent")
+           SELECT i, 'aa', '2026-01-31T09:30:00.000000Z', iif(i > 100, i % 100 + 1, NULL) FROM n"#,
+    );
+    let request = retrieve(&json!({"limit": 100}), &json!({"children": {"__meta__": {"limit": 1000}, "id": null}}));
+    let data = server.data(&request);
+    let held = |record: &Value| record["children"].as_array().unwrap().len();
+    assert_eq!(data.as_array().unwrap().iter().map(held).sum::<usize>() + 100, 100_000);
+    server.create("lab.Sample", &json!({"name": "aa", "parent": 1}));
+    assert_eq!(server.refused(400, &request), [": the answer would hold more than 100000 records"]);
+    server.data(&retrieve(&json!({"limit": 99}), &json!({"children": {"__meta__": {"limit": 1000}, "id": null}})));
+}
+
+#[test]
+fn transforms_make_32_mebibytes_and_no_more() {
+    let server = Server::with(&lab().to_string(), &[]);
+    server.change(
+        r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+           INSERT INTO "lab.Sample" ("name", "made") SELECT 'aa', '2026-01-31T09:30:00.000000Z' FROM n"#,
+    );
+    // Each record gets so many thousand characters.
+    let request = |times: usize| {
+        let long = json!({"__field__": "name", "__transform__": {"prefix": {"value": "x".repeat(1000)}}});
+        retrieve(&json!({"limit": 1000}), &many(times, |_| long.clone()))
+    };
+    assert_eq!(server.send(&request(30)).status, 200);
+    let errors = server.refused(400, &request(35));
+    assert_eq!(errors, [": the answer would hold more than 32 MiB of what transforms make"]);
+}
+
+#[test]
+fn regular_expressions_of_all_parts_count_together() {
+    let mut lab = Lab::new();
+    let regex = |count: usize| json!({"__or__": vec![json!({"name__regex": "a+"}); count]});
+    let body = |count: usize| {
+        let fields = json!({
+            "m": subquery(&json!({"filter": regex(5)})),
+            "children": {"__meta__": {"filter": regex(5)}, "id": null}
+        });
+        retrieve(&json!({"filter": regex(3), "exclude": regex(count)}), &fields)
+    };
+    lab.works(&body(3).to_string());
+    let reply = lab.refused(&body(4).to_string(), 400);
+    assert!(reply.errors()[0].ends_with(": a request may hold at most 16 regular expressions"), "{}", reply.body);
+}
+
+#[test]
 fn a_request_holds_500_fields_and_conditions_and_no_more() {
     let mut lab = Lab::new();
     let conditions = |count: usize| (0..count).map(|n| (format!("data__key{n}"), json!(n))).collect::<Map<_, _>>();
@@ -684,6 +1023,214 @@ fn a_request_holds_500_fields_and_conditions_and_no_more() {
     assert!(reply.body.contains(too_many), "{:.300}", reply.body);
     let reply = lab.refused(&create(&Value::Object(many)).to_string(), 400);
     assert!(reply.body.contains(too_many), "{:.300}", reply.body);
+}
+
+/// So many members, each made of its number.
+fn many(count: usize, make: impl Fn(usize) -> Value) -> Value {
+    (0..count).map(|n| (format!("m{n}"), make(n))).collect()
+}
+
+fn subquery(meta: &Value) -> Value {
+    let mut all = json!({"intent": "subquery", "namespace": "lab.Sample"});
+    all.as_object_mut().unwrap().extend(meta.as_object().unwrap().clone());
+    json!({ "__meta__": all })
+}
+
+fn aggregate(meta: &Value, totals: &Value) -> Value {
+    request("aggregate", "lab.Sample", meta, totals)
+}
+
+fn count() -> Value {
+    json!({"function": "Count"})
+}
+
+/// So many keys inside json.
+fn inside(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("data__key{n}")).collect()
+}
+
+#[test]
+fn all_parts_of_a_request_count_among_the_500() {
+    let mut lab = Lab::new();
+    // What one more of is too many, how many of it are not, and where the one too many stands.
+    let cases: Vec<(&str, usize, &dyn Fn(usize) -> Value, &str)> = vec![
+        ("subqueries", 500, &|n| retrieve(&json!({}), &many(n, |_| subquery(&json!({})))), "/m500"),
+        (
+            "conditions of subqueries",
+            250,
+            &|n| retrieve(&json!({}), &many(n, |n| subquery(&json!({"filter": {"amount": n}})))),
+            "/m250",
+        ),
+        (
+            "pairs of a mapping",
+            499,
+            &|n| {
+                let pairs = vec![json!({"field": "parent", "referenceField": "id"}); n];
+                retrieve(&json!({}), &json!({"m": subquery(&json!({"outerRefMapping": pairs}))}))
+            },
+            "/m/__meta__/outerRefMapping/499",
+        ),
+        (
+            "steps",
+            498,
+            &|n| {
+                let mut steps = vec![count()];
+                steps.extend(vec![json!({"function": "Abs"}); n + 1]);
+                retrieve(&json!({}), &json!({"m": subquery(&json!({"sequencedProcess": steps}))}))
+            },
+            "/m/__meta__/sequencedProcess/500",
+        ),
+        ("totals", 500, &|n| aggregate(&json!({}), &many(n, |_| count())), "/m500"),
+        (
+            "conditions of totals",
+            250,
+            &|n| aggregate(&json!({}), &many(n, |n| json!({"function": "Count", "filter": {"amount": n}}))),
+            "/m249/filter/amount",
+        ),
+        (
+            "orders of totals",
+            250,
+            &|n| aggregate(&json!({}), &many(n, |_| json!({"function": "Last", "ordering": "name"}))),
+            "/m250",
+        ),
+        ("groups", 500, &|n| aggregate(&json!({"groupBy": inside(n)}), &json!({})), "/__meta__/groupBy/500"),
+        (
+            "conditions on totals",
+            499,
+            &|n| {
+                let any = (0..n).map(|n| json!({"n": n})).collect::<Vec<_>>();
+                aggregate(&json!({"having": {"__or__": any}}), &json!({"n": count()}))
+            },
+            "/__meta__/having/__or__/499/n",
+        ),
+        (
+            "orders of groups",
+            499,
+            &|n| aggregate(&json!({"ordering": vec!["n"; n]}), &json!({"n": count()})),
+            "/__meta__/ordering/499",
+        ),
+        (
+            "transforms",
+            250,
+            &|n| {
+                let upper = json!({"__field__": "name", "__transform__": {"upper": {}}});
+                retrieve(&json!({}), &many(n, |_| upper.clone()))
+            },
+            "/m250",
+        ),
+        ("names of fields", 500, &|n| retrieve(&json!({}), &many(n, |_| json!({"__field__": "name"}))), "/m500"),
+        (
+            "comparisons with fields",
+            249,
+            &|n| {
+                let any = vec![json!({"name": {"__field__": "notes"}}); n];
+                retrieve(&json!({"filter": {"__or__": any}}), &json!({"id": null, "pk": null}))
+            },
+            "/id",
+        ),
+        (
+            "an order",
+            499,
+            &|n| retrieve(&json!({"ordering": inside(n)}), &json!({"id": null})),
+            "/__meta__/ordering/499",
+        ),
+        (
+            "words in the text fields that are searched, four of them",
+            124,
+            &|n| {
+                retrieve(&json!({"search": {"value": "a ".repeat(n)}}), &json!({"id": null, "pk": null, "name": null}))
+            },
+            "/id",
+        ),
+        (
+            "fields of related records",
+            499,
+            &|n| retrieve(&json!({}), &json!({"children": many(n, |_| json!({"__field__": "name"}))})),
+            "/children/m499",
+        ),
+        (
+            "fields to return",
+            499,
+            &|n| {
+                update(
+                    &json!({"return": many(n, |_| json!({"__field__": "name"})), "dryRun": true}),
+                    &json!({"name": "aa"}),
+                )
+            },
+            "/__meta__/return/m499",
+        ),
+        (
+            "conditions of a write",
+            499,
+            &|n| {
+                let conditions: Value = inside(n).into_iter().map(|key| (key, json!(1))).collect();
+                let meta = json!({"filter": conditions, "dryRun": true});
+                request("updateMany", "lab.Sample", &meta, &json!({"name": "aa"}))
+            },
+            "/name",
+        ),
+    ];
+    for (what, most, make, place) in cases {
+        let reply = lab.client.jql(&lab.server.key, &make(most).to_string());
+        assert_eq!(reply.status, 200, "{most} {what}: {}", reply.body);
+        let reply = lab.refused(&make(most + 1).to_string(), 400);
+        let expected = format!("{place}: a request may hold at most 500 fields and conditions");
+        assert_eq!(reply.errors()[0], expected, "{what}");
+    }
+}
+
+#[test]
+fn as_many_conditions_hold_for_records_far_away_as_for_the_record_itself() {
+    let mut lab = Lab::new();
+    for path in ["parent__", "children__", "tags__samples__"] {
+        for levels in [1, 8 / (path.matches("__").count())] {
+            let conditions = |count: usize| {
+                let key = |n| format!("{}data__key{n}", path.repeat(levels));
+                (0..count).map(|n| (key(n), json!(n))).collect::<Value>()
+            };
+            let any: Vec<Value> = (0..498).map(|n| json!({"name": n.to_string()})).collect();
+            for body in [
+                retrieve(&json!({"filter": conditions(499)}), &json!({"id": null})),
+                retrieve(&json!({"exclude": conditions(499)}), &json!({"id": null})),
+                retrieve(&json!({}), &json!({"m": subquery(&json!({"filter": conditions(499)}))})),
+                retrieve(&json!({}), &json!({"m": subquery(&json!({"filter": {"__or__": any}}))})),
+                retrieve(&json!({}), &json!({"children": {"__meta__": {"filter": conditions(498)}, "id": null}})),
+                aggregate(&json!({}), &json!({"m": {"function": "Count", "filter": conditions(499)}})),
+                request(
+                    "updateMany",
+                    "lab.Sample",
+                    &json!({"filter": conditions(499), "dryRun": true}),
+                    &json!({"name": "aa"}),
+                ),
+                request("deleteMany", "lab.Sample", &json!({"filter": conditions(500), "dryRun": true}), &json!({})),
+            ] {
+                lab.works(&body.to_string());
+            }
+            // Levels of filter, relations and conditions, all at once.
+            let mut deep = conditions(400);
+            for level in 0..15 {
+                deep = json!({"amount": level, "__not__": {"__or__": [{"amount": 1}, deep]}});
+            }
+            lab.works(&retrieve(&json!({"filter": deep}), &json!({"m": subquery(&json!({}))})).to_string());
+        }
+    }
+}
+
+#[test]
+fn an_order_by_many_values_far_away_is_answered() {
+    let mut lab = Lab::new();
+    for path in ["parent__", "children__"] {
+        let ordering: Vec<String> = (0..499).map(|n| format!("-{}data__key{n}", path.repeat(4))).collect();
+        let page = |meta: Value| {
+            let mut all = json!({ "ordering": ordering });
+            all.as_object_mut().unwrap().extend(meta.as_object().unwrap().clone());
+            retrieve(&all, &json!({"id": null}))
+        };
+        let first = lab.server.send(&page(json!({"limit": 1}))).json();
+        assert_eq!(first["data"], json!([{"id": 1}]), "{first}");
+        let second = page(json!({"after": first["extras"]["next"]}));
+        assert_eq!(lab.works(&second.to_string()), json!([{"id": 2}]));
+    }
 }
 
 #[test]
@@ -740,12 +1287,36 @@ fn both(levels: usize, innermost: &Value) -> Value {
 }
 
 #[test]
-fn many_nested_references_are_answered_or_refused() {
+fn a_request_nests_62_references_and_no_more() {
     let mut lab = Lab::new();
-    lab.works(&retrieve(&json!({}), &both(5, &json!({"id": null}))).to_string());
-    let reply = lab.client.jql(&lab.server.key, &retrieve(&json!({}), &both(6, &json!({"id": null}))).to_string());
-    assert!(matches!(reply.status, 200 | 400), "{}", reply.body);
-    lab.is_unharmed("many nested references");
+    let most = both(5, &json!({"id": null}));
+    let mut one_more = most.clone();
+    one_more["again"] = json!({"__field__": "parent", "id": null});
+    let too_many = "a request may hold at most 62 nested references";
+    let within = |fields: &Value| {
+        [
+            (retrieve(&json!({}), fields), ""),
+            (retrieve(&json!({"ordering": ["-code", "-parent__at", "at"]}), fields), ""),
+            (request("retrieveOne", "lab.Sample", &json!({"uniqueObject": {"id": 1}}), fields), ""),
+            (retrieve(&json!({}), &json!({ "children": fields })), "/children"),
+            (request("retrieve", "lab.Tag", &json!({}), &json!({ "samples": fields })), "/samples"),
+            (update(&json!({"return": fields, "dryRun": true}), &json!({"name": "aa"})), "/__meta__/return"),
+        ]
+    };
+    for (body, _) in within(&most) {
+        lab.works(&body.to_string());
+    }
+    for (body, place) in within(&one_more) {
+        lab.says(&body, &[&format!("{place}/again: {too_many}")]);
+    }
+    lab.refused(&retrieve(&json!({}), &both(6, &json!({"id": null}))).to_string(), 400);
+    // A page behind a cursor is made of several SELECTs, each with all of them.
+    let page = |meta: Value| retrieve(&meta, &most);
+    let ordering = ["-code", "-at"];
+    let first = lab.server.send(&page(json!({"ordering": ordering, "limit": 1}))).json();
+    let after = first["extras"]["next"].clone();
+    let rest = lab.works(&page(json!({"ordering": ordering, "after": after})).to_string());
+    assert_eq!(rest.as_array().map(Vec::len), Some(1));
 }
 
 #[test]
@@ -1074,4 +1645,144 @@ fn a_request_holds_16_regular_expressions_and_no_more() {
         reply.errors(),
         ["/__meta__/filter/__or__/16/title__regex: a request may hold at most 16 regular expressions"]
     );
+}
+
+// -- Time ---------------------------------------------------------------------------------------
+
+/// A server whose tickets and tags refer to each other so often that a search along many of their links takes longer
+/// than anybody waits; it stops a statement after this time.
+fn with_slow_queries(timeout: &str) -> Server {
+    let server = Server::with(MODELS, &["--query-timeout", timeout]);
+    server.change(
+        r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+           INSERT INTO "tickets.Ticket" ("title", "created", "updated")
+           SELECT i, '2026-01-31T09:30:00.000000Z', '2026-01-31T09:30:00.000000Z' FROM n;
+           INSERT INTO "tickets.Tag" ("name") SELECT "title" FROM "tickets.Ticket" LIMIT 60;
+           INSERT INTO "tickets.Ticket.tags" ("source", "target")
+           SELECT t."id", g."id" FROM "tickets.Ticket" t, "tickets.Tag" g WHERE (t."id" + g."id") % 3 = 0"#,
+    );
+    server
+}
+
+const FAR: &str = "tags__tickets__tags__tickets__tags__name";
+
+fn slow() -> Value {
+    json!({ format!("{FAR}__icontains"): "zzz" })
+}
+
+/// A request about tickets, with a filter that takes too long.
+fn slowly(intent: &str, meta: Value, beside: &Value) -> Value {
+    let mut all = json!({"filter": slow()});
+    all.as_object_mut().unwrap().extend(meta.as_object().unwrap().clone());
+    request(intent, "tickets.Ticket", &all, beside)
+}
+
+fn batch(atomic: bool, requests: &[Value]) -> Value {
+    json!({"__meta__": {"schema": "controller", "intent": "execute", "namespace": "system.Batch"}, "atomic": atomic, "requests": requests})
+}
+
+fn new_tag(name: &str) -> Value {
+    request("create", "tickets.Tag", &json!({}), &json!({ "name": name }))
+}
+
+fn counting() -> Value {
+    request("count", "tickets.Tag", &json!({}), &json!({}))
+}
+
+#[test]
+fn a_statement_that_takes_too_long_is_stopped_wherever_it_stands() {
+    let server = with_slow_queries("300ms");
+    let before = server.dump();
+    let far = format!("-{FAR}");
+    let one = json!({"uniqueObject": {"id": 1}});
+    let title = json!({"title": "other"});
+    let tickets = |meta: Value, beside: Value| request("retrieve", "tickets.Ticket", &meta, &beside);
+    let alone = [
+        slowly("retrieve", json!({}), &json!({"id": null})),
+        slowly("retrieve", json!({"count": {"upTo": 5}}), &json!({"id": null})),
+        slowly("retrieve", json!({"cache": {"enabled": true}}), &json!({"id": null})),
+        slowly("retrieveOne", one.clone(), &json!({"id": null})),
+        slowly("count", json!({}), &json!({})),
+        tickets(json!({"ordering": far, "count": false}), json!({"id": null})),
+        tickets(json!({"limit": 1}), json!({"tags": {"tickets": {"__meta__": {"filter": slow()}, "id": null}}})),
+        tickets(
+            json!({}),
+            json!({"n": {"__meta__": {"intent": "subquery", "namespace": "tickets.Ticket", "filter": slow(),
+                "sequencedProcess": [{"function": "Count"}]}}}),
+        ),
+        slowly("aggregate", json!({"groupBy": "status"}), &json!({"n": {"function": "Count"}})),
+        request("aggregate", "tickets.Ticket", &json!({}), &json!({"n": {"function": "Count", "filter": slow()}})),
+        slowly("update", one, &title),
+        slowly("updateMany", json!({}), &title),
+        slowly("updateMany", json!({"maxAffected": 1}), &title),
+        slowly("deleteMany", json!({}), &json!({})),
+        slowly("deleteMany", json!({"dryRun": true}), &json!({})),
+    ];
+    let said = "the query took longer than 300ms and was stopped";
+    for body in alone {
+        let reply = server.send(&body);
+        assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")), "{body}\n{}", reply.body);
+        let error = json!([{"code": "JQL:UnavailableException", "errorMessage": said, "hint": "narrow the filter, or index the fields it names"}]);
+        assert_eq!(reply.json()["errors"], error, "{body}");
+    }
+    let slow_count = || slowly("count", json!({}), &json!({}));
+    let slow_update = || slowly("updateMany", json!({}), &title);
+    for body in [
+        batch(true, &[counting(), slow_count()]),
+        batch(true, &[new_tag("new"), slow_count()]),
+        batch(true, &[new_tag("new"), slow_update()]),
+        // Where a write is stopped, SQLite undoes all that was done before it.
+        batch(false, &[new_tag("new"), slow_update(), new_tag("newer")]),
+    ] {
+        let reply = server.send(&body);
+        assert_eq!((reply.status, reply.errors()), (503, vec![format!("/requests/1: {said}")]), "{body}");
+        assert_eq!(reply.json()["extras"]["index"], json!(1));
+    }
+    assert_eq!(server.dump(), before);
+    let reply = server.send(&batch(false, &[new_tag("new"), slow_count(), new_tag("newer")])).json();
+    assert_eq!(reply["message"], json!("2 of 3 requests carried out."));
+    assert_eq!(reply["data"][1]["errors"][0]["errorMessage"], json!(said));
+    assert_eq!(server.count("tickets.Tag"), 62);
+}
+
+#[test]
+fn others_are_served_while_statements_take_too_long_and_after() {
+    let server = with_slow_queries("2s");
+    let title = json!({"title": "other"});
+    let other = server.key_for("tickets.*:*");
+    let slow_count = || slowly("count", json!({}), &json!({}));
+    let reads = [
+        slowly("retrieve", json!({}), &json!({"id": null})),
+        slowly("aggregate", json!({}), &json!({"n": {"function": "Count"}})),
+        batch(true, &[counting(), slow_count()]),
+        slowly("updateMany", json!({}), &title),
+    ];
+    let write = [batch(true, &[new_tag("never"), slowly("deleteMany", json!({}), &json!({}))])];
+    for slow in [&reads[..], &write[..]] {
+        let (sent, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            let send = |request: &Value| {
+                let mut client = Client::connect(&server.address);
+                sent.fetch_add(1, Ordering::SeqCst);
+                let reply = client.jql(&server.key, &request.to_string());
+                ended.fetch_add(1, Ordering::SeqCst);
+                reply
+            };
+            let replies: Vec<_> = slow.iter().map(|request| scope.spawn(move || send(request))).collect();
+            eventually("all are sent", || sent.load(Ordering::SeqCst) == slow.len());
+            std::thread::sleep(Duration::from_millis(100));
+            for _ in 0..5 {
+                assert_eq!(server.send_as(&other, &counting()).status, 200);
+            }
+            assert_eq!(ended.load(Ordering::SeqCst), 0, "the others were answered after the slow ones");
+            // A write waits for its turn, which comes when the one before it is stopped.
+            eventually("it is written", || server.send_as(&other, &new_tag("new")).status == 200);
+            assert!(ended.load(Ordering::SeqCst) > 0);
+            for reply in replies {
+                assert_eq!(reply.join().unwrap().status, 503);
+            }
+        });
+        assert_eq!(server.data(&counting()), json!({"count": 61}));
+        server.data(&request("deleteMany", "tickets.Tag", &json!({"filter": {"name": "new"}}), &json!({})));
+    }
 }
