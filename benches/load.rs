@@ -1,17 +1,20 @@
 //! How long requests take, measured over HTTP against the release binary: `cargo bench`.
 //!
 //! The load generator shares the machine with the server, so the figures are lower bounds; compare them
-//! within one run. 100,000 tickets, keys checked and usage log on, `synchronous=FULL`.
+//! within one run. 100,000 tickets, and for pages far into a list 1,000,000 rows; keys checked and usage log on,
+//! `synchronous=FULL`.
 
 #[path = "../tests/it/support/mod.rs"]
 mod support;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::{Client, Server};
 
 const TICKETS: usize = 100_000;
+/// Where the deepest page begins; some rows lie behind it.
+const DEPTH: usize = 1_000_000;
 
 fn main() {
     let server = Server::start();
@@ -36,6 +39,16 @@ fn main() {
     let alone = creates(&server, 1);
     let together = creates(&server, 64);
     println!("64 clients make {:.1} times the creates of one", together / alone);
+    drop(server);
+
+    println!("\npages by cursor, no total                        first page   behind row {DEPTH}    ratio");
+    let rows = rows();
+    for (what, ordering) in
+        [("by id", "id"), ("by -created, indexed", "-created"), ("by state, indexed, 5 values", "state")]
+    {
+        depth(&rows, what, ordering, 10, 3000);
+        depth(&rows, what, ordering, 100, 1000);
+    }
 }
 
 /// Tickets, as any SQLite tool could write them.
@@ -60,15 +73,62 @@ fn seed(server: &Server) {
         .unwrap();
 }
 
+/// A server with rows enough for a page behind row [`DEPTH`].
+fn rows() -> Server {
+    let models = json!({"bench.Row": {"fields": {
+        "title": {"type": "string"}, "state": {"type": "string", "index": true}, "created": {"type": "datetime", "index": true}}}});
+    let server = Server::with(&models.to_string(), &[]);
+    server.change(&format!(
+        r#"BEGIN;
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {DEPTH} + 1000)
+        INSERT INTO "bench.Row" ("title", "state", "created")
+        SELECT 'Row number ' || i, 'state ' || i % 5, strftime('%Y-%m-%dT%H:%M:%S.000000Z', 1000000000 + i * 7919 % 1001001 * 60, 'unixepoch')
+        FROM n;
+        COMMIT; ANALYZE;"#
+    ));
+    server
+}
+
+/// Prints how long the first page of a list takes and one far into it, in turns, and the ratio.
+fn depth(server: &Server, what: &str, ordering: &str, limit: usize, rounds: usize) {
+    let page = |limit: usize, place: (&str, Value)| {
+        let mut request = json!({"__meta__": {"intent": "retrieve", "namespace": "bench.Row", "ordering": [ordering], "limit": limit, "count": false},
+            "id": null, "title": null, "state": null, "created": null});
+        request["__meta__"][place.0] = place.1;
+        request
+    };
+    let next = server.send(&page(1, ("offset", json!(DEPTH - 1)))).json()["extras"]["next"].clone();
+    assert!(next.is_string());
+    let requests = [page(limit, ("offset", json!(0))), page(limit, ("after", next))].map(|request| request.to_string());
+    let mut client = Client::connect(&server.address);
+    let mut times = [Vec::with_capacity(rounds), Vec::with_capacity(rounds)];
+    for _ in 0..rounds {
+        for (request, times) in requests.iter().zip(&mut times) {
+            times.push(time(&mut client, server, request));
+        }
+    }
+    let [first, deep] = times.map(|mut times| {
+        times.sort();
+        times[rounds / 2].as_secs_f64() * 1e6
+    });
+    println!("page of {:<40} {first:>7.0} µs {deep:>18.0} µs {:>8.2}", format!("{limit} {what}"), deep / first);
+}
+
+/// How long one request takes.
+fn time(client: &mut Client, server: &Server, request: &str) -> Duration {
+    let started = Instant::now();
+    let reply = client.jql(&server.key, request);
+    let time = started.elapsed();
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    time
+}
+
 /// Prints how long one request takes on one kept connection.
 fn latency(server: &Server, what: &str, request: &str, rounds: usize) {
     let mut client = Client::connect(&server.address);
     let mut times: Vec<Duration> = Vec::with_capacity(rounds);
     for round in 0..rounds + rounds / 10 {
-        let started = Instant::now();
-        let reply = client.jql(&server.key, request);
-        let time = started.elapsed();
-        assert_eq!(reply.status, 200, "{}", reply.body);
+        let time = time(&mut client, server, request);
         if round >= rounds / 10 {
             times.push(time);
         }

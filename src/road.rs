@@ -99,7 +99,7 @@ fn requests(session: &Session, given: &Given, batch: &Batch) -> Result<Answer, E
         let outcome = if batch.atomic { one() } else { session.savepoint(one) };
         let reply = match outcome {
             Ok(answer) => answer.reply(&own, false),
-            Err(errors) if batch.atomic || !session.in_transaction() || session.in_time().is_err() => {
+            Err(errors) if batch.atomic || !session.in_transaction() => {
                 return Err(errors.into_iter().map(|error| within(index, error)).collect());
             }
             Err(errors) => {

@@ -207,7 +207,8 @@ impl Planner<'_> {
         let mut seen = BTreeSet::new();
         for (name, json) in values {
             let at = at.key(name);
-            if (counted && !self.term(&at)) || is_full(&self.errors) {
+            // What does not count among the terms is bounded by its mistakes.
+            if if counted { !self.term(&at) } else { is_full(&self.errors) } {
                 break;
             }
             let Some(field) = model.field(name).cloned() else {
