@@ -5,7 +5,7 @@ use crate::config;
 use crate::intent::{self, Intent, Schema};
 use crate::network::Networks;
 use crate::value::time;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -50,7 +50,7 @@ pub enum Command {
 
     /// Answer JQL over HTTP
     #[command(
-        after_help = "Examples:\n  jqlite serve\n  jqlite --db app.db serve --listen 127.0.0.1:8080 --models models.json\n  jqlite serve --listen 127.0.0.1:0 --json      (a free port, told as JSON)"
+        after_help = "Examples:\n  jqlite serve\n  jqlite --db app.db serve --listen 127.0.0.1:8080 --models models.json\n  jqlite serve --listen 127.0.0.1:0 --json      (a free port, told as JSON)\n  jqlite serve --log-format json"
     )]
     Serve(ServeArgs),
 
@@ -140,6 +140,10 @@ pub struct ServeArgs {
     /// How long the usage log is kept
     #[arg(long, default_value = "30d", value_name = "TIME", value_parser = time::parse_duration)]
     pub log_retention: SignedDuration,
+
+    /// The form of the server's own log, on standard error: text for people, or a JSON object an event
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub log_format: LogFormat,
 
     /// The most connections at one time
     #[arg(long, default_value_t = config::MAX_CONNECTIONS, value_name = "CONNECTIONS")]
@@ -312,6 +316,13 @@ pub struct AuditArgs {
     /// What that short time is
     #[arg(long, default_value = "5m", value_name = "TIME", value_parser = some_time)]
     pub within: SignedDuration,
+}
+
+/// The form of the server's own log.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
 }
 
 /// When a key ends, as a stored moment.

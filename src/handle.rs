@@ -41,6 +41,7 @@ pub struct App {
 
 /// Answers a request, and gives the entry that it leaves in the usage log. A panic is answered too.
 pub fn answer(app: &App, call: &Call) -> (Reply, Option<Entry>) {
+    let _about = log::about(&call.request_id);
     let is_jql = app.jql_paths.contains(&call.path);
     if is_jql && call.is_preflight(&app.cors_origins) {
         return (envelope::preflight(), None);
@@ -184,6 +185,7 @@ fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
     let _writing = app.cache.writing(planned.touched().cloned());
     let echo = echo.clone();
     app.writer.submit(move |session| {
+        let _about = log::about(&given.request_id);
         if catalogue_version(session)? != given.catalogue.version {
             return Err(Problem::Replan.into());
         }

@@ -12,8 +12,6 @@ mod network;
 mod config;
 mod value;
 
-mod log;
-
 mod intent;
 mod transform;
 
@@ -29,6 +27,8 @@ mod cursor;
 mod store;
 
 mod auth;
+mod log;
+
 mod call;
 mod request;
 
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
     match commands::run(cli::Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("jqlite: {why}");
+            log::message(log::Level::Error, format_args!("jqlite: {why}"));
             ExitCode::FAILURE
         }
     }

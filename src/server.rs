@@ -11,7 +11,7 @@ use crate::error::Problem;
 use crate::handle::{self, App};
 use crate::handoff::lock;
 use crate::http::{Bounds, Connection, Head, Incoming};
-use crate::log;
+use crate::log::{self, Level};
 use crate::network::{self, Networks};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
@@ -133,7 +133,7 @@ fn accept(state: &Arc<State>, listener: &TcpListener) {
             Err(error) => {
                 // Out of descriptors, most likely: connections that end give some back.
                 if !complained {
-                    log::line(format_args!("cannot accept connections: {error}"));
+                    log::line(Level::Warning, format_args!("cannot accept connections: {error}"));
                 }
                 complained = true;
                 std::thread::sleep(REST);
@@ -317,14 +317,4 @@ fn headers(state: &State, call: &Call, reply: &Reply) -> Vec<(&'static str, Stri
         headers.push(("Vary", "Origin".to_owned()));
     }
     headers
-}
-
-/// Writes panics into the server's own log. They end a connection at most: requests catch theirs.
-pub fn log_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let thread = std::thread::current();
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let message = panic.payload_as_str().unwrap_or("a panic").escape_debug();
-        log::line(format_args!("{} panicked at {place}: {message}", thread.name().unwrap_or("a thread")));
-    }));
 }

@@ -5,7 +5,7 @@
 use crate::error::{Errors, Problem};
 use crate::handoff::{Promise, lock, promise};
 use crate::idempotency;
-use crate::log;
+use crate::log::{self, Level};
 use crate::store::{Failure, Session};
 use crate::usage::{self, Entry};
 use crate::value::time;
@@ -249,7 +249,10 @@ impl Turns {
         }
         let lost = self.log.len() as u64 + self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            log::line(format_args!("the usage log lost {lost} entries: the database could not be written"));
+            log::line(
+                Level::Error,
+                format_args!("the usage log lost {lost} entries: the database could not be written"),
+            );
         }
     }
 
@@ -319,7 +322,10 @@ impl Turns {
     fn say_what_was_lost(&self) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            log::line(format_args!("the usage log lost {lost} entries while the database could not be written"));
+            log::line(
+                Level::Error,
+                format_args!("the usage log lost {lost} entries while the database could not be written"),
+            );
         }
     }
 
@@ -337,7 +343,9 @@ impl Turns {
                     self.pruned -= PRUNE_EVERY;
                 }
             }
-            Err(failure) => log::line(format_args!("cannot prune the usage log and kept answers: {failure}")),
+            Err(failure) => {
+                log::line(Level::Warning, format_args!("cannot prune the usage log and kept answers: {failure}"))
+            }
         }
     }
 }

@@ -99,10 +99,31 @@ pub fn bearer(header: &str) -> Option<KeyText> {
 
 /// Whether a text holds what looks like the beginning of a key, and so is kept nowhere.
 pub fn holds_key(text: &str) -> bool {
-    text.match_indices(PREFIX).any(|(place, _)| {
+    key_in(text).is_some()
+}
+
+/// Where the first begins.
+fn key_in(text: &str) -> Option<usize> {
+    let mut places = text.match_indices(PREFIX).map(|(place, _)| place);
+    places.find(|place| {
         let rest = &text.as_bytes()[place + PREFIX.len()..];
         rest.get(PUBLIC) == Some(&b'_') && rest[..PUBLIC].iter().all(u8::is_ascii_alphanumeric)
     })
+}
+
+/// A text without the secrets of keys in it: of each only the part that may be shown is left.
+pub fn without_secrets(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(place) = key_in(rest) {
+        let (before, key) = rest.split_at(place + PREFIX.len() + PUBLIC + 1);
+        out.push_str(before);
+        rest = key.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+        if rest.len() < key.len() {
+            out.push('…');
+        }
+    }
+    out + rest
 }
 
 /// Whether a text has the form of a public id.

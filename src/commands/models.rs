@@ -5,6 +5,7 @@ use crate::apply::{self, Planned, Refused};
 use crate::cli::ModelsCommand;
 use crate::error::Error;
 use crate::json::Json;
+use crate::log::{self, Level};
 use crate::store::{self, Missing, Store};
 use crate::terminal::{Failed, print_line, print_table};
 use std::path::Path;
@@ -51,7 +52,7 @@ pub fn apply_file(store: &Store, file: &Path, allow_data_loss: bool, json: bool)
     let (version, planned) =
         apply::apply(&session, &catalogue, &definition, allow_data_loss).map_err(|refused| explain(&refused, file))?;
     for change in &planned.changes {
-        eprintln!("{change}");
+        log::message(Level::Info, format_args!("{change}"));
     }
     let done = if version == catalogue.version { "nothing to change" } else { "applied" };
     if json {
@@ -63,7 +64,7 @@ pub fn apply_file(store: &Store, file: &Path, allow_data_loss: bool, json: bool)
             .to_string(),
         )
     } else {
-        eprintln!("{done}: version {version} of the models is in force");
+        log::message(Level::Info, format_args!("{done}: version {version} of the models is in force"));
         Ok(())
     }
 }

@@ -7,11 +7,12 @@ use crate::apply;
 use crate::auth::keys;
 use crate::auth::text::KeyText;
 use crate::cache::Cache;
-use crate::cli::ServeArgs;
+use crate::cli::{LogFormat, ServeArgs};
 use crate::config;
 use crate::handle::App;
 use crate::idempotency::InFlight;
 use crate::json::{Json, Object};
+use crate::log::{self, Level};
 use crate::plan::Limits;
 use crate::rate::Rates;
 use crate::server::{self, Settings};
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 pub fn serve(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
+    open_log(args);
     let store = Store::open(database.location(config::DATABASE)?, Missing::Create, args.query_timeout)?;
     if let Some(file) = &args.models {
         apply_file(&store, file, false, false)?;
@@ -34,7 +36,8 @@ pub fn serve(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
         keys::list(&reader).map_err(described)?.iter().any(|key| key.state(&now) == "active")
     };
     if !usable {
-        eprintln!("there is no usable key yet; `jqlite bootstrap` makes the first");
+        let why = "there is no usable key yet; `jqlite bootstrap` makes the first";
+        log::message(Level::Warning, format_args!("{why}"));
     }
     start(store, args, |url, store| {
         Ok(match database.json {
@@ -42,6 +45,14 @@ pub fn serve(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
             false => format!("serving {} at {url}", store.location()),
         })
     })
+}
+
+/// From here on all that goes to standard error, panics too, is of the form that was asked for.
+fn open_log(args: &ServeArgs) {
+    if args.log_format == LogFormat::Json {
+        log::as_json();
+    }
+    log::panics();
 }
 
 /// Where a server is, for scripts.
@@ -91,7 +102,6 @@ fn start(
         cors_origins: args.cors_origin.clone(),
         stopping: AtomicBool::new(false),
     });
-    server::log_panics();
     server::run(app, listener, &settings, || print_line(&line)).map_err(|error| error.to_string())
 }
 
@@ -102,7 +112,9 @@ fn warn_of_readers(location: &Location) {
         && let Ok(metadata) = std::fs::metadata(path)
         && std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0
     {
-        eprintln!("others on this machine can reach {0}; `chmod 600 {0}` keeps them out", path.display());
+        let path = path.display();
+        let why = format_args!("others on this machine can reach {path}; `chmod 600 {path}` keeps them out");
+        log::message(Level::Warning, why);
     }
 }
 
@@ -112,6 +124,7 @@ const EXAMPLE_RECORDS: &str = include_str!("../../examples/records.jsonl");
 const QUICKSTART_KEY: &str = "quickstart";
 
 pub fn quickstart(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
+    open_log(args);
     let store = Store::open(database.location(config::QUICKSTART)?, Missing::Create, args.query_timeout)?;
     let session = store.writer().map_err(described)?;
     session.unlimited();
@@ -127,7 +140,9 @@ pub fn quickstart(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
             members.push(("key".to_owned(), key.reveal().into()));
             return Ok(Json::Object(members).to_string());
         }
-        eprintln!("serving {} at {url}; Ctrl-C stops it\n\nPaste this into another terminal:\n", store.location());
+        let place = store.location();
+        let how = format_args!("serving {place} at {url}; Ctrl-C stops it\n\nPaste this into another terminal:\n");
+        log::message(Level::Info, how);
         Ok(curl_line(url, &key))
     })
 }

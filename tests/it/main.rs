@@ -12,6 +12,7 @@ mod errors;
 mod filters;
 mod keys;
 mod lives;
+mod logs;
 mod manual;
 mod many;
 mod models;
