@@ -50,7 +50,7 @@ pub enum Command {
 
     /// Answer JQL over HTTP
     #[command(
-        after_help = "Examples:\n  jqlite serve\n  jqlite --db app.db serve --listen 127.0.0.1:8080 --models models.json\n  jqlite serve --listen 127.0.0.1:0 --json      (a free port, told as JSON)\n  jqlite serve --log-format json"
+        after_help = "Examples:\n  jqlite serve\n  jqlite --db app.db serve --listen 127.0.0.1:8080 --models models.json\n  jqlite serve --listen 127.0.0.1:0 --json      (a free port, told as JSON)\n  jqlite serve --log-retention 90d --log-rows 5000000 --log-format json"
     )]
     Serve(ServeArgs),
 
@@ -140,6 +140,10 @@ pub struct ServeArgs {
     /// How long the usage log is kept
     #[arg(long, default_value = "30d", value_name = "TIME", value_parser = time::parse_duration)]
     pub log_retention: SignedDuration,
+
+    /// The most entries kept in the usage log: the oldest beyond them go, however young they are
+    #[arg(long, value_name = "ENTRIES", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
+    pub log_rows: Option<u64>,
 
     /// The form of the server's own log, on standard error: text for people, or a JSON object an event
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]

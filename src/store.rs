@@ -670,6 +670,13 @@ impl Session {
         Ok(outcome)
     }
 
+    /// As [`Self::writing`], for what may be done again: the disk has it for certain only once the next transaction
+    /// that is not of this kind is committed. Nobody waits for the disk here.
+    pub fn writing_lazily<T, E: From<Failure>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let _again = Lazy::begin(self)?;
+        self.writing(work)
+    }
+
     /// Opens a transaction that may write; [`Self::commit`] ends it.
     pub fn begin(&self) -> Result<(), Failure> {
         self.bare("BEGIN IMMEDIATE")
@@ -748,6 +755,24 @@ impl Drop for Undo<'_> {
         if self.0.in_transaction() {
             let _ = self.0.bare("ROLLBACK"); // it fails only where SQLite has undone all by itself
         }
+    }
+}
+
+/// While it is there, commits do not wait for the disk.
+struct Lazy<'s>(&'s Session);
+
+impl Lazy<'_> {
+    fn begin(session: &Session) -> Result<Lazy<'_>, Failure> {
+        let lazy = Lazy(session);
+        session.pragmas(&["PRAGMA synchronous = NORMAL"])?;
+        Ok(lazy)
+    }
+}
+
+impl Drop for Lazy<'_> {
+    fn drop(&mut self) {
+        // It is refused only within a transaction, and the one that was there has ended.
+        let _ = self.0.pragmas(&["PRAGMA synchronous = FULL"]);
     }
 }
 

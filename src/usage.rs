@@ -1,4 +1,4 @@
-//! The usage log: one entry for each request, refused ones too, and reading it back.
+//! The usage log: one entry for each request, refused ones too, reading it back, and what is kept of it.
 
 use crate::call::Call;
 use crate::envelope::Reply;
@@ -6,7 +6,8 @@ use crate::error::Code;
 use crate::request::Ask;
 use crate::sql::Statement;
 use crate::store::{Failure, Session};
-use crate::value::Scalar;
+use crate::value::{Scalar, time};
+use jiff::SignedDuration;
 
 /// What is kept of one request: never a secret, a header or a body.
 #[derive(Clone, Debug, Default)]
@@ -168,15 +169,42 @@ pub fn list(session: &Session, wanted: &Wanted) -> Result<Vec<Vec<Scalar>>, Fail
     Ok(entries)
 }
 
-/// Most entries pruned at once, so that writes wait for none of it long.
-pub const PRUNED_AT_ONCE: usize = 500;
+/// What is kept of the log.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    /// Nothing that is older.
+    pub age: SignedDuration,
+    /// No more entries than this.
+    pub rows: Option<u64>,
+}
 
-/// Takes away some entries from before `moment`, the oldest first; how many.
-pub fn prune(session: &Session, moment: &str) -> Result<usize, Failure> {
-    let most = Scalar::Integer(i64::try_from(PRUNED_AT_ONCE).unwrap_or(i64::MAX));
-    session.execute(&Statement::fixed(
-        r#"DELETE FROM "system.UsageLog" WHERE "id" IN
-           (SELECT "id" FROM "system.UsageLog" WHERE "at" < ?1 ORDER BY "at" LIMIT ?2)"#,
-        [Scalar::Text(moment.to_owned()), most],
-    ))
+/// Most entries pruned at once, so that writes wait for none of it long.
+pub const PRUNED_AT_ONCE: usize = 250;
+
+/// Takes away entries that are not kept, the oldest first and about `most` of them; whether there may be more.
+pub fn prune(session: &Session, retention: &Retention, most: usize) -> Result<bool, Failure> {
+    let mut pruned = 0;
+    let limit = || Scalar::Integer(i64::try_from(most).unwrap_or(i64::MAX));
+    if let Ok(oldest) = time::from_now(-retention.age) {
+        // What is read is named, and entries are taken away one by one, so that statistics of when the log was short do
+        // not have SQLite read all of it.
+        let too_old = r#"SELECT "id" FROM "system.UsageLog" INDEXED BY "system.UsageLog.at" WHERE "at" < ?1 ORDER BY "at" LIMIT ?2"#;
+        pruned += delete(session, &Statement::fixed(too_old, [Scalar::Text(oldest), limit()]))?;
+    }
+    if let Some(rows) = retention.rows {
+        // Ids run on, so that of those behind this one there are no more than are kept. Nothing is counted.
+        let too_many = r#"SELECT "id" FROM "system.UsageLog" NOT INDEXED
+           WHERE "id" <= (SELECT max("id") FROM "system.UsageLog") - ?1 ORDER BY "id" LIMIT ?2"#;
+        let rows = Scalar::Integer(i64::try_from(rows).unwrap_or(i64::MAX));
+        pruned += delete(session, &Statement::fixed(too_many, [rows, limit()]))?;
+    }
+    Ok(pruned >= most)
+}
+
+/// Takes away the entries whose ids a statement gives; how many.
+fn delete(session: &Session, ids: &Statement) -> Result<usize, Failure> {
+    let ids = session.rows(ids)?;
+    let one = Statement::fixed(r#"DELETE FROM "system.UsageLog" WHERE "id" = ?1"#, []);
+    session.execute_each(&one, ids.iter(), |_, _| {})?;
+    Ok(ids.len())
 }

@@ -7,9 +7,7 @@ use crate::handoff::{Promise, lock, promise};
 use crate::idempotency;
 use crate::log::{self, Level};
 use crate::store::{Failure, Session};
-use crate::usage::{self, Entry};
-use crate::value::time;
-use jiff::SignedDuration;
+use crate::usage::{self, Entry, Retention};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,15 +50,17 @@ const MANY_ENTRIES: usize = 1000;
 const USE_EVERY: Duration = Duration::from_secs(60);
 /// How often old entries are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
+/// How long writes have the file to themselves between two steps of pruning.
+const PRUNE_STEP: Duration = Duration::from_millis(25);
 /// How long the end waits for a file that another process holds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Entries kept for a disk that takes none, and as many again on their way; beyond them they are lost.
 const MOST_ENTRIES: usize = 100_000;
 
 impl Writer {
-    /// Starts the thread. Entries of the log older than `retention` are pruned; a write that waited for its turn
-    /// longer than `patience` is not begun.
-    pub fn start(session: Session, retention: SignedDuration, patience: Duration) -> std::io::Result<Writer> {
+    /// Starts the thread. What `retention` does not keep of the log is pruned; a write that waited for its turn longer
+    /// than `patience` is not begun.
+    pub fn start(session: Session, retention: Retention, patience: Duration) -> std::io::Result<Writer> {
         let (messages, receiver) = sync_channel(QUEUE);
         let log = Arc::new(Mutex::new(Vec::new()));
         let lost = Arc::new(AtomicU64::new(0));
@@ -74,6 +74,8 @@ impl Writer {
             used: HashMap::new(),
             use_written: Instant::now(),
             pruned: Instant::now(),
+            next_prune: Instant::now() + PRUNE_EVERY,
+            written: 0,
             retention,
             stopping: false,
         };
@@ -183,8 +185,12 @@ struct Turns {
     /// Keys used since that was last written: when, and from where.
     used: HashMap<String, (String, Option<String>)>,
     use_written: Instant,
+    /// When old entries were looked for last, and when they are again.
     pruned: Instant,
-    retention: SignedDuration,
+    next_prune: Instant,
+    /// Entries written in between.
+    written: usize,
+    retention: Retention,
     stopping: bool,
 }
 
@@ -202,7 +208,7 @@ impl Turns {
     /// Waits for work and commits what there is.
     fn turn(&mut self) {
         let mut jobs: Vec<Box<dyn Job>> = Vec::new();
-        let mut next = match self.receiver.recv_timeout(LOG_DELAY) {
+        let mut next = match self.receiver.recv_timeout(self.wait()) {
             Ok(message) => Some(message),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => {
@@ -221,9 +227,14 @@ impl Turns {
         self.fetch_log();
         let idle = jobs.is_empty() && self.log.is_empty() && !self.use_is_due();
         let writable = idle || self.commit(jobs);
-        if writable && !self.stopping && self.pruned.elapsed() >= PRUNE_EVERY {
+        if writable && !self.stopping && Instant::now() >= self.next_prune {
             self.prune();
         }
+    }
+
+    /// How long to wait for work before something else is due.
+    fn wait(&self) -> Duration {
+        LOG_DELAY.min(self.next_prune.saturating_duration_since(Instant::now()))
     }
 
     fn fetch_log(&mut self) {
@@ -290,6 +301,7 @@ impl Turns {
         drop(session);
         let done = logged.is_ok() && committed.is_ok();
         if done {
+            self.written += entries.len();
             self.say_what_was_lost();
         } else {
             self.log = entries; // for the next commit
@@ -329,23 +341,24 @@ impl Turns {
         }
     }
 
-    /// A step of pruning; the next follows at once where this one was not the last.
+    /// A step of pruning; the next follows soon where this one was not the last. It takes away more than come in the
+    /// time of a step, so that it is never behind for good. Nobody waits for the disk here: entries that are back after
+    /// a loss of power are pruned again.
     fn prune(&mut self) {
+        let came = std::mem::take(&mut self.written) as u128;
+        let in_a_step = came * PRUNE_STEP.as_micros() / self.pruned.elapsed().max(PRUNE_STEP).as_micros();
+        let most = usage::PRUNED_AT_ONCE + usize::try_from(in_a_step).unwrap_or(usize::MAX / 2);
         self.pruned = Instant::now();
-        let Ok(before) = time::from_now(-self.retention) else { return };
         let session = lock(&self.session);
         session.unlimited();
-        let pruned =
-            session.writing(|| Ok::<_, Failure>((usage::prune(&session, &before)?, idempotency::prune(&session)?)));
-        match pruned {
-            Ok((entries, answers)) => {
-                if entries >= usage::PRUNED_AT_ONCE || answers >= idempotency::PRUNED_AT_ONCE {
-                    self.pruned -= PRUNE_EVERY;
-                }
-            }
-            Err(failure) => {
-                log::line(Level::Warning, format_args!("cannot prune the usage log and kept answers: {failure}"))
-            }
+        let more = session.writing_lazily(|| {
+            let answers = idempotency::prune(&session)? >= idempotency::PRUNED_AT_ONCE;
+            Ok::<bool, Failure>(usage::prune(&session, &self.retention, most)? || answers)
+        });
+        let wait = if let Ok(true) = more { PRUNE_STEP } else { PRUNE_EVERY };
+        self.next_prune = self.pruned + wait;
+        if let Err(failure) = more {
+            log::line(Level::Warning, format_args!("cannot prune the usage log and kept answers: {failure}"));
         }
     }
 }

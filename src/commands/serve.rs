@@ -18,6 +18,7 @@ use crate::rate::Rates;
 use crate::server::{self, Settings};
 use crate::store::{Failure, Location, Missing, Session, Store};
 use crate::terminal::{Failed, plain, print_line};
+use crate::usage::Retention;
 use crate::value::time;
 use crate::writer::Writer;
 use std::path::Path;
@@ -86,7 +87,8 @@ fn start(
     })?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let writer = store.writer().map_err(described)?;
-    let writer = Writer::start(writer, args.log_retention, args.query_timeout).map_err(|error| error.to_string())?;
+    let kept = Retention { age: args.log_retention, rows: args.log_rows };
+    let writer = Writer::start(writer, kept, args.query_timeout).map_err(|error| error.to_string())?;
     let line = ready(&format!("http://{address}"), &store)?;
     let mut jql_paths = vec!["/jql".to_owned()];
     jql_paths.extend(args.jql_path.clone());
