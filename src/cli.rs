@@ -70,7 +70,7 @@ pub enum Command {
 
     /// Show the usage log
     #[command(
-        after_help = "Examples:\n  jqlite logs --since 1h\n  jqlite logs --status 4xx --key ci\n  jqlite logs --json --last 1000 > log.jsonl"
+        after_help = "Examples:\n  jqlite logs --since 1h\n  jqlite logs --status 4xx --key ci\n  jqlite logs --follow --json\n  jqlite logs --stats --since 24h\n  jqlite logs --json --last 1000 > log.jsonl"
     )]
     Logs(LogsArgs),
 
@@ -297,6 +297,13 @@ pub struct LogsArgs {
     /// Only the newest so many
     #[arg(long, default_value_t = 100, value_name = "ENTRIES", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub last: u64,
+    /// Go on showing what comes, until you stop it
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Show totals instead of entries: requests, refusals and how long they took, by key, namespace, intent and code,
+    /// and over time; the percentiles are right to within 1 %
+    #[arg(long, conflicts_with_all = ["follow", "last"])]
+    pub stats: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,13 +2,14 @@
 
 mod audit;
 mod keys;
+mod logs;
 mod models;
 mod serve;
 
 use crate::access::Permissions;
+use crate::auth;
 use crate::auth::keys::{self as stored_keys, Key};
-use crate::auth::{self, text};
-use crate::cli::{Cli, Command, LogsArgs};
+use crate::cli::{Cli, Command};
 use crate::config;
 use crate::envelope::{self, Echo, Reply};
 use crate::error::{Error, Errors, Problem};
@@ -17,9 +18,8 @@ use crate::plan::Limits;
 use crate::plan::planner::Given;
 use crate::request::reader;
 use crate::store::{self, Failure, Location, Missing, Session, Store};
-use crate::terminal::{Failed, object, plain, print, print_line, print_table};
-use crate::usage::{self, Wanted};
-use crate::value::{Scalar, time};
+use crate::terminal::{Failed, plain, print, print_line};
+use crate::value::time;
 use crate::{apply, road};
 use clap::CommandFactory;
 use std::io::{IsTerminal, Read};
@@ -39,7 +39,7 @@ pub fn run(cli: Cli) -> Result<(), Failed> {
         Command::Keys(command) => keys::run(&database, command),
         Command::Audit(args) => audit::run(&database, &args),
         Command::Models(command) => models::run(&database, command),
-        Command::Logs(args) => logs(&database, args),
+        Command::Logs(args) => logs::run(&database, args),
         Command::Query { file } => query(&database, &file),
         Command::Check => check(&database),
         Command::Completions { shell } => {
@@ -98,37 +98,6 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Failed> {
         std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
     };
     outcome.map(|_| bytes).map_err(|error| format!("cannot read {}: {error}", path.display()))
-}
-
-fn logs(database: &Database, args: LogsArgs) -> Result<(), Failed> {
-    let key = match &args.key {
-        // The rows of a key that was deleted can still be asked for, by its id.
-        Some(named) => Some(
-            stored_keys::find(all_keys(database)?, named)
-                .map(|key| key.public_id)
-                .or_else(|why| text::is_public_id(named).then(|| named.clone()).ok_or(why))?,
-        ),
-        None => None,
-    };
-    let store = database.open(Missing::Refuse)?;
-    let reader = store.reader().map_err(described)?;
-    let wanted = Wanted { since: args.since, key, status: args.status, most: args.last };
-    let entries = usage::list(&reader, &wanted).map_err(described)?;
-    if database.json {
-        // A line for each entry, so that a long log can be read as it comes.
-        let mut out = Vec::new();
-        for entry in &entries {
-            object(&usage::COLUMNS, entry).write(&mut out);
-            out.push(b'\n');
-        }
-        return print(&out);
-    }
-    let shown = ["at", "key", "namespace", "intent", "status", "code", "rows", "duration_us", "remote_addr"];
-    let places: Vec<usize> =
-        shown.iter().filter_map(|name| usage::COLUMNS.iter().position(|column| column == name)).collect();
-    let rows: Vec<Vec<Scalar>> =
-        entries.iter().map(|entry| places.iter().map(|place| entry[*place].clone()).collect()).collect();
-    print_table(false, &shown, &rows)
 }
 
 fn query(database: &Database, file: &Path) -> Result<(), Failed> {

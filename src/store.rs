@@ -425,6 +425,21 @@ impl Rows {
     }
 }
 
+/// One row as it lies in the database, its cells by their places.
+pub struct Cells<'r>(&'r rusqlite::Row<'r>);
+
+impl Cells<'_> {
+    /// The bytes of a text; `None` where it is null, or no text.
+    pub fn text(&self, place: usize) -> Option<&[u8]> {
+        self.0.get_ref(place).ok()?.as_bytes_or_null().ok()?
+    }
+
+    /// A whole number; 0 where there is none.
+    pub fn number(&self, place: usize) -> i64 {
+        self.0.get_ref(place).ok().and_then(|cell| cell.as_i64().ok()).unwrap_or(0)
+    }
+}
+
 /// Why a statement did not do what it says.
 #[derive(Debug, PartialEq)]
 pub enum Failure {
@@ -576,7 +591,7 @@ impl Session {
     }
 
     /// Runs a statement and hands over its rows one by one, so that there may be any number of them.
-    pub fn each(&self, statement: &Statement, mut take: impl FnMut(&[Scalar])) -> Result<(), Failure> {
+    pub fn each_row(&self, statement: &Statement, mut take: impl FnMut(&[Scalar])) -> Result<(), Failure> {
         self.queries.set(self.queries.get() + 1);
         let mut prepared = self.connection.prepare_cached(&statement.text)?;
         let width = prepared.column_count();
@@ -588,6 +603,17 @@ impl Session {
                 cells.push(scalar(row.get_ref(index)?)?);
             }
             take(&cells);
+        }
+        Ok(())
+    }
+
+    /// Runs a statement and shows `visit` each of its rows, where there may be millions that nobody keeps.
+    pub fn each(&self, statement: &Statement, mut visit: impl FnMut(&Cells<'_>)) -> Result<(), Failure> {
+        self.queries.set(self.queries.get() + 1);
+        let mut prepared = self.connection.prepare_cached(&statement.text)?;
+        let mut rows = prepared.query(rusqlite::params_from_iter(&statement.parameters)).map_err(|e| self.timed(e))?;
+        while let Some(row) = rows.next().map_err(|e| self.timed(e))? {
+            visit(&Cells(row));
         }
         Ok(())
     }

@@ -3,19 +3,49 @@
 use crate::json::Json;
 use crate::value::{Scalar, time};
 use std::io::Write;
+use std::time::Duration;
 
 /// Why a command failed, for the person who gave it.
 pub type Failed = String;
 
 /// Writes to standard output. A reader that stops reading ends the command without a word.
 pub fn print(bytes: &[u8]) -> Result<(), Failed> {
+    print_while_read(bytes).map(drop)
+}
+
+/// Writes to standard output, and tells whether anyone still reads it.
+pub fn print_while_read(bytes: &[u8]) -> Result<bool, Failed> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(format!("cannot write to standard output: {error}"))
-        }
-        _ => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(format!("cannot write to standard output: {error}")),
+        Ok(()) => Ok(true),
     }
+}
+
+/// Waits for so long, but no longer than anyone reads standard output; whether someone does.
+pub fn wait_while_read(time: Duration) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let out = std::io::stdout();
+        let mut out = [PollFd::new(&out, PollFlags::empty())];
+        let time = Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() };
+        let told = poll(&mut out, Some(&time)).is_ok_and(|found| found > 0);
+        if told && out[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
+            return false;
+        }
+        if !told {
+            return true;
+        }
+    }
+    std::thread::sleep(time);
+    true
+}
+
+/// The columns of a terminal; as many as are usual where output goes elsewhere.
+pub fn width() -> usize {
+    terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0))
 }
 
 pub fn print_line(text: &str) -> Result<(), Failed> {
@@ -37,11 +67,67 @@ pub fn print_table(json: bool, names: &[&str], rows: &[Vec<Scalar>]) -> Result<(
     if let Some((width, _)) = terminal_size::terminal_size() {
         table.set_width(width.0);
     }
-    table.set_header(names.iter().map(|name| name.to_uppercase().replace('_', " ")));
+    table.set_header(names.iter().map(|name| heading(name)));
     for row in rows {
         table.add_row(row.iter().map(shown));
     }
     print_line(&table.trim_fmt())
+}
+
+/// A table whose rows come by and by: each column is as wide as its widest cell so far.
+pub struct Growing {
+    widths: Vec<usize>,
+}
+
+impl Growing {
+    /// A table of these columns, and its first line.
+    pub fn new(names: &[&str]) -> (Growing, String) {
+        let mut table = Growing { widths: vec![0; names.len()] };
+        let line = table.line(names.iter().map(|name| heading(name)).collect());
+        (table, line)
+    }
+
+    /// The lines of rows.
+    pub fn lines(&mut self, rows: &[Vec<Scalar>]) -> String {
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(shown).collect()).collect();
+        for row in &rows {
+            self.widen(row);
+        }
+        rows.into_iter().map(|row| self.line(row)).collect()
+    }
+
+    fn widen(&mut self, cells: &[String]) {
+        for (width, cell) in self.widths.iter_mut().zip(cells) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+
+    fn line(&mut self, cells: Vec<String>) -> String {
+        self.widen(&cells);
+        let padded = cells.iter().zip(&self.widths).map(|(cell, width)| format!(" {cell:<width$} "));
+        format!("{}\n", padded.collect::<String>().trim_end())
+    }
+}
+
+/// How a column is headed.
+fn heading(name: &str) -> String {
+    name.to_uppercase().replace('_', " ")
+}
+
+/// Counts over time, drawn as text with nothing else in it, so that it can be read wherever text can: at most so many
+/// columns wide and rows high, with what begins and ends the time below.
+pub fn plot(counts: &[u64], columns: usize, rows: u32, begin: &str, end: &str) -> String {
+    let highest = counts.iter().max().copied().unwrap_or(0);
+    let wide = (columns.saturating_sub(highest.to_string().len() + 6) / counts.len().max(1)).max(1);
+    // Each count stands as often as it is wide, above a line of zeros.
+    let series: Vec<f64> = counts.iter().flat_map(|count| std::iter::repeat_n(*count as f64, wide)).collect();
+    let zeros = vec![0.0; series.len()];
+    let config = rasciigraph::Config::default().with_height(u32::try_from(highest).unwrap_or(rows).clamp(1, rows));
+    let gap = series.len().saturating_sub(begin.chars().count() + end.chars().count()).max(1);
+    let drawn = rasciigraph::plot_many(vec![zeros, series], config);
+    let margin = drawn.chars().position(|c| "┤┼".contains(c)).unwrap_or(0) + 1;
+    let lines: Vec<&str> = drawn.lines().map(str::trim_end).collect();
+    format!("{}\n{:margin$}{begin}{:gap$}{end}", lines.join("\n"), "", "")
 }
 
 /// A cell of a table. Moments are cut to the second, so that more columns fit.

@@ -1,5 +1,7 @@
 //! The usage log: one entry for each request, refused ones too, reading it back, and what is kept of it.
 
+pub mod stats;
+
 use crate::call::Call;
 use crate::envelope::Reply;
 use crate::error::Code;
@@ -136,37 +138,90 @@ pub struct Wanted {
     pub key: Option<String>,
     /// Lowest and highest status.
     pub status: Option<(u16, u16)>,
-    /// The newest so many.
-    pub most: u64,
 }
 
-/// The newest entries that are wanted, the oldest of them first, with the cells of [`COLUMNS`].
-pub fn list(session: &Session, wanted: &Wanted) -> Result<Vec<Vec<Scalar>>, Failure> {
+impl Wanted {
+    /// Appends the conditions, behind others.
+    fn narrow(&self, statement: &mut Statement) {
+        if let Some(since) = &self.since {
+            statement.push(" AND ").name("at").push(" >= ").value(Scalar::Text(since.clone()));
+        }
+        if let Some(key) = &self.key {
+            statement.push(" AND ").name("key").push(" = ").value(Scalar::Text(key.clone()));
+        }
+        if let Some((low, high)) = self.status {
+            statement.push(" AND ").name("status").push(" BETWEEN ").number(u64::from(low));
+            statement.push(" AND ").number(u64::from(high));
+        }
+    }
+}
+
+/// The cells of [`COLUMNS`] of the entries that are wanted, without an order or an end.
+fn entries(wanted: &Wanted) -> Statement {
     let mut statement = Statement::default();
     statement.push("SELECT ").list(COLUMNS, ", ", |statement, column| {
         statement.name(column);
     });
     statement.push(" FROM ").name("system.UsageLog").push(" WHERE TRUE");
-    if let Some(since) = &wanted.since {
-        statement.push(" AND ").name("at").push(" >= ").value(Scalar::Text(since.clone()));
-    }
-    if let Some(key) = &wanted.key {
-        statement.push(" AND ").name("key").push(" = ").value(Scalar::Text(key.clone()));
-    }
-    if let Some((low, high)) = wanted.status {
-        statement
-            .push(" AND ")
-            .name("status")
-            .push(" BETWEEN ")
-            .number(u64::from(low))
-            .push(" AND ")
-            .number(u64::from(high));
-    }
-    statement.push(" ORDER BY ").name("id").push(" DESC LIMIT ").number(wanted.most);
-    let rows = session.rows(&statement)?;
-    let mut entries: Vec<Vec<Scalar>> = rows.iter().map(<[Scalar]>::to_vec).collect();
+    wanted.narrow(&mut statement);
+    statement
+}
+
+/// The newest `most` entries that are wanted, the oldest of them first, with the cells of [`COLUMNS`].
+pub fn list(session: &Session, wanted: &Wanted, most: u64) -> Result<Vec<Vec<Scalar>>, Failure> {
+    let mut statement = entries(wanted);
+    statement.push(" ORDER BY ").name("id").push(" DESC LIMIT ").number(most);
+    let mut entries: Vec<Vec<Scalar>> = session.rows(&statement)?.iter().map(<[Scalar]>::to_vec).collect();
     entries.reverse();
     Ok(entries)
+}
+
+/// How far the log was read: the id and the moment of the newest entry.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Position {
+    id: i64,
+    at: Option<Scalar>,
+}
+
+impl Position {
+    /// Behind the newest entry of all.
+    pub fn end(session: &Session) -> Result<Position, Failure> {
+        let statement = r#"SELECT "id", "at" FROM "system.UsageLog" ORDER BY "id" DESC LIMIT 1"#;
+        let rows = session.rows(&Statement::fixed(statement, []))?;
+        Ok(match rows.iter().next() {
+            Some([Scalar::Integer(id), at]) => Position { id: *id, at: Some(at.clone()) },
+            _ => Position::default(),
+        })
+    }
+
+    /// Whether the entries behind which this is are all gone, and ids have begun anew: that is so once all entries
+    /// were pruned.
+    fn is_void(&self, session: &Session, end: &Position) -> Result<bool, Failure> {
+        let statement = r#"SELECT "at" FROM "system.UsageLog" WHERE "id" = ?1"#;
+        let rows = session.rows(&Statement::fixed(statement, [Scalar::Integer(self.id)]))?;
+        Ok(end.id < self.id || rows.cells.first().is_some_and(|at| Some(at) != self.at.as_ref()))
+    }
+}
+
+/// The oldest `most` entries behind a position that are wanted, and the position behind them: the same one once there
+/// are no more. Within one transaction.
+pub fn after(
+    session: &Session,
+    position: &Position,
+    wanted: &Wanted,
+    most: usize,
+) -> Result<(Vec<Vec<Scalar>>, Position), Failure> {
+    let end = Position::end(session)?;
+    let from = if position.is_void(session, &end)? { 0 } else { position.id };
+    let mut statement = entries(wanted);
+    statement.push(" AND ").name("id").push(" > ").value(Scalar::Integer(from));
+    statement.push(" ORDER BY ").name("id").push(" LIMIT ").number(most as u64);
+    let entries: Vec<Vec<Scalar>> = session.rows(&statement)?.iter().map(<[Scalar]>::to_vec).collect();
+    let reached = match entries.last().map(Vec::as_slice) {
+        Some([Scalar::Integer(id), at, ..]) if entries.len() == most => Position { id: *id, at: Some(at.clone()) },
+        _ => end,
+    };
+    Ok((entries, reached))
 }
 
 /// What is kept of the log.

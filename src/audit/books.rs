@@ -199,7 +199,7 @@ impl Books {
         let start = Scalar::Text(self.since.clone().min(self.recent.clone()));
         let (since, recent) = (&self.since, &self.recent);
         let (keys, secrets) = (&mut self.keys, &mut self.secrets);
-        session.each(
+        session.each_row(
             &Statement::fixed(
                 r#"SELECT "key", "at", "status", "remote_addr", "namespace", "intent" FROM "system.UsageLog"
                    WHERE "at" >= ?1 AND "key" IS NOT NULL"#,
@@ -258,7 +258,7 @@ impl Books {
             found.extend(Burst::of(moments, terms).map(|burst| (address.to_owned(), burst)));
             moments.clear();
         };
-        session.each(
+        session.each_row(
             &Statement::fixed(
                 r#"SELECT "remote_addr", "at", "key" FROM "system.UsageLog"
                    WHERE "at" >= ?1 AND "status" IN (401, 403, 429) AND "remote_addr" IS NOT NULL

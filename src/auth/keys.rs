@@ -6,6 +6,7 @@ use crate::network::Networks;
 use crate::sql::Statement;
 use crate::store::{Failure, Session};
 use crate::value::{Scalar, time};
+use std::collections::HashMap;
 
 /// What is known of a key, its secret aside.
 #[derive(Clone, Debug, PartialEq)]
@@ -222,6 +223,15 @@ pub fn secrets(session: &Session) -> Result<Vec<Secret>, Failure> {
         until: text(&row[2]),
     };
     Ok(rows.iter().map(secret).collect())
+}
+
+/// The names of keys by the public ids of all secrets that they have and had.
+pub fn names(session: &Session) -> Result<HashMap<String, String>, Failure> {
+    let rows = session.rows(&Statement::fixed(
+        r#"SELECT s."public_id", k."name" FROM "system.ApiKeySecret" s JOIN "system.ApiKey" k ON k."id" = s."api_key""#,
+        [],
+    ))?;
+    Ok(rows.iter().filter_map(|row| text(&row[0]).zip(text(&row[1]))).collect())
 }
 
 pub(super) fn text(cell: &Scalar) -> Option<String> {

@@ -42,6 +42,17 @@ pub fn days_between(from: &str, to: &str) -> i64 {
     moment(from).duration_until(moment(to)).as_hours() / 24
 }
 
+/// The whole seconds from 1970 to a stored moment.
+pub fn to_seconds(moment: &str) -> i64 {
+    moment.parse::<Timestamp>().unwrap_or_default().as_second()
+}
+
+/// The moment so many seconds after 1970, as it is stored; the last or the first where it is out of range.
+pub fn from_seconds(seconds: i64) -> String {
+    let clamped = seconds.clamp(Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
+    format_timestamp(Timestamp::from_second(clamped).unwrap_or_default())
+}
+
 /// A length of time such as `90d`, `1h` or `2h30m`; a day is 24 hours.
 pub fn parse_duration(text: &str) -> Result<SignedDuration, String> {
     let wrong = || format!("\"{}\" is not a length of time; 30s, 15m, 1h and 90d are", text.escape_debug());
