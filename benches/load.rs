@@ -8,13 +8,15 @@
 mod support;
 
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use support::{Client, Server};
+use support::{Client, Server, run};
 
 const TICKETS: usize = 100_000;
 /// Where the deepest page begins; some rows lie behind it.
 const DEPTH: usize = 1_000_000;
+/// Entries of the usage log that totals are made of.
+const LOGGED: usize = 2_000_000;
 
 fn main() {
     let server = Server::start();
@@ -39,7 +41,18 @@ fn main() {
     let alone = creates(&server, 1);
     let together = creates(&server, 64);
     println!("64 clients make {:.1} times the creates of one", together / alone);
-    drop(server);
+    println!("\n{} entries in the usage log, all of the last 24 h", LOGGED);
+    fill_log(&server);
+    totals(&server);
+    println!("\na second, of 64 clients                      creates   records by id");
+    answered(&server, "alone", &one);
+    beside_totals(&server, &one);
+    answered(&server, "alone", &one);
+    let (_, folder) = server.stop();
+    let server = Server::on(folder, &["--log-rows", "1000"]);
+    while_pruning(&server, &one);
+    let (_, folder) = server.stop();
+    answered(&Server::on(folder, &[]), "alone", &one);
 
     println!("\npages by cursor, no total                        first page   behind row {DEPTH}    ratio");
     let rows = rows();
@@ -137,25 +150,42 @@ fn latency(server: &Server, what: &str, request: &str, rounds: usize) {
     println!("{what:<48} {:>7} µs {:>6} µs", times[rounds / 2].as_micros(), times[rounds * 99 / 100].as_micros());
 }
 
-/// Creates records for three seconds and gives how many a second; all of them must be there afterwards.
+/// Creates records for three seconds, says and gives how many a second; all of them must be there afterwards.
 fn creates(server: &Server, clients: usize) -> f64 {
+    let rate = create_rate(server, clients);
+    println!("{clients:>2} clients {rate:>44.0}");
+    rate
+}
+
+fn create_rate(server: &Server, clients: usize) -> f64 {
+    static ROUND: AtomicUsize = AtomicUsize::new(0);
+    let round = ROUND.fetch_add(1, Ordering::Relaxed);
     let before = server.count("tickets.Tag");
+    let name = |number, made| json!(format!("{round}-{number}-{made}"));
+    let (rate, made) = rate(server, clients, |number, made| {
+        json!({"__meta__": {"intent": "create", "namespace": "tickets.Tag"}, "name": name(number, made)}).to_string()
+    });
+    assert_eq!(server.count("tickets.Tag"), before + made);
+    rate
+}
+
+/// Sends requests for three seconds; how many a second were answered, and how many in all. `request` makes the next one of
+/// a client.
+fn rate(server: &Server, clients: usize, request: impl Fn(usize, usize) -> String + Sync) -> (f64, u64) {
     let stop = AtomicBool::new(false);
     let started = Instant::now();
-    let made: usize = std::thread::scope(|scope| {
+    let sent: usize = std::thread::scope(|scope| {
         let work = |number: usize| {
-            let stop = &stop;
+            let (stop, request) = (&stop, &request);
             move || {
                 let mut client = Client::connect(&server.address);
-                let mut made = 0;
+                let mut sent = 0;
                 while !stop.load(Ordering::Relaxed) {
-                    let name = format!("{clients}-{number}-{made}");
-                    let request = json!({"__meta__": {"intent": "create", "namespace": "tickets.Tag"}, "name": name});
-                    let reply = client.jql(&server.key, &request.to_string());
+                    let reply = client.jql(&server.key, &request(number, sent));
                     assert_eq!(reply.status, 200, "{}", reply.body);
-                    made += 1;
+                    sent += 1;
                 }
-                made
+                sent
             }
         };
         let threads: Vec<_> = (0..clients).map(|number| scope.spawn(work(number))).collect();
@@ -163,8 +193,70 @@ fn creates(server: &Server, clients: usize) -> f64 {
         stop.store(true, Ordering::Relaxed);
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
-    let rate = made as f64 / started.elapsed().as_secs_f64();
-    assert_eq!(server.count("tickets.Tag"), before + made as u64);
-    println!("{clients:>2} clients {rate:>44.0}");
-    rate
+    (sent as f64 / started.elapsed().as_secs_f64(), sent as u64)
+}
+
+/// Puts entries into the log: 60 keys, 200 namespaces, all that may happen, some slow ones.
+fn fill_log(server: &Server) {
+    server.change(&format!(
+        r#"BEGIN;
+        WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {LOGGED})
+        INSERT INTO "system.UsageLog" ("at", "request_id", "key", "namespace", "intent", "action", "status", "code", "rows", "queries",
+          "duration_us", "request_bytes", "response_bytes", "remote_addr")
+        SELECT strftime('%Y-%m-%dT%H:%M:%S', unixepoch() - 86000 + i * 85000 / {LOGGED}, 'unixepoch') || printf('.%06dZ', (i * 7919) % 1000000),
+          printf('a1b2c3d4-%x', i), CASE WHEN i % 97 THEN printf('key%09d', (i * 31) % 60) END,
+          CASE WHEN i % 97 THEN 'app' || ((i * 13) % 5) || '.Model' || ((i * 17) % 200 / 5) END,
+          CASE WHEN i % 97 THEN json_extract('["create","update","count","retrieveOne","aggregate","retrieve"]', '$[' || (i * 11 % 6) || ']') END,
+          'read', CASE WHEN i % 97 = 0 THEN 401 WHEN i % 53 = 0 THEN 403 WHEN i % 41 = 0 THEN 400 WHEN i % 9973 = 0 THEN 500 ELSE 200 END,
+          CASE WHEN i % 97 = 0 THEN 'JQL:AuthenticationException' WHEN i % 53 = 0 THEN 'JQL:AuthorizationException'
+            WHEN i % 41 = 0 THEN 'JQL:JqlException' WHEN i % 9973 = 0 THEN 'JQL:ServerException' END,
+          i % 100, i % 5, 150 + (i * 7919) % 3000 + CASE WHEN i % 100 THEN 0 ELSE 90000 END, 180, 900, '10.0.' || (i % 4) || '.' || (i % 250)
+        FROM n; COMMIT;"#
+    ));
+}
+
+/// The totals of the whole log.
+fn logs_stats(server: &Server) -> Duration {
+    let started = Instant::now();
+    let told = run(&server.folder, &["logs", "--stats", "--since", "24h", "--json"]);
+    let time = started.elapsed();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert!(told["requests"].as_u64().unwrap() > 0, "{told}");
+    time
+}
+
+fn totals(server: &Server) {
+    let mut times: Vec<Duration> = (0..7).map(|_| logs_stats(server)).collect();
+    times.sort();
+    println!("logs --stats --since 24h, median (lowest) {:>17} ms ({} ms)", times[3].as_millis(), times[0].as_millis());
+}
+
+/// How many creates and reads a second are answered.
+fn answered(server: &Server, what: &str, one: &Value) {
+    let (creates, reads) = (create_rate(server, 64), rate(server, 64, |_, _| one.to_string()).0);
+    println!("{what:<42} {creates:>9.0} {reads:>15.0}");
+}
+
+/// What is answered while totals are made, one after the other.
+fn beside_totals(server: &Server, one: &Value) {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let work = || {
+            let until_stopped = || (!stop.load(Ordering::Relaxed)).then(|| logs_stats(server));
+            std::iter::from_fn(until_stopped).max()
+        };
+        let thread = scope.spawn(work);
+        answered(server, "while logs --stats runs all the time", one);
+        stop.store(true, Ordering::Relaxed);
+        let longest = thread.join().unwrap().unwrap_or_default();
+        println!("  (which took up to {} ms, with no processor to spare)", longest.as_millis());
+    });
+}
+
+/// What is answered while old entries are pruned.
+fn while_pruning(server: &Server, one: &Value) {
+    let oldest = || server.rows(r#"SELECT min("id") FROM "system.UsageLog""#);
+    let before = oldest();
+    answered(server, "while entries are pruned", one);
+    println!("  (the oldest was {} and is {} now)", before.trim(), oldest().trim());
 }

@@ -252,16 +252,19 @@ fn totals_are_those_of_the_entries_that_are_listed() {
     fill(&folder, 500, 5000, "'0123456789ab', 'a.New', 'count', NULL, 200");
     fill(&folder, 3000, 40_000, "'0123456789ab', 'a.Old', 'count', NULL, 200");
     fill(&folder, 200, 7000, "'ba9876543210', 'a.Newer', 'count', 'JQL:JqlException', 400");
+    // As moments, so that both commands mean the same one.
+    let ago = |seconds: i64| (jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds)).to_string();
+    let [recent, middle, late, early] = [7200, 7100, 5100, 41_000].map(ago).map(|moment| moment[..19].to_owned() + "Z");
     for words in [
         &[][..],
-        &["--since", "2h"],
-        &["--since", "7100s"],
-        &["--since", "5100s"],
-        &["--since", "41000s"],
+        &["--since", &recent],
+        &["--since", &middle],
+        &["--since", &late],
+        &["--since", &early],
         &["--since", "2999-01-01"],
         &["--since", "1970-01-01"],
         &["--key", "ba9876543210"],
-        &["--status", "2xx", "--since", "2h"],
+        &["--status", "2xx", "--since", &recent],
         &["--status", "5xx"],
     ] {
         let listed = run(&folder, &[&["logs", "--json", "--last", "100000"], words].concat()).lines().count();
