@@ -223,9 +223,14 @@ impl Store {
     /// Makes our tables in an empty file, and refuses a file that is not ours before anything in it changes.
     fn install(&self, session: &Session) -> Result<(), String> {
         let describe = |failure: Failure| format!("cannot open {}: {failure}", self.location);
-        let number = |text: &'static str| session.number(&Statement::fixed(text, [])).map_err(describe);
-        let application = number("PRAGMA application_id")?;
-        let version = number("PRAGMA user_version")?;
+        let number = |text: &'static str| session.number(&Statement::fixed(text, []));
+        // One snapshot: another process may be making the tables between two of these questions.
+        let (application, version, tables) = session
+            .reading(|| {
+                let tables = number("SELECT count(*) FROM sqlite_schema")?;
+                Ok((number("PRAGMA application_id")?, number("PRAGMA user_version")?, tables))
+            })
+            .map_err(describe)?;
         let versions = schema_versions();
         let latest = i64::try_from(versions.len()).unwrap_or(i64::MAX);
         match (application, version) {
@@ -237,7 +242,7 @@ impl Store {
                 ));
             }
             (APPLICATION_ID, 1..) => {}
-            (0, 0) if number("SELECT count(*) FROM sqlite_schema")? == 0 => {}
+            (0, 0) if tables == 0 => {}
             _ => return Err(format!("{} is a SQLite database, but not one of jqlite's", self.location)),
         }
         session
