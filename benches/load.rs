@@ -95,7 +95,7 @@ fn rows() -> Server {
         r#"BEGIN;
         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {DEPTH} + 1000)
         INSERT INTO "bench.Row" ("title", "state", "created")
-        SELECT 'Row number ' || i, 'state ' || i % 5, strftime('%Y-%m-%dT%H:%M:%S.000000Z', 1000000000 + i * 7919 % 1001001 * 60, 'unixepoch')
+        SELECT 'Row number ' || i, 'state ' || (i % 5), strftime('%Y-%m-%dT%H:%M:%S.000000Z', 1000000000 + i * 7919 % 1001001 * 60, 'unixepoch')
         FROM n;
         COMMIT; ANALYZE;"#
     ));
