@@ -652,14 +652,7 @@ fn a_stale_version_undoes_the_batch() {
 #[test]
 fn a_request_that_takes_too_long_undoes_its_batch_whatever_kind_it_is_of() {
     let server = Server::with(MODELS, &["--query-timeout", "300ms"]);
-    server.change(
-        r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
-           INSERT INTO "tickets.Ticket" ("title", "created", "updated")
-           SELECT i, '2026-01-31T09:30:00.000000Z', '2026-01-31T09:30:00.000000Z' FROM n;
-           INSERT INTO "tickets.Tag" ("name") SELECT "title" FROM "tickets.Ticket" LIMIT 60;
-           INSERT INTO "tickets.Ticket.tags" ("source", "target")
-           SELECT t."id", g."id" FROM "tickets.Ticket" t, "tickets.Tag" g WHERE (t."id" + g."id") % 3 = 0"#,
-    );
+    server.entangle();
     let filter = json!({"filter": {"tags__tickets__tags__tickets__tags__name__icontains": "zzz"}});
     let slow = request("updateMany", "tickets.Ticket", &filter, &json!({"priority": 1}));
     let requests = json!([tag("a"), slow, tag("b")]);

@@ -898,14 +898,7 @@ fn a_path_may_look_a_little_like_a_key() {
 #[test]
 fn slow_queries_of_one_key_are_stopped_and_do_not_hold_up_another() {
     let server = Server::with(MODELS, &["--query-timeout", "2s"]);
-    server.change(
-        r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
-           INSERT INTO "tickets.Ticket" ("title", "created", "updated")
-           SELECT i, '2026-01-31T09:30:00.000000Z', '2026-01-31T09:30:00.000000Z' FROM n;
-           INSERT INTO "tickets.Tag" ("name") SELECT "title" FROM "tickets.Ticket" LIMIT 60;
-           INSERT INTO "tickets.Ticket.tags" ("source", "target")
-           SELECT t."id", g."id" FROM "tickets.Ticket" t, "tickets.Tag" g WHERE (t."id" + g."id") % 3 = 0"#,
-    );
+    server.entangle();
     let greedy = server.key_for("tickets.*:read");
     let path = "tags__tickets__tags__tickets__tags__name__icontains";
     let slow = json!({"__meta__": {"intent": "count", "namespace": "tickets.Ticket", "filter": {path: "zzz"}}});

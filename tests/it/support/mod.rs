@@ -248,6 +248,20 @@ impl Server {
         rusqlite::Connection::open(self.folder.path("test.db")).unwrap().execute_batch(statements).unwrap();
     }
 
+    /// Has tickets and tags refer to each other so often that a search along many of their links takes longer than
+    /// anybody waits.
+    #[track_caller]
+    pub fn entangle(&self) {
+        self.change(
+            r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+               INSERT INTO "tickets.Ticket" ("title", "created", "updated")
+               SELECT i, '2026-01-31T09:30:00.000000Z', '2026-01-31T09:30:00.000000Z' FROM n;
+               INSERT INTO "tickets.Tag" ("name") SELECT "title" FROM "tickets.Ticket" LIMIT 60;
+               INSERT INTO "tickets.Ticket.tags" ("source", "target")
+               SELECT t."id", g."id" FROM "tickets.Ticket" t, "tickets.Tag" g WHERE (t."id" + g."id") % 3 = 0"#,
+        );
+    }
+
     /// The usage log, the oldest entry first; `words` narrow it.
     #[track_caller]
     pub fn logs(&self, words: &[&str]) -> Vec<Value> {
