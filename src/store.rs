@@ -576,13 +576,10 @@ impl Session {
 
     /// Runs a statement and gives all its rows.
     pub fn rows(&self, statement: &Statement) -> Result<Rows, Failure> {
-        self.queries.set(self.queries.get() + 1);
-        let mut prepared = self.connection.prepare_cached(&statement.text)?;
-        let width = prepared.column_count();
-        let mut cells = Vec::new();
-        let mut rows = prepared.query(rusqlite::params_from_iter(&statement.parameters)).map_err(|e| self.timed(e))?;
-        while let Some(row) = rows.next().map_err(|e| self.timed(e))? {
-            for index in 0..width {
+        let (mut width, mut cells) = (0, Vec::new());
+        self.visit(statement, |row, columns| {
+            width = columns;
+            for index in 0..columns {
                 let cell = scalar(row.get_ref(index)?)?;
                 let bytes = size_of::<Scalar>() + if let Scalar::Text(text) = &cell { text.len() } else { 0 };
                 let Some(room) = self.room.get().checked_sub(bytes) else {
@@ -591,34 +588,44 @@ impl Session {
                 self.room.set(room);
                 cells.push(cell);
             }
-        }
+            Ok(())
+        })?;
         Ok(Rows { width, cells })
     }
 
     /// Runs a statement and hands over its rows one by one, so that there may be any number of them.
     pub fn each_row(&self, statement: &Statement, mut take: impl FnMut(&[Scalar])) -> Result<(), Failure> {
-        self.queries.set(self.queries.get() + 1);
-        let mut prepared = self.connection.prepare_cached(&statement.text)?;
-        let width = prepared.column_count();
-        let mut cells = Vec::with_capacity(width);
-        let mut rows = prepared.query(rusqlite::params_from_iter(&statement.parameters)).map_err(|e| self.timed(e))?;
-        while let Some(row) = rows.next().map_err(|e| self.timed(e))? {
+        let mut cells = Vec::new();
+        self.visit(statement, |row, columns| {
             cells.clear();
-            for index in 0..width {
+            for index in 0..columns {
                 cells.push(scalar(row.get_ref(index)?)?);
             }
             take(&cells);
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
-    /// Runs a statement and shows `visit` each of its rows, where there may be millions that nobody keeps.
-    pub fn each(&self, statement: &Statement, mut visit: impl FnMut(&Cells<'_>)) -> Result<(), Failure> {
+    /// As [`Self::each_row`], without a copy of any cell: where there may be millions of rows that nobody keeps.
+    pub fn each(&self, statement: &Statement, mut take: impl FnMut(&Cells<'_>)) -> Result<(), Failure> {
+        self.visit(statement, |row, _| {
+            take(&Cells(row));
+            Ok(())
+        })
+    }
+
+    /// Runs a statement and shows each row and how many columns it has.
+    fn visit(
+        &self,
+        statement: &Statement,
+        mut visit: impl FnMut(&rusqlite::Row<'_>, usize) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         self.queries.set(self.queries.get() + 1);
         let mut prepared = self.connection.prepare_cached(&statement.text)?;
+        let columns = prepared.column_count();
         let mut rows = prepared.query(rusqlite::params_from_iter(&statement.parameters)).map_err(|e| self.timed(e))?;
         while let Some(row) = rows.next().map_err(|e| self.timed(e))? {
-            visit(&Cells(row));
+            visit(row, columns)?;
         }
         Ok(())
     }
