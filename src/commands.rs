@@ -129,7 +129,7 @@ fn as_operator(store: &Store, session: &Session, body: &[u8]) -> (Reply, Errors)
     });
     match outcome {
         Ok(answer) => (answer.reply(&echo, false), Vec::new()),
-        Err(errors) => (envelope::failure(&errors, &echo, 0), errors),
+        Err(errors) => (envelope::failure(&errors, &echo), errors),
     }
 }
 

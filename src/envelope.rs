@@ -182,14 +182,14 @@ fn write_count_object(count: u64, out: &mut Vec<u8>) {
 }
 
 /// The answer to a request that was not. `errors` must not be empty.
-pub fn failure(errors: &[Error], echo: &Echo, queries: u64) -> Reply {
+pub fn failure(errors: &[Error], echo: &Echo) -> Reply {
     let fallback = Error::from(Problem::Fault { cause: "no error was given".into() });
     let errors = if errors.is_empty() { std::slice::from_ref(&fallback) } else { errors };
     let first = &errors[0].problem;
     let mut list = Vec::new();
     write_list(errors.iter(), &mut list, write_error);
     let index = failed_request(errors).filter(|_| echo.intent == Some(Intent::Execute.rule().name));
-    let extras = Extras { filtered: Some(0), queries, draw: echo.draw.as_ref(), index, ..Extras::default() };
+    let extras = Extras { filtered: Some(0), draw: echo.draw.as_ref(), index, ..Extras::default() };
     let body = envelope("ERROR", b"null", &list, &extras, echo.intent, &first.to_string());
     let mut headers = Vec::new();
     if first.code() == Code::Authentication {
@@ -201,7 +201,7 @@ pub fn failure(errors: &[Error], echo: &Echo, queries: u64) -> Reply {
     if let Problem::MethodNotAllowed { allow } = first {
         headers.push(("Allow", (*allow).to_owned()));
     }
-    Reply { status: first.status(), body, code: Some(first.code()), rows: 0, queries, headers, holds_secret: false }
+    Reply { status: first.status(), body, code: Some(first.code()), rows: 0, queries: 0, headers, holds_secret: false }
 }
 
 /// Which request of a batch it was that failed: all that is wrong with it stands below its place.

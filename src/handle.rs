@@ -206,5 +206,5 @@ fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
 /// The answer to what cannot be done. The causes of faults go to the server's own log.
 fn refuse(errors: &Errors, echo: &Echo, call: &Call) -> Reply {
     log::faults(errors, &call.request_id);
-    envelope::failure(errors, echo, 0)
+    envelope::failure(errors, echo)
 }

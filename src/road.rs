@@ -104,7 +104,7 @@ fn requests(session: &Session, given: &Given, batch: &Batch) -> Result<Answer, E
             }
             Err(errors) => {
                 log::faults(&errors, &given.request_id);
-                envelope::failure(&errors, &own, 0)
+                envelope::failure(&errors, &own)
             }
         };
         size += reply.body.len();

@@ -187,7 +187,7 @@ impl Drop for Counted {
 fn turn_away(state: &State, mut connection: Connection) {
     if let Some(incoming) = connection.next() {
         let call = state.call(&incoming, &connection);
-        let reply = envelope::failure(&[Problem::Overloaded.into()], &Echo::default(), 0);
+        let reply = envelope::failure(&[Problem::Overloaded.into()], &Echo::default());
         let _ = connection.answer(&incoming, reply.status, &headers(state, &call, &reply), &reply.body, true);
         connection.end();
     }
