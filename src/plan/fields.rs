@@ -7,6 +7,7 @@ use crate::error::{Error, Problem, shown};
 use crate::json::Pointer;
 use crate::lookup::JSON_ANSWER;
 use crate::model::{Join, Model, Relation};
+use crate::request::fields::{FIELD, TRANSFORM};
 use crate::request::{Asked, Nested, Ordering, Wanted};
 use crate::transform::table::{self, Mistake};
 use crate::transform::{Kind, Step};
@@ -58,7 +59,7 @@ impl Planner<'_> {
                 (what, kind, Vec::new())
             }
         };
-        let at = at.key("__transform__");
+        let at = at.key(TRANSFORM);
         for (name, options) in &asked.transforms {
             let at = at.key(name);
             if !self.term(&at) {
@@ -87,7 +88,7 @@ impl Planner<'_> {
             }
             // Under a name of its own a value may also be a part of a date, inside json, or of a related record.
             (None, None, None) if asked.of.is_some() => {
-                self.read_one(model, name, &at.key("__field__"), &JSON_ANSWER).map(What::Value)
+                self.read_one(model, name, &at.key(FIELD), &JSON_ANSWER).map(What::Value)
             }
             (None, _, None) => {
                 self.no_such_field(model, name, at);

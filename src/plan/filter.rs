@@ -6,7 +6,6 @@
 
 use super::paths::Path;
 use super::planner::Planner;
-use super::values::FIELD;
 use super::{
     Comparison, Condition, FILTER_LEVELS, MOST_EXPRESSIONS, MOST_TERMS, MOST_VALUES, Of, Operand, Order, Term,
 };
@@ -14,6 +13,7 @@ use crate::error::{Error, Problem, shown};
 use crate::json::{Json, Object, Pointer};
 use crate::lookup::{EXACT, ICONTAINS, IS_NULL, JSON_ORDER, Lookup, Part, Takes, names_for};
 use crate::model::{Kind, Model, Relation};
+use crate::request::fields::FIELD;
 use crate::request::{Narrowing, Ordering};
 use crate::value::{self, Scalar, Type};
 use std::sync::Arc;

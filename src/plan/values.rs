@@ -9,11 +9,9 @@ use crate::error::{Error, Problem, shown};
 use crate::json::{Json, Pointer};
 use crate::lookup::{JSON_BOOLEAN, JSON_NUMBER, JSON_ORDER, JSON_TEXT, Lookup, PARTS, Part, Reading, Takes};
 use crate::model::Model;
+use crate::request::fields::FIELD;
 use crate::value::{Storage, Type};
 use std::sync::Arc;
-
-/// The key of an object that stands for a field.
-pub const FIELD: &str = "__field__";
 
 impl Planner<'_> {
     /// The value that a key names: over relations to a column, then a part of a date or a place inside json,

@@ -6,9 +6,10 @@ use super::{Asked, META, Narrowing, Nested, Subquery, Wanted, WantedStep};
 use crate::error::{Error, Problem, is_full, nearest, shown};
 use crate::json::{Json, Object, Pointer, member};
 
-/// What a field is named that stands under another name.
-const FIELD: &str = "__field__";
-const TRANSFORM: &str = "__transform__";
+/// What names a field: one that stands under another name, or one that another is compared with.
+pub const FIELD: &str = "__field__";
+/// What is made of a field before it is answered.
+pub const TRANSFORM: &str = "__transform__";
 
 /// What the `__meta__` of a nested list takes.
 pub const LIST_KEYS: [&str; 6] = ["filter", "exclude", "search", "ordering", "limit", "offset"];
