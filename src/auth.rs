@@ -143,7 +143,7 @@ pub fn recognise(session: &Session, key: &KeyText) -> Result<Known, Problem> {
     if stored != key.hash() {
         return Err(Problem::Unauthenticated); // the comparison takes the same time wherever they differ
     }
-    let rate = if let Scalar::Integer(rate) = rate { u32::try_from(*rate).ok() } else { None };
+    let rate = rate.integer().and_then(|rate| u32::try_from(rate).ok());
     Ok(Known {
         id: *id,
         public_id: key.public_id().to_owned(),

@@ -24,7 +24,7 @@ impl Statement {
 
     /// About how many bytes it takes.
     pub fn size(&self) -> usize {
-        let text = |value: &Scalar| if let Scalar::Text(text) = value { text.len() } else { 8 };
+        let text = |value: &Scalar| value.text().map_or(8, str::len);
         self.text.len() + self.parameters.iter().map(text).sum::<usize>()
     }
 

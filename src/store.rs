@@ -581,7 +581,7 @@ impl Session {
             width = columns;
             for index in 0..columns {
                 let cell = scalar(row.get_ref(index)?)?;
-                let bytes = size_of::<Scalar>() + if let Scalar::Text(text) = &cell { text.len() } else { 0 };
+                let bytes = size_of::<Scalar>() + cell.text().map_or(0, str::len);
                 let Some(room) = self.room.get().checked_sub(bytes) else {
                     return Err(Failure::Other(Problem::AnswerTooLarge { most: "32 MiB" }));
                 };

@@ -19,6 +19,18 @@ pub enum Scalar {
     Text(String),
 }
 
+impl Scalar {
+    /// The text, where it is one.
+    pub fn text(&self) -> Option<&str> {
+        if let Scalar::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The whole number, where it is one.
+    pub fn integer(&self) -> Option<i64> {
+        if let Scalar::Integer(number) = self { Some(*number) } else { None }
+    }
+}
+
 /// NaN and negative zero are made away with when a value is coerced, so equality is what it should be.
 impl Eq for Scalar {}
 

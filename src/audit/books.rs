@@ -165,7 +165,7 @@ pub fn read(session: &Session, terms: &Terms) -> Result<Books, Failure> {
     let secret = |secret: Secret| (SecretUse { end: end_of(&secret), ..SecretUse::default() }, secret);
     let secrets = keys::secrets(session)?.into_iter().map(secret).map(|(used, secret)| (secret, used)).collect();
     let oldest = session.rows(&Statement::fixed(r#"SELECT min("at") FROM "system.UsageLog""#, []))?;
-    let oldest = if let Some(Scalar::Text(at)) = oldest.cells.first() { Some(at.clone()) } else { None };
+    let oldest = oldest.cells.first().and_then(Scalar::text).map(str::to_owned);
     let (since, recent) = (ago(terms.window), ago(terms.recent));
     let (addresses, more_addresses) = (Vec::new(), 0);
     let mut books = Books { now, since, recent, oldest, keys, secrets, addresses, more_addresses };
@@ -211,7 +211,7 @@ impl Books {
                     return;
                 };
                 let Some((secret, key)) = by_name.get(key).copied() else { return }; // of a key that is gone
-                let (Some(micros), address) = (time::to_micros(at), text(address)) else { return };
+                let (Some(micros), address) = (time::to_micros(at), address.text()) else { return };
                 let ((secret, told), (key, used)) = (&mut secrets[secret], &mut keys[key]);
                 let is_recent = at >= recent;
                 if *status == 401 {
@@ -236,7 +236,7 @@ impl Books {
                 }
                 if at >= since {
                     used.requests += 1;
-                    if let (Some(namespace), Some(intent)) = (text(namespace), text(intent)) {
+                    if let (Some(namespace), Some(intent)) = (namespace.text(), intent.text()) {
                         used.pass(namespace, intent, *status);
                     }
                 }
@@ -267,7 +267,7 @@ impl Books {
             ),
             |row| {
                 let [Scalar::Text(from), Scalar::Text(at), key] = row else { return };
-                if text(key).is_some_and(|key| told_of.contains(key)) {
+                if key.text().is_some_and(|key| told_of.contains(key)) {
                     return;
                 }
                 if *from != address {
@@ -315,10 +315,6 @@ impl Use {
             intents.insert(intent.to_owned());
         }
     }
-}
-
-fn text(cell: &Scalar) -> Option<&str> {
-    if let Scalar::Text(text) = cell { Some(text) } else { None }
 }
 
 #[cfg(test)]

@@ -179,9 +179,8 @@ fn read(session: &Session, id: Option<i64>) -> Result<Vec<Key>, Failure> {
            WHERE ?2 IS NULL OR k."id" = ?2 ORDER BY k."id""#,
         [Scalar::Text(time::now()), id.map_or(Scalar::Null, Scalar::Integer)],
     ))?;
-    let number = |cell: &Scalar| if let Scalar::Integer(number) = cell { Some(*number) } else { None };
     let key = |row: &[Scalar]| Key {
-        id: number(&row[0]).unwrap_or(0),
+        id: row[0].integer().unwrap_or(0),
         public_id: text(&row[1]).unwrap_or_default(),
         name: text(&row[2]).unwrap_or_default(),
         permissions: text(&row[3]).unwrap_or_default(),
@@ -190,7 +189,7 @@ fn read(session: &Session, id: Option<i64>) -> Result<Vec<Key>, Failure> {
         expires: text(&row[6]),
         disabled: text(&row[7]),
         revoked: text(&row[8]),
-        rate: number(&row[9]),
+        rate: row[9].integer(),
         allowed_ips: text(&row[10]),
         last_used: text(&row[11]),
         last_ip: text(&row[12]),
@@ -216,10 +215,9 @@ pub fn secrets(session: &Session) -> Result<Vec<Secret>, Failure> {
         r#"SELECT "public_id", "api_key", "until" FROM "system.ApiKeySecret" ORDER BY "api_key", "created""#,
         [],
     ))?;
-    let number = |cell: &Scalar| if let Scalar::Integer(number) = cell { *number } else { 0 };
     let secret = |row: &[Scalar]| Secret {
         public_id: text(&row[0]).unwrap_or_default(),
-        key: number(&row[1]),
+        key: row[1].integer().unwrap_or(0),
         until: text(&row[2]),
     };
     Ok(rows.iter().map(secret).collect())
@@ -235,7 +233,7 @@ pub fn names(session: &Session) -> Result<HashMap<String, String>, Failure> {
 }
 
 pub(super) fn text(cell: &Scalar) -> Option<String> {
-    if let Scalar::Text(text) = cell { Some(text.clone()) } else { None }
+    cell.text().map(str::to_owned)
 }
 
 /// The one key that is meant: by its public id, the whole text or its visible start, or by its name.

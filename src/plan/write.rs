@@ -36,7 +36,7 @@ impl Planner<'_> {
             let column = model.column(name)?;
             let value = self.value(name, column.kind, json, &at.key(name))?;
             if is_version(model, &column.name) {
-                version = if let Scalar::Integer(version) = value { Some(version) } else { None };
+                version = value.integer();
                 continue;
             }
             named.push(format!("{} {}", column.name, shown(json)));

@@ -91,7 +91,7 @@ fn find(table: &Table<'_>, target: &Target) -> Result<Key, Errors> {
 }
 
 fn found(session: &Session, id: &Scalar) -> Result<Key, Failure> {
-    let id = if let Scalar::Integer(id) = id { *id } else { 0 };
+    let id = id.integer().unwrap_or(0);
     keys::with_id(session, id)?
         .ok_or_else(|| Failure::Other(Problem::Fault { cause: format!("the key {id} has no secret") }))
 }
