@@ -8,11 +8,6 @@ use crate::intent::Intent;
 use crate::value::{Scalar, Type};
 use std::sync::Arc;
 
-/// The name of the model of keys, and of those of the log and of models.
-pub const API_KEY: &str = "ApiKey";
-pub const USAGE_LOG: &str = "UsageLog";
-pub const MODEL: &str = "Model";
-
 /// All of them.
 pub fn models() -> Vec<Model> {
     vec![api_key(), usage_log(), model()]
@@ -73,7 +68,7 @@ fn api_key() -> Model {
         kept("last_used", Type::Datetime),
         kept("last_ip", Type::String),
     ];
-    named(API_KEY, &[Retrieve, RetrieveOne, Count, Create, Update, DeleteOne, Rotate, Revoke, Disable, Enable], fields)
+    named("ApiKey", &[Retrieve, RetrieveOne, Count, Create, Update, DeleteOne, Rotate, Revoke, Disable, Enable], fields)
 }
 
 fn usage_log() -> Model {
@@ -94,12 +89,12 @@ fn usage_log() -> Model {
         kept("response_bytes", Type::Integer),
         kept("remote_addr", Type::String),
     ];
-    named(USAGE_LOG, &[Retrieve, RetrieveOne, Count, Aggregate], fields)
+    named("UsageLog", &[Retrieve, RetrieveOne, Count, Aggregate], fields)
 }
 
 /// The models in force, as they were written.
 fn model() -> Model {
     use Intent::*;
     let fields = vec![Field { unique: true, ..kept("namespace", Type::String) }, kept("definition", Type::Json)];
-    named(MODEL, &[Retrieve, RetrieveOne], fields)
+    named("Model", &[Retrieve, RetrieveOne], fields)
 }
