@@ -273,30 +273,20 @@ fn list(relation: &Relation, select: &Select) -> Query {
     Query { statement, cells, children: columns.children, order: Vec::new(), limit: None }
 }
 
-/// How many records, or groups of them, fulfil a condition; counted up to a bound where there is one.
-pub fn count(select: &Select, grouped: Option<&Grouped>, up_to: Option<u64>) -> Statement {
+/// How many records of a table, or groups of them, fulfil a condition; counted up to a bound where there is one.
+pub fn count(table: &str, condition: &Condition, grouped: Option<&Grouped>, up_to: Option<u64>) -> Statement {
     let mut aliases = Aliases::default();
     let alias = aliases.next();
     let mut statement = Statement::default();
     statement.push(if up_to.is_some() { "SELECT count(*) FROM (SELECT 1 FROM " } else { "SELECT count(*) FROM " });
     match grouped {
         Some(grouped) => totals::append_grouped(&mut statement, grouped),
-        None => drop(statement.name(&select.model.namespace.to_string())),
+        None => drop(statement.name(table)),
     }
     statement.push(" AS ").alias(alias);
-    condition::append_where(&mut statement, &mut aliases, Scope::of(alias), &select.condition);
+    condition::append_where(&mut statement, &mut aliases, Scope::of(alias), condition);
     if let Some(bound) = up_to {
         statement.push(" LIMIT ").number(bound).push(")");
     }
-    statement
-}
-
-/// How many records of a model fulfil a condition.
-pub fn count_all(table: &str, condition: &Condition) -> Statement {
-    let mut aliases = Aliases::default();
-    let alias = aliases.next();
-    let mut statement = Statement::default();
-    statement.push("SELECT count(*) FROM ").name(table).push(" AS ").alias(alias);
-    condition::append_where(&mut statement, &mut aliases, Scope::of(alias), condition);
     statement
 }

@@ -105,14 +105,14 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<Outcome, Errors> {
             if let (0, Some(target)) = (page.rows.len(), target) {
                 table.not_stale(target)?; // that there is no such record is an empty page
             }
-            let filtered = filtered(session, select, None, *count)?;
+            let filtered = filtered(&table, select, None, *count)?;
             let last = page.rows.iter().last().filter(|_| page.more);
             let next = last.map(|row| cursors.seal(&page.order.iter().map(|place| &row[*place]).collect::<Vec<_>>()));
             Ok(Outcome::Page { page, filtered, next })
         }
         Work::Groups { grouped, select, count } => {
             let page = load(session, compile::select(select, Some(grouped)), &mut 0)?;
-            let filtered = filtered(session, select, Some(grouped), *count)?;
+            let filtered = filtered(&table, select, Some(grouped), *count)?;
             Ok(Outcome::Page { page, filtered, next: None })
         }
         Work::One { select, target } => {
@@ -123,7 +123,7 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<Outcome, Errors> {
             Ok(Outcome::One { loaded, done: "retrieved", key: None })
         }
         Work::Count { condition } => {
-            let count = session.total(&compile::count_all(&table.name, condition))?;
+            let count = session.total(&compile::count(&table.name, condition, None, None))?;
             Ok(Outcome::Count(u64::try_from(count).unwrap_or(0)))
         }
         Work::Create { write, many: false } => table.create(write),
@@ -139,7 +139,7 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<Outcome, Errors> {
 
 /// How many records, or groups, match in all; `None` where nobody asks.
 fn filtered(
-    session: &Session,
+    table: &Table<'_>,
     select: &Select,
     grouped: Option<&Grouped>,
     count: Count,
@@ -149,7 +149,7 @@ fn filtered(
         Count::Exact => None,
         Count::UpTo(bound) => Some(bound),
     };
-    let found = session.total(&compile::count(select, grouped, up_to))?;
+    let found = table.session.total(&compile::count(&table.name, &select.condition, grouped, up_to))?;
     let count = u64::try_from(found).unwrap_or(0);
     Ok(Some(Filtered { count, at_least: up_to == Some(count) }))
 }

@@ -27,8 +27,8 @@ pub fn insert(table: &str, slots: &[Slot]) -> Statement {
 
 /// Changed records.
 pub fn update(table: &str, write: &Write, values: &[Scalar], which: &Condition) -> Statement {
-    let (mut statement, mut aliases, alias) = (Statement::default(), Aliases::default(), Alias(0));
-    aliases.next();
+    let (mut statement, mut aliases) = (Statement::default(), Aliases::default());
+    let alias = aliases.next();
     statement.push("UPDATE ").name(table).push(" AS ").alias(alias).push(" SET ");
     statement.list(write.slots.iter().zip(values), ", ", |statement, (slot, value)| {
         statement.name(&slot.column.name).push(" = ").value(value.clone());
@@ -43,8 +43,8 @@ pub fn update(table: &str, write: &Write, values: &[Scalar], which: &Condition) 
 
 /// Deleted records.
 pub fn delete(table: &str, which: &Condition) -> Statement {
-    let (mut statement, mut aliases, alias) = (Statement::default(), Aliases::default(), Alias(0));
-    aliases.next();
+    let (mut statement, mut aliases) = (Statement::default(), Aliases::default());
+    let alias = aliases.next();
     statement.push("DELETE FROM ").name(table).push(" AS ").alias(alias);
     condition::append_where(&mut statement, &mut aliases, Scope::of(alias), which);
     statement

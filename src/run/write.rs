@@ -133,7 +133,7 @@ impl Table<'_> {
     /// Refuses to change more records than the request allows.
     fn bounded(&self, condition: &Condition, most: Option<u64>) -> Result<(), Errors> {
         let Some(most) = most else { return Ok(()) };
-        let count = self.session.number(&compile::count_all(&self.name, condition))?;
+        let count = self.session.number(&compile::count(&self.name, condition, None, None))?;
         let count = u64::try_from(count).unwrap_or(0);
         if count <= most {
             return Ok(());
