@@ -12,7 +12,7 @@ use super::{
 use crate::access::{Action, Namespace};
 use crate::error::{Error, Problem, nearest, shown};
 use crate::function::{FUNCTIONS, Function, How, Role};
-use crate::json::{Json, Pointer, member};
+use crate::json::{Json, Object, Pointer, member};
 use crate::lookup::{EXACT, JSON_ANSWER, JSON_NUMBER, JSON_TEXT, Reading};
 use crate::model::{Field, Model, Relation};
 use crate::request::{self, Grouping, Ordering, Request, WantedStep, WantedTotal};
@@ -182,13 +182,13 @@ impl Planner<'_> {
         wanted: &WantedTotal,
         at: &Pointer<'_>,
     ) -> Option<(Chain, GroupTotal, Type)> {
-        let (function, how) = self.function_of_many(&wanted.step, at)?;
-        if wanted.ordering.is_some() && !how.minds_order() {
+        let function = self.function_of_many(&wanted.step, at)?;
+        if wanted.ordering.is_some() && !function.how.minds_order() {
             let problem = Problem::UselessKey { key: "ordering".into(), intent: function.name };
             self.note(Error::at(at.key("ordering"), problem));
         }
-        let order = self.order_of_total(model, wanted.ordering.as_ref(), how, &at.key("ordering"));
-        let (total, kind) = self.total(model, &wanted.step, None, order, at)?;
+        let order = self.order_of_total(model, wanted.ordering.as_ref(), function.how, &at.key("ordering"));
+        let (total, kind) = self.total(model, function, &wanted.step.options, None, order, at)?;
         let (chain, value) = cut(total.value);
         let total = Total { value, ..total };
         Some((chain, GroupTotal { name: wanted.name.clone(), joined: false, total, filter: None }, kind))
@@ -207,20 +207,19 @@ impl Planner<'_> {
         if how.minds_order() { order } else { Vec::new() }
     }
 
-    /// What a function of many, which the step names, makes of records. `field` is what it is about where the
-    /// step says nothing.
+    /// What a function makes of records. `options` are those of its step, `field` is what it is about where they say
+    /// nothing.
     fn total(
         &mut self,
         model: &Arc<Model>,
-        step: &WantedStep,
+        function: Many,
+        options: &Object,
         field: Option<(&str, Pointer<'_>)>,
         order: Vec<Order>,
         at: &Pointer<'_>,
     ) -> Option<(Total, Type)> {
-        let function = Function::named(&step.function)?;
-        let Role::Many(how, makes) = function.role else { return None };
         let own = at.key("onField");
-        let (name, field_at) = match member(&step.options, "onField") {
+        let (name, field_at) = match member(options, "onField") {
             None => field.unwrap_or(("id", own)),
             Some(Json::String(name)) => (name.as_str(), own),
             Some(other) => {
@@ -228,7 +227,7 @@ impl Planner<'_> {
                 return None;
             }
         };
-        let separator = match member(&step.options, "separator") {
+        let separator = match member(options, "separator") {
             None => SEPARATOR.to_owned(),
             Some(Json::String(text)) if text.len() <= 100 => text.clone(),
             Some(other) => {
@@ -242,19 +241,19 @@ impl Planner<'_> {
             _ => &JSON_ANSWER,
         };
         let value = self.read(model, name, &field_at, inside)?;
-        let Some((kind, sql)) = makes(value.term.kind()) else {
+        let Some((kind, sql)) = (function.makes)(value.term.kind()) else {
             let why = format!("is {} and cannot be taken by {}", value.term.kind().described(), function.name);
             self.note(Error::at(field_at, Problem::Refused { field: shown(&name), why }));
             return None;
         };
-        Some((Total { how, sql, value, order, separator }, kind))
+        Some((Total { how: function.how, sql, value, order, separator }, kind))
     }
 
     /// The function of a step, which must be one that makes one value of many.
-    fn function_of_many(&mut self, step: &WantedStep, at: &Pointer<'_>) -> Option<(&'static Function, How)> {
+    fn function_of_many(&mut self, step: &WantedStep, at: &Pointer<'_>) -> Option<Many> {
         let function = self.function(step, at)?;
         match function.role {
-            Role::Many(how, _) => Some((function, how)),
+            Role::Many(how, makes) => Some(Many { name: function.name, how, makes }),
             Role::Result(..) => {
                 let many = FUNCTIONS.iter().filter(|function| matches!(function.role, Role::Many(..)));
                 let names: Vec<&str> = many.map(|function| function.name).collect();
@@ -308,9 +307,9 @@ impl Planner<'_> {
         let first = asked.steps.first().filter(makes_total);
         let plain = WantedStep { function: "First".into(), options: Vec::new() };
         let (step, at) = first.map_or((&plain, meta), |step| (step, place.index(0)));
-        let (_, how) = self.function_of_many(step, &at)?;
-        let order = self.order_of_total(&model, asked.narrowing.ordering.as_ref(), how, &meta.key("ordering"));
-        let (total, kind) = self.total(&model, step, field, order, &at)?;
+        let function = self.function_of_many(step, &at)?;
+        let order = self.order_of_total(&model, asked.narrowing.ordering.as_ref(), function.how, &meta.key("ordering"));
+        let (total, kind) = self.total(&model, function, &step.options, field, order, &at)?;
         if total.value.is_many() {
             let why = "leads to many records, where one value is wanted".to_owned();
             let named = first.filter(|step| member(&step.options, "onField").is_some());
@@ -376,6 +375,14 @@ impl Planner<'_> {
         let own = |mistakes: Vec<Mistake>| mistakes.into_iter().map(|mistake| in_words_of(function, mistake)).collect();
         self.made(read.map_err(own), at)
     }
+}
+
+/// A function that makes one value of many.
+#[derive(Clone, Copy)]
+struct Many {
+    name: &'static str,
+    how: How,
+    makes: fn(Type) -> Option<(Type, &'static str)>,
 }
 
 /// What is wrong with a transform, as a mistake of the function that stands for it in the request.
