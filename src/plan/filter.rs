@@ -67,15 +67,30 @@ impl Tree {
     }
 }
 
+/// The relations that a filter shares with the groups of an `aggregate`.
+#[derive(Clone, Copy, Default)]
+struct Shared<'c> {
+    chain: &'c [Arc<Relation>],
+    /// Whether the filters in its `__and__` and `__not__` share them too.
+    deep: bool,
+}
+
+impl<'c> Shared<'c> {
+    /// What a filter in an `__and__` or `__not__` shares.
+    fn inside(self) -> Shared<'c> {
+        if self.deep { self } else { Shared::default() }
+    }
+}
+
 impl Planner<'_> {
     /// `filter`, `exclude` and `search` together. `at` is the `__meta__` that they stand in.
     pub fn condition(&mut self, model: &Arc<Model>, narrowing: &Narrowing, at: &Pointer<'_>) -> Condition {
         let mut all = Vec::new();
         if let Some(filter) = &narrowing.filter {
-            all.push(self.filter(model, filter, &at.key("filter"), 1));
+            all.push(self.filter(model, filter, &at.key("filter"), 1, Shared::default()));
         }
         if let Some(exclude) = &narrowing.exclude {
-            all.push(Condition::Not(Box::new(self.filter(model, exclude, &at.key("exclude"), 1))));
+            all.push(Condition::Not(Box::new(self.filter(model, exclude, &at.key("exclude"), 1, Shared::default()))));
         }
         if let Some(words) = &narrowing.search {
             all.push(self.search(model, words, &at.key("search")));
@@ -93,28 +108,14 @@ impl Planner<'_> {
         narrowing: &Narrowing,
         at: &Pointer<'_>,
     ) -> Condition {
-        let filter = narrowing.filter.as_ref().map(|filter| {
-            self.only_own_chain = true;
-            let condition = self.filter_along(chain, model, filter, &at.key("filter"));
-            self.only_own_chain = false;
-            condition
-        });
+        let shared = Shared { chain, deep: false };
+        let filter = narrowing.filter.as_ref();
+        let filter = filter.map(|filter| self.filter(model, filter, &at.key("filter"), 1, shared));
         let rest = self.condition(model, &Narrowing { filter: None, ..narrowing.clone() }, at);
         match filter {
             Some(filter) => Condition::All(vec![filter, rest]),
             None => rest,
         }
-    }
-
-    /// Plans filters that look for records of their own.
-    fn off_chain<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
-        if !self.only_own_chain {
-            return work(self);
-        }
-        let chain = std::mem::take(&mut self.chain);
-        let done = work(self);
-        self.chain = chain;
-        done
     }
 
     /// A filter whose conditions hold for the records of a chain where they follow it.
@@ -125,13 +126,17 @@ impl Planner<'_> {
         members: &Object,
         at: &Pointer<'_>,
     ) -> Condition {
-        self.chain = chain.to_vec();
-        let condition = self.filter(model, members, at, 1);
-        self.chain.clear();
-        condition
+        self.filter(model, members, at, 1, Shared { chain, deep: true })
     }
 
-    fn filter(&mut self, model: &Arc<Model>, members: &Object, at: &Pointer<'_>, level: u64) -> Condition {
+    fn filter(
+        &mut self,
+        model: &Arc<Model>,
+        members: &Object,
+        at: &Pointer<'_>,
+        level: u64,
+        shared: Shared<'_>,
+    ) -> Condition {
         let mut tree = Tree::default();
         if level > FILTER_LEVELS {
             self.note(Error::at(at, Problem::TooMany { what: "levels of filter", limit: FILTER_LEVELS }));
@@ -144,13 +149,13 @@ impl Planner<'_> {
             let at = at.key(key);
             match key.as_str() {
                 "__and__" => {
-                    let all = self.off_chain(|planner| planner.filters(model, key, json, &at, level));
+                    let all = self.filters(model, key, json, &at, level, shared.inside());
                     tree.own.push(Condition::All(all));
                 }
-                "__or__" => tree.own.push(Condition::Any(self.filters(model, key, json, &at, level))),
+                "__or__" => tree.own.push(Condition::Any(self.filters(model, key, json, &at, level, shared))),
                 "__not__" => match json {
                     Json::Object(members) => {
-                        let inner = self.off_chain(|planner| planner.filter(model, members, &at, level + 1));
+                        let inner = self.filter(model, members, &at, level + 1, shared.inside());
                         tree.own.push(Condition::Not(Box::new(inner)));
                     }
                     other => self.wrong(&at, key, "a filter", other),
@@ -165,10 +170,18 @@ impl Planner<'_> {
                 }
             }
         }
-        tree.along(&self.chain, 0)
+        tree.along(shared.chain, 0)
     }
 
-    fn filters(&mut self, model: &Arc<Model>, key: &str, json: &Json, at: &Pointer<'_>, level: u64) -> Vec<Condition> {
+    fn filters(
+        &mut self,
+        model: &Arc<Model>,
+        key: &str,
+        json: &Json,
+        at: &Pointer<'_>,
+        level: u64,
+        shared: Shared<'_>,
+    ) -> Vec<Condition> {
         let Json::List(items) = json else {
             self.wrong(at, key, "a list of filters", json);
             return Vec::new();
@@ -181,7 +194,7 @@ impl Planner<'_> {
             let at = at.index(index);
             match item {
                 _ if self.terms > MOST_TERMS => break,
-                Json::Object(members) => conditions.push(self.filter(model, members, &at, level + 1)),
+                Json::Object(members) => conditions.push(self.filter(model, members, &at, level + 1, shared)),
                 other => self.wrong(&at, key, "a list of filters", other),
             }
         }

@@ -7,7 +7,7 @@ use crate::cursor::{Cursors, Secret};
 use crate::error::{Code, Error, Errors, Problem, note};
 use crate::intent::{self, Intent};
 use crate::json::Pointer;
-use crate::model::{Catalogue, Model, Relation};
+use crate::model::{Catalogue, Model};
 use crate::request::{Narrowing, Request};
 use crate::value::{Scalar, Type};
 use std::collections::BTreeSet;
@@ -43,8 +43,6 @@ pub fn build(given: &Given, request: &Request, malformed: Errors) -> Result<Plan
         references: 0,
         expressions: 0,
         touched: BTreeSet::new(),
-        chain: Vec::new(),
-        only_own_chain: false,
     };
     let plan = planner.plan(request);
     let mut errors = planner.errors;
@@ -82,10 +80,6 @@ pub struct Planner<'a> {
     pub(super) expressions: u64,
     /// The models asked for so far.
     pub(super) touched: BTreeSet<Namespace>,
-    /// The relations that the filter being planned shares with the groups.
-    pub(super) chain: Vec<Arc<Relation>>,
-    /// Whether filters in an `__and__` or `__not__` do not share them.
-    pub(super) only_own_chain: bool,
 }
 
 impl Planner<'_> {
