@@ -182,9 +182,8 @@ impl Store {
     /// A session that may write. There should be one at a time in a process; others wait for the file.
     pub fn writer(&self) -> Result<Session, Failure> {
         let session = self.connect()?;
+        log_ahead(&session)?;
         session.pragmas(&[
-            // Readers and the writer do not wait for each other. A no-op on a database in memory.
-            "PRAGMA journal_mode = WAL",
             // A commit is on the disk before it is answered.
             "PRAGMA synchronous = FULL",
             // What a burst made of the WAL is given back at a checkpoint.
@@ -294,6 +293,21 @@ impl Store {
         let catalogue = Arc::new(Catalogue::new(version, models));
         lock(&self.catalogue).clone_from(&catalogue);
         Ok(catalogue)
+    }
+}
+
+/// Has the file written ahead, so that readers and the writer do not wait for each other. A no-op on a database in
+/// memory. Two processes that make the switch at once would wait for each other, so that SQLite refuses the one
+/// at once, without its usual patience, which is ours here: <https://www.sqlite.org/c3ref/busy_handler.html>.
+fn log_ahead(session: &Session) -> Result<(), Failure> {
+    let deadline = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match session.pragmas(&["PRAGMA journal_mode = WAL"]) {
+            Err(Failure::Other(Problem::Busy)) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            done => return done,
+        }
     }
 }
 
