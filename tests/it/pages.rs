@@ -577,6 +577,20 @@ fn a_cursor_outlives_a_restart() {
 }
 
 #[test]
+fn a_cursor_of_the_server_goes_on_the_command_line() {
+    let server = shop(&[]);
+    let meta = json!({"ordering": ["-due", "text"], "limit": 5});
+    let next = Walker::new(&server).page("w.Item", &meta)["extras"]["next"].clone();
+    let behind = json!({"ordering": ["-due", "text"], "after": next, "limit": 5});
+    let body = request("retrieve", "w.Item", &behind, &json!({"id": null}));
+    let file = server.folder.file("query.json", &body.to_string());
+    let printed: Value = serde_json::from_str(&run(&server.folder, &["query", file.to_str().unwrap()])).unwrap();
+    let served = Walker::new(&server).page("w.Item", &behind);
+    assert_eq!(printed, served);
+    assert!(served["extras"]["next"].is_string());
+}
+
+#[test]
 fn a_cursor_outlives_a_change_of_models_that_leaves_its_order_alone() {
     let server = shop(&[]);
     let meta = json!({"ordering": "-number", "limit": 5});
