@@ -170,3 +170,45 @@ fn append_behind_in(statement: &mut Statement, aliases: &mut Aliases, alias: Ali
     }
     statement.push(" ELSE FALSE END");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Json;
+    use crate::model::parse;
+    use std::sync::Arc;
+
+    /// How many terms an index finds of an order by these columns, where these others are known.
+    fn found(order: &[&str], known: &[&str]) -> usize {
+        let models =
+            br#"{"a.B": {"fields": {"a": {"type": "integer"}, "b": {"type": "integer"}, "c": {"type": "integer"},
+            "d": {"type": "integer", "index": true}}, "indexes": [["a", "-b", "c"]]}}"#;
+        let mut models = parse::models(&Json::parse(models).unwrap()).unwrap();
+        let model = Arc::new(models.remove(0));
+        let column = |name: &&str| model.column(name).unwrap();
+        let known = known.iter().map(|name| Comparison::exact(column(name), Scalar::Integer(1))).collect();
+        let order = order.iter().map(|name| Order::of(column(name))).collect();
+        found_by_index(&Select { order, condition: Condition::All(known), ..Select::of(&model, Vec::new()) })
+    }
+
+    #[test]
+    fn an_order_is_split_as_far_as_an_index_finds_it() {
+        for (order, known, expected) in [
+            (&["id"][..], &[][..], 1),
+            (&["d", "id"], &[], 2),
+            (&["d", "a", "id"], &[], 1),
+            (&["a", "id"], &[], 2),
+            (&["a", "b", "id"], &[], 3),
+            (&["a", "c", "id"], &[], 1),
+            (&["a", "b", "c", "id"], &[], 4),
+            (&["b", "id"], &[], 0),
+            (&["b", "id"], &["d"], 0),
+            (&["b", "id"], &["a"], 2),
+            (&["c", "id"], &["a"], 0),
+            (&["c", "id"], &["b", "a"], 2),
+            (&["a", "b", "id"], &["a"], 3),
+        ] {
+            assert_eq!(found(order, known), expected, "{order:?} {known:?}");
+        }
+    }
+}
