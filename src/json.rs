@@ -24,7 +24,7 @@ pub enum Json {
 pub type Object = Vec<(String, Json)>;
 
 /// The member of that name.
-pub fn member<'o>(members: &'o Object, name: &str) -> Option<&'o Json> {
+pub fn member<'o>(members: &'o [(String, Json)], name: &str) -> Option<&'o Json> {
     members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
@@ -114,12 +114,17 @@ impl Json {
                 }
             }
             Json::Object(members) => {
-                let mut seen = std::collections::HashSet::with_capacity(members.len());
-                for (name, value) in members {
+                // Most objects are small, and looking back costs less than a set.
+                let mut seen = (members.len() > 16).then(|| std::collections::HashSet::with_capacity(members.len()));
+                for (index, (name, value)) in members.iter().enumerate() {
                     if found.len() > crate::error::MOST_ERRORS {
                         return;
                     }
-                    if !seen.insert(name.as_str()) {
+                    let is_new = match &mut seen {
+                        Some(seen) => seen.insert(name.as_str()),
+                        None => member(&members[..index], name).is_none(),
+                    };
+                    if !is_new {
                         found.push(here.key(name).to_string());
                     }
                     value.find_repeated(&here.key(name), found);
@@ -355,6 +360,11 @@ mod tests {
     fn repeated_keys_are_found_with_their_place() {
         let json = Json::parse(br#"{"a":[{"b/c":1,"b/c":2}],"a":3}"#).unwrap();
         assert_eq!(json.repeated_keys(), ["/a/0/b~1c", "/a"]);
+        for count in [2, 16, 17, 100] {
+            let mut members: Object = (0..count).map(|n| (n.to_string(), Json::Null)).collect();
+            members.push(("1".into(), Json::Null));
+            assert_eq!(Json::Object(members).repeated_keys(), ["/1"], "{count}");
+        }
     }
 
     #[test]

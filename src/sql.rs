@@ -37,7 +37,10 @@ impl Statement {
     /// Appends a table's or column's name.
     pub fn name(&mut self, name: &str) -> &mut Self {
         self.text.push('"');
-        self.text.push_str(&name.replace('"', "\"\""));
+        match name.contains('"') {
+            false => self.text.push_str(name),
+            true => self.text.push_str(&name.replace('"', "\"\"")),
+        }
         self.text.push('"');
         self
     }
@@ -45,8 +48,7 @@ impl Statement {
     /// Appends the name of a table within this statement.
     pub fn alias(&mut self, alias: Alias) -> &mut Self {
         self.text.push('t');
-        self.text.push_str(&alias.0.to_string());
-        self
+        self.digits(alias.0)
     }
 
     /// Appends a column, qualified: an unqualified unknown one would be read as a string.
@@ -56,7 +58,12 @@ impl Statement {
 
     /// Appends the place of a column in the rows, from 1, to order or group by.
     pub fn ordinal(&mut self, place: usize) -> &mut Self {
-        self.text.push_str(&place.to_string());
+        self.digits(place)
+    }
+
+    fn digits(&mut self, number: usize) -> &mut Self {
+        use std::fmt::Write;
+        write!(self.text, "{number}").expect("a String takes every text");
         self
     }
 
@@ -69,8 +76,7 @@ impl Statement {
     /// Appends a parameter that was bound.
     pub fn parameter(&mut self, number: usize) -> &mut Self {
         self.text.push('?');
-        self.text.push_str(&number.to_string());
-        self
+        self.digits(number)
     }
 
     /// Binds a value and appends its parameter.
