@@ -11,6 +11,7 @@ pub mod system;
 
 use crate::access::Namespace;
 use crate::intent::Intent;
+use crate::value::regex::Regex;
 use crate::value::{Scalar, Type};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,7 +52,8 @@ pub struct Field {
     /// In characters.
     pub min_length: Option<u64>,
     pub max_length: Option<u64>,
-    pub pattern: Option<Pattern>,
+    /// Values must match it somewhere, as Django's `RegexValidator` has it.
+    pub pattern: Option<Regex>,
     pub clock: Option<Clock>,
     /// What its text must be, beyond a pattern.
     pub form: Option<Form>,
@@ -114,16 +116,6 @@ pub enum Clock {
     OnCreate,
     /// `auto_now`
     OnWrite,
-}
-
-/// A regular expression that values must match somewhere, as Django's `RegexValidator` has it.
-#[derive(Clone, Debug)]
-pub struct Pattern(pub regex::Regex);
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Pattern) -> bool {
-        self.0.as_str() == other.0.as_str()
-    }
 }
 
 /// A column of a model's table: a plain field, the id in a reference, or `id` itself.

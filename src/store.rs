@@ -1,6 +1,7 @@
 //! The database file: opening it, sessions on it, and every statement that is run. The only place that
 //! names the SQLite crate; its codes become ours here.
 
+mod deadline;
 mod functions;
 
 use crate::config;
@@ -11,6 +12,7 @@ use crate::json::Json;
 use crate::model::{Catalogue, parse};
 use crate::sql::Statement;
 use crate::value::Scalar;
+use deadline::Deadline;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
@@ -18,7 +20,6 @@ use rusqlite::{Connection, OpenFlags, ToSql, ffi};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,9 @@ pub const MOST_BYTES: usize = 32 << 20;
 
 /// Bytes of one value, be it made of many: SQLite itself would let one grow to a gigabyte.
 pub const LONGEST_VALUE: i32 = 64 << 20;
+
+/// Instructions of SQLite between two looks at the clock: few, as one may read a megabyte of json.
+const STEPS: i32 = 1000;
 
 /// Statements kept prepared, a session.
 const PREPARED: usize = 256;
@@ -215,7 +219,6 @@ impl Store {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         connection.set_prepared_statement_cache_capacity(PREPARED);
         connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE)?;
-        functions::register(&connection)?;
         Session::new(connection, self.timeout)
     }
 
@@ -392,9 +395,8 @@ pub struct Session {
     connection: Connection,
     /// Statements run since [`Session::start`].
     queries: Cell<u64>,
-    started: Instant,
-    /// When the running statement is stopped, in milliseconds after `started`.
-    deadline: Arc<AtomicU64>,
+    /// When the running statement is stopped.
+    deadline: Deadline,
     timeout: Duration,
     /// Bytes of rows that may still be read since [`Session::start`].
     room: Cell<usize>,
@@ -534,15 +536,13 @@ fn columns_in(message: &str) -> Vec<String> {
 
 impl Session {
     fn new(mut connection: Connection, timeout: Duration) -> Result<Session, Failure> {
-        let started = Instant::now();
-        let deadline = Arc::new(AtomicU64::new(u64::MAX));
+        let deadline = Deadline::never();
+        functions::register(&connection, &deadline)?;
         let shared = deadline.clone();
-        let expired = move || millis(started.elapsed()) > shared.load(Ordering::Relaxed);
-        connection.progress_handler(10_000, Some(expired))?;
+        connection.progress_handler(STEPS, Some(move || shared.has_passed()))?;
         Ok(Session {
             connection,
             queries: Cell::new(0),
-            started,
             deadline,
             timeout,
             room: Cell::new(usize::MAX),
@@ -562,20 +562,19 @@ impl Session {
     pub fn start(&self) {
         self.queries.set(0);
         self.room.set(MOST_BYTES);
-        self.deadline.store(millis(self.started.elapsed() + self.timeout), Ordering::Relaxed);
+        self.deadline.set(Some(self.timeout));
     }
 
     /// # Errors
     /// The time of the request is over: for work between statements, which are stopped by themselves.
     pub fn in_time(&self) -> Result<(), Problem> {
-        let late = millis(self.started.elapsed()) > self.deadline.load(Ordering::Relaxed);
-        if late { Err(Problem::Timeout { limit: self.timeout }) } else { Ok(()) }
+        if self.deadline.has_passed() { Err(Problem::Timeout { limit: self.timeout }) } else { Ok(()) }
     }
 
     /// Lets statements run as long as they need: for commands, not for requests.
     pub fn unlimited(&self) {
         self.room.set(usize::MAX);
-        self.deadline.store(u64::MAX, Ordering::Relaxed);
+        self.deadline.set(None);
     }
 
     /// Statements run since [`Session::start`], those of transactions aside.
@@ -836,10 +835,6 @@ impl Drop for UndoOne<'_> {
             let _ = self.0.bare("ROLLBACK TO one").and_then(|()| self.0.bare("RELEASE one"));
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn scalar(value: ValueRef<'_>) -> Result<Scalar, Failure> {

@@ -1,9 +1,11 @@
 //! Field types: what JSON each takes, what it stores, and what JSON it gives back.
 //!
 //! The forms are those of Django's fields; what is stored is chosen so that SQLite's own order and
-//! equality are those of the type. A type with a rule of its own has a file: [`decimal`], [`time`], and [`wide`] for totals.
+//! equality are those of the type. A type with a rule of its own has a file: [`decimal`],
+//! [`time`], and [`wide`] for totals; regular expressions have [`regex`].
 
 pub mod decimal;
+pub mod regex;
 pub mod time;
 pub mod wide;
 
@@ -261,30 +263,6 @@ pub fn fold(text: &str) -> String {
 /// A new UUID. Its start is the time, so that records made after each other lie beside each other.
 pub fn new_uuid() -> String {
     Uuid::now_v7().hyphenated().to_string()
-}
-
-/// The most characters of a regular expression.
-pub const LONGEST_REGEX: usize = 1000;
-
-/// Compiles a regular expression, one that folds case or not. The syntax is that of the `regex` crate: no
-/// look-around and no back-references, and in return time linear in the text.
-///
-/// # Errors
-/// An expression that is malformed, too long, or too large once compiled.
-pub fn regex(text: &str, folds: bool) -> Result<regex::Regex, String> {
-    if text.chars().count() > LONGEST_REGEX {
-        return Err(format!("is longer than the {LONGEST_REGEX} characters that a regular expression may have"));
-    }
-    regex::RegexBuilder::new(text).case_insensitive(folds).size_limit(1 << 20).dfa_size_limit(1 << 18).build().map_err(
-        |error| match error {
-            regex::Error::CompiledTooBig(_) => "is too large a regular expression".to_owned(),
-            other => {
-                let last =
-                    other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                format!("is not a regular expression: {last}")
-            }
-        },
-    )
 }
 
 #[cfg(test)]

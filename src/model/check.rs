@@ -32,8 +32,8 @@ pub fn value(field: &Field, kind: Type, value: &Scalar) -> Result<(), String> {
     if let Some(max) = field.max_length.filter(|max| length() > *max) {
         return Err(format!("must have at most {max} characters"));
     }
-    if let Some(pattern) = field.pattern.as_ref().filter(|pattern| !pattern.0.is_match(written)) {
-        return Err(format!("must match {}", pattern.0.as_str()));
+    if let Some(pattern) = field.pattern.as_ref().filter(|pattern| !pattern.matches(written)) {
+        return Err(format!("must match {}", pattern.as_str()));
     }
     match field.form {
         Some(Form::Name) if written.contains(char::is_control) => Err("must hold no control character".into()),

@@ -1,9 +1,10 @@
 //! Reading `models.json`: every mistake is reported, each with a pointer into the file.
 
-use super::{Catalogue, Clock, Field, Kind, Model, OnDelete, Pattern, Reference, VERSION, check};
+use super::{Catalogue, Clock, Field, Kind, Model, OnDelete, Reference, VERSION, check};
 use crate::access::{Namespace, SYSTEM};
 use crate::error::{Error, Errors, Problem, nearest, shown};
 use crate::json::{Json, Object, Pointer, member};
+use crate::value::regex::Regex;
 use crate::value::{Scalar, Type, decimal};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -521,10 +522,10 @@ impl Options<'_, '_> {
         values
     }
 
-    fn pattern(&mut self) -> Option<Pattern> {
+    fn pattern(&mut self) -> Option<Regex> {
         let text = self.text("pattern")?;
-        match crate::value::regex(&text, false) {
-            Ok(regex) => Some(Pattern(regex)),
+        match Regex::new(&text, false) {
+            Ok(regex) => Some(regex),
             Err(why) => {
                 self.refuse("pattern", &why);
                 None

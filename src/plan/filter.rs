@@ -293,7 +293,7 @@ impl Planner<'_> {
                     self.note(Error::at(at, problem));
                     return None;
                 }
-                if let Err(why) = value::regex(expression, folds) {
+                if let Err(why) = value::regex::Regex::new(expression, folds) {
                     self.note(Error::at(at, Problem::Refused { field: shown(&key), why }));
                     return None;
                 }

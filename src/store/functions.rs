@@ -1,24 +1,79 @@
 //! The functions that our SQL has beyond SQLite's own. Those of one value are `NULL` where an argument is.
 
+use super::deadline::Deadline;
 use crate::function;
+use crate::value::regex::{Late, Regex};
 use crate::value::{self, Scalar, Type, decimal, wide};
+use memchr::memmem::Finder;
 use rusqlite::functions::{Aggregate, Context, FunctionFlags};
-use rusqlite::types::Value;
-use rusqlite::{Connection, Result};
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, Error, Result, ffi};
 
-/// Makes them known to a connection.
-pub fn register(connection: &Connection) -> Result<()> {
+/// Makes them known to a connection. Those that read a text stop at the deadline.
+pub fn register(connection: &Connection, deadline: &Deadline) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
-    connection.create_scalar_function("fold", 1, flags, fold)?;
-    connection.create_scalar_function("ends_with", 2, flags, ends_with)?;
-    connection.create_scalar_function("regexp", 2, flags, |context| regexp(context, false))?;
-    connection.create_scalar_function("iregexp", 2, flags, |context| regexp(context, true))?;
+    let of_text = |name, arguments, function: OfText| {
+        let deadline = deadline.clone();
+        connection.create_scalar_function(name, arguments, flags, move |context| {
+            let Some(text) = context.get_raw(0).as_str_or_null()? else { return Ok(Value::Null) };
+            if text.len() > SHORT && deadline.has_passed() {
+                return Err(interrupted());
+            }
+            function(text, context, &deadline)
+        })
+    };
+    of_text("fold", 1, |text, _, _| Ok(value::fold(text).into()))?;
+    of_text("starts_with", 2, |text, context, _| with(context, |start| text.starts_with(start)))?;
+    of_text("ends_with", 2, |text, context, _| with(context, |end| text.ends_with(end)))?;
+    of_text("contains", 2, contains)?;
+    of_text("regexp", 2, |text, context, deadline| regexp(text, context, deadline, false))?;
+    of_text("iregexp", 2, |text, context, deadline| regexp(text, context, deadline, true))?;
     connection.create_scalar_function("decimal_text", 2, flags, decimal_text)?;
     connection.create_scalar_function("float_text", 1, flags, float_text)?;
     connection.create_aggregate_function("exact_sum", 1, flags, Sum)?;
     connection.create_aggregate_function("exact_average", 1, flags, Average)?;
     connection.create_aggregate_function("first_of", 1, flags, First)?;
     connection.create_aggregate_function("last_of", 1, flags, Last)
+}
+
+/// A function of a text, its first argument.
+type OfText = fn(&str, &Context<'_>, &Deadline) -> Result<Value>;
+
+/// Bytes of a text that is not worth a look at the clock.
+const SHORT: usize = 1024;
+
+/// What SQLite says of a statement that was stopped.
+fn interrupted() -> Error {
+    Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None)
+}
+
+/// What holds of the text that is the second argument.
+fn with(context: &Context<'_>, holds: impl Fn(&str) -> bool) -> Result<Value> {
+    Ok(context.get_raw(1).as_str_or_null()?.map_or(Value::Null, |other| holds(other).into()))
+}
+
+/// `contains(text, piece)`: in time linear in both, where SQLite's `instr` takes their product.
+fn contains(text: &str, context: &Context<'_>, _: &Deadline) -> Result<Value> {
+    if context.get_raw(1) == ValueRef::Null {
+        return Ok(Value::Null);
+    }
+    let finder = context.get_or_create_aux(1, |piece| Ok::<_, Error>(Finder::new(piece.as_str()?).into_owned()))?;
+    Ok(finder.find(text.as_bytes()).is_some().into())
+}
+
+/// `regexp(text, expression)`, and `iregexp` that folds case: the expression is compiled once a statement.
+fn regexp(text: &str, context: &Context<'_>, deadline: &Deadline, folds: bool) -> Result<Value> {
+    // A short text too may take a while.
+    if deadline.has_passed() {
+        return Err(interrupted());
+    }
+    let regex = context.get_or_create_aux(
+        1,
+        |expression| -> std::result::Result<_, Box<dyn std::error::Error + Send + Sync>> {
+            Ok(Regex::new(expression.as_str()?, folds)?)
+        },
+    )?;
+    regex.is_match(text, || deadline.has_passed()).map(Value::from).map_err(|Late| interrupted())
 }
 
 /// `decimal_text(units, places)`: a decimal as a client gets it.
@@ -108,27 +163,4 @@ impl Aggregate<Option<Value>, Option<Value>> for Last {
     fn finalize(&self, _: &mut Context<'_>, last: Option<Option<Value>>) -> Result<Option<Value>> {
         Ok(last.flatten())
     }
-}
-
-/// `fold(text)`: the text without differences of case.
-fn fold(context: &Context<'_>) -> Result<Option<String>> {
-    Ok(context.get_raw(0).as_str_or_null()?.map(value::fold))
-}
-
-/// `ends_with(text, end)`
-fn ends_with(context: &Context<'_>) -> Result<Option<bool>> {
-    let (text, end) = (context.get_raw(0).as_str_or_null()?, context.get_raw(1).as_str_or_null()?);
-    Ok(text.zip(end).map(|(text, end)| text.ends_with(end)))
-}
-
-/// `regexp(expression, text)`, and `iregexp` that folds case: the expression is compiled once a statement.
-fn regexp(context: &Context<'_>, folds: bool) -> Result<Option<bool>> {
-    let Some(text) = context.get_raw(1).as_str_or_null()? else { return Ok(None) };
-    let regex = context.get_or_create_aux(
-        0,
-        |expression| -> std::result::Result<_, Box<dyn std::error::Error + Send + Sync>> {
-            Ok(value::regex(expression.as_str()?, folds)?)
-        },
-    )?;
-    Ok(Some(regex.is_match(text)))
 }

@@ -1742,6 +1742,46 @@ fn a_statement_that_takes_too_long_is_stopped_wherever_it_stands() {
     assert_eq!(server.count("tickets.Tag"), 61);
 }
 
+/// A server with three tickets of this description, which gives a request a second.
+fn with_long_texts(description: &str) -> Server {
+    let server = Server::with(MODELS, &["--query-timeout", "1s"]);
+    for _ in 0..3 {
+        let fields = json!({"title": "long", "description": description});
+        assert_eq!(server.send(&request("create", "tickets.Ticket", &json!({}), &fields)).status, 200);
+    }
+    server
+}
+
+#[test]
+fn the_search_of_one_long_text_is_stopped_too() {
+    // No stretch of it is like another, so that nothing is found again in what a search remembers.
+    let letter = |place: u64| if place.wrapping_mul(0x9e37_79b9_7f4a_7c15).count_ones() % 2 == 0 { 'a' } else { 'b' };
+    let server = with_long_texts(&(1..900_000).map(letter).collect::<String>());
+    let expression = "(?:a[ab]{0,30}){0,20}[c-z]{2}";
+    for (intent, lookup, beside) in [
+        ("count", "regex", json!({})),
+        ("updateMany", "iregex", json!({"title": "x"})),
+        ("deleteMany", "regex", json!({})),
+    ] {
+        let filter = json!({"filter": {format!("description__{lookup}"): expression}});
+        let reply = server.send(&request(intent, "tickets.Ticket", &filter, &beside));
+        assert_eq!(reply.status, 503, "{intent}: {}", reply.body);
+    }
+    assert_eq!(server.send(&new_tag("next")).status, 200);
+    assert_eq!(server.count("tickets.Ticket"), 3);
+}
+
+#[test]
+fn a_long_piece_of_a_long_text_is_found_in_one_pass() {
+    let server = with_long_texts(&"a".repeat(900_000));
+    let piece = "a".repeat(450_000) + "b" + &"a".repeat(449_000);
+    for lookup in ["contains", "icontains", "startswith", "istartswith", "endswith", "iendswith"] {
+        let filter = json!({"filter": {format!("description__{lookup}"): piece}});
+        let reply = server.send(&request("count", "tickets.Ticket", &filter, &json!({})));
+        assert_eq!((reply.status, &reply.json()["data"]), (200, &json!({"count": 0})), "{lookup}");
+    }
+}
+
 #[test]
 fn others_are_served_while_statements_take_too_long_and_after() {
     let server = with_slow_queries("3s");
