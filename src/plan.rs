@@ -305,6 +305,8 @@ pub enum Scale {
     Up(u32),
     /// Divided by so many powers of ten, as a float.
     Float(u32),
+    /// By so many powers of ten, in the form of a total.
+    Total(u32),
 }
 
 impl Term {

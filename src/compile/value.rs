@@ -24,8 +24,14 @@ pub fn append_term(statement: &mut Statement, alias: Alias, term: &Term) {
             statement.push(" * ").literal(&Scalar::Integer(10_i64.pow(places)));
         }
         Scale::Float(places) => {
+            statement.push("as_float(");
             append_unscaled(statement, alias, term);
-            statement.push(" / ").literal(&Scalar::Real(10_f64.powi(places.cast_signed())));
+            statement.push(") / ").literal(&Scalar::Real(10_f64.powi(places.cast_signed())));
+        }
+        Scale::Total(places) => {
+            statement.push("as_total(");
+            append_unscaled(statement, alias, term);
+            statement.push(", ").literal(&Scalar::Integer(places.into())).push(")");
         }
     }
 }

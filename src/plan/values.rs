@@ -165,15 +165,20 @@ fn scales(left: Type, right: Type) -> Option<(Scale, Scale)> {
     let places = |kind| match kind {
         Type::Integer => Some(0),
         Type::Decimal { places, .. } => Some(places),
+        Type::Total { places } => Some(places.unwrap_or(0)),
         _ => None,
     };
+    let is_total = |kind| matches!(kind, Type::Total { .. });
     match (places(left), places(right)) {
+        (Some(ours), Some(theirs)) if is_total(left) || is_total(right) => {
+            Some((Scale::Total(theirs.saturating_sub(ours)), Scale::Total(ours.saturating_sub(theirs))))
+        }
         (Some(ours), Some(theirs)) if ours < theirs => Some((Scale::Up(theirs - ours), Scale::Same)),
         (Some(ours), Some(theirs)) if ours > theirs => Some((Scale::Same, Scale::Up(ours - theirs))),
         (Some(_), Some(_)) => Some((Scale::Same, Scale::Same)),
         // A whole number and a float compare exactly as they are.
-        (Some(0), None) if right == Type::Float => Some((Scale::Same, Scale::Same)),
-        (None, Some(0)) if left == Type::Float => Some((Scale::Same, Scale::Same)),
+        (Some(0), None) if right == Type::Float && !is_total(left) => Some((Scale::Same, Scale::Same)),
+        (None, Some(0)) if left == Type::Float && !is_total(right) => Some((Scale::Same, Scale::Same)),
         (Some(places), None) if right == Type::Float => Some((Scale::Float(places), Scale::Same)),
         (None, Some(places)) if left == Type::Float => Some((Scale::Same, Scale::Float(places))),
         _ => (left == right || (left.is_text() && right.is_text())).then_some((Scale::Same, Scale::Same)),

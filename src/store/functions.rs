@@ -30,6 +30,8 @@ pub fn register(connection: &Connection, deadline: &Deadline) -> Result<()> {
     of_text("iregexp", 2, |text, context, deadline| regexp(text, context, deadline, true))?;
     connection.create_scalar_function("decimal_text", 2, flags, decimal_text)?;
     connection.create_scalar_function("float_text", 1, flags, float_text)?;
+    connection.create_scalar_function("as_total", 2, flags, as_total)?;
+    connection.create_scalar_function("as_float", 1, flags, as_float)?;
     connection.create_aggregate_function("exact_sum", 1, flags, Sum)?;
     connection.create_aggregate_function("exact_average", 1, flags, Average)?;
     connection.create_aggregate_function("first_of", 1, flags, First)?;
@@ -88,6 +90,28 @@ fn float_text(context: &Context<'_>) -> Result<Option<String>> {
     let mut out = Vec::new();
     Type::Float.write(&number, &mut out);
     Ok((number != Scalar::Null).then(|| String::from_utf8_lossy(&out).into_owned()))
+}
+
+/// What is in a cell with a whole number, or with a total in the form of [`wide`].
+fn whole(context: &Context<'_>) -> Result<Option<i128>> {
+    Ok(match context.get_raw(0) {
+        ValueRef::Null => None,
+        ValueRef::Text(_) => Some(wide::decode(context.get_raw(0).as_str()?)),
+        number => Some(number.as_i64()?.into()),
+    })
+}
+
+/// `as_total(number, places)`: a whole number or a total, with so many places more, in the form of [`wide`]. One
+/// that is beyond that form becomes its largest: it compares rightly with any that is not.
+fn as_total(context: &Context<'_>) -> Result<Option<String>> {
+    let places: u32 = context.get(1)?;
+    Ok(whole(context)?.map(|number| wide::encode(number.saturating_mul(10_i128.pow(places)))))
+}
+
+/// `as_float(number)`: a whole number or a total as a float.
+#[expect(clippy::cast_precision_loss)] // as far as a float goes
+fn as_float(context: &Context<'_>) -> Result<Option<f64>> {
+    Ok(whole(context)?.map(|number| number as f64))
 }
 
 /// `exact_sum(number)`: the sum of whole numbers whatever it comes to, in the form of [`wide`]; NULL of none.

@@ -6,9 +6,10 @@
 /// What is added so that no number is negative.
 const ZERO: u128 = 10_u128.pow(38);
 
-/// The text of a number of at most 38 digits.
+/// The text of a number of at most 38 digits; of a longer one that of the longest.
 pub fn encode(number: i128) -> String {
-    format!("{:039}", ZERO.wrapping_add_signed(number))
+    let longest = ZERO.cast_signed() - 1;
+    format!("{:039}", ZERO.wrapping_add_signed(number.clamp(-longest, longest)))
 }
 
 /// The number of a text.

@@ -1085,6 +1085,14 @@ fn having_filters_groups_by_all_that_they_show() {
         (json!({"n__gt": {"__field__": "m"}}), &["null"]),
         (json!({"top": {"__field__": "late__date"}}), &["south"]),
         (json!({"names__gt": {"__field__": "stall__name"}}), &[]),
+        (json!({"total__gt": {"__field__": "price"}}), &["north", "south"]),
+        (json!({"price__lte": {"__field__": "n"}}), &[]),
+        (json!({"n__lt": {"__field__": "total"}}), &["north", "south"]),
+        (json!({"price": {"__field__": "mean"}}), &["south"]),
+        (json!({"mean__lt": {"__field__": "price"}}), &["north"]),
+        (json!({"mean__gt": {"__field__": "ratio"}}), &["north", "south"]),
+        (json!({"ratio__gte": {"__field__": "total"}}), &[]),
+        (json!({"data__n__lt": {"__field__": "total"}}), &["north", "south"]),
     ] {
         assert_eq!(found(&having), expected, "{having}");
         let others: Vec<&str> = all.into_iter().filter(|name| !expected.contains(name)).collect();
