@@ -283,6 +283,8 @@ pub enum Problem {
         model: String,
         id: String,
     },
+    /// What is made of floats is no float any more.
+    Overflow,
     /// The answer would hold more than one answer may.
     AnswerTooLarge {
         most: &'static str,
@@ -476,6 +478,7 @@ impl fmt::Display for Problem {
             NotUnique { model, .. } => write!(f, "\"uniqueObject\" does not name one record of {model}"),
             NothingToChange => write!(f, "the update names no field to change"),
             NoSuchReference { model, id } => write!(f, "there is no {model} with id {id}"),
+            Overflow => write!(f, "a total of floats is beyond what a float can hold"),
             AnswerTooLarge { most } => write!(f, "the answer would hold more than {most}"),
 
             NoSuchRecord { model, what } => write!(f, "there is no {model} with {what}"),

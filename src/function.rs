@@ -51,8 +51,8 @@ pub static FUNCTIONS: [Function; 17] = [
     Function { name: "CountDistinct", role: Role::Many(How::Whole, |_| Some((Type::Integer, "count(DISTINCT $x)$f"))) },
     Function { name: "Sum", role: Role::Many(How::Whole, sum) },
     Function { name: "Avg", role: Role::Many(How::Whole, average) },
-    Function { name: "Min", role: Role::Many(How::Whole, |kind| ordered(kind, "min($x)$f")) },
-    Function { name: "Max", role: Role::Many(How::Whole, |kind| ordered(kind, "max($x)$f")) },
+    Function { name: "Min", role: Role::Many(How::Whole, |kind| ordered(kind, "min($x)$f", "finite(min($x)$f)")) },
+    Function { name: "Max", role: Role::Many(How::Whole, |kind| ordered(kind, "max($x)$f", "finite(max($x)$f)")) },
     Function { name: "First", role: Role::Many(How::First, |kind| Some((kind, "first_of($x$o)$f"))) },
     Function { name: "Last", role: Role::Many(How::Last, |kind| Some((kind, "last_of($x$o)$f"))) },
     Function { name: "Exists", role: Role::Many(How::Exists, |_| Some((Type::Boolean, "count($x)$f > 0"))) },
@@ -87,14 +87,14 @@ fn sum(kind: Type) -> Option<(Type, &'static str)> {
         Type::Integer => Some((Type::Total { places: None }, "exact_sum($x)$f")),
         Type::Decimal { places, .. } => Some((Type::Total { places: Some(places) }, "exact_sum($x)$f")),
         // A whole number inside json is a float like any other there; SQLite's own sum of such fails beyond 64 bits.
-        Type::Float => Some((Type::Float, "sum(1.0 * $x)$f")),
+        Type::Float => Some((Type::Float, "finite(sum(1.0 * $x)$f)")),
         _ => None,
     }
 }
 
 fn average(kind: Type) -> Option<(Type, &'static str)> {
     match kind {
-        Type::Integer | Type::Float => Some((Type::Float, "avg($x)$f")),
+        Type::Integer | Type::Float => Some((Type::Float, "finite(avg($x)$f)")),
         Type::Decimal { places, .. } => {
             Some((Type::Total { places: Some(places + AVERAGE_PLACES) }, "exact_average($x)$f"))
         }
@@ -102,7 +102,9 @@ fn average(kind: Type) -> Option<(Type, &'static str)> {
     }
 }
 
-fn ordered(kind: Type, sql: &'static str) -> Option<(Type, &'static str)> {
+/// Of floats by an SQL of its own: a number inside json may be beyond them.
+fn ordered(kind: Type, sql: &'static str, of_floats: &'static str) -> Option<(Type, &'static str)> {
+    let sql = if kind == Type::Float { of_floats } else { sql };
     (!matches!(kind, Type::Json | Type::Words)).then_some((kind, sql))
 }
 

@@ -163,6 +163,14 @@ pub static JSON_KIND: Reading = Reading { kind: Type::Text, sql: "json_type($x, 
 pub static JSON_ORDER: Reading = Reading { kind: Type::Json, sql: "json_extract($x, $p)" };
 /// As it is answered: JSON.
 pub static JSON_ANSWER: Reading = Reading { kind: Type::Json, sql: "($x -> $p)" };
+/// As it is told apart from others: JSON, in which a number has one form, be it written as `1`, `1.0` or `1e0`.
+pub static JSON_GROUP: Reading = Reading {
+    kind: Type::Json,
+    sql: "CASE WHEN json_type($x, $p) <> 'real' THEN $x -> $p \
+          WHEN json_extract($x, $p) = CAST(json_extract($x, $p) AS INTEGER) \
+          THEN CAST(CAST(json_extract($x, $p) AS INTEGER) AS TEXT) \
+          ELSE float_text(json_extract($x, $p)) END",
+};
 
 #[cfg(test)]
 mod tests {

@@ -512,6 +512,8 @@ impl From<rusqlite::Error> for Failure {
         match code.extended_code {
             ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY => Failure::Unique(columns_in(&message)),
             ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Failure::ForeignKey,
+            // SQLite leaves this code to functions; ours is `finite`.
+            ffi::SQLITE_CONSTRAINT_FUNCTION => Failure::Other(Problem::Overflow),
             // A trigger of another tool says no.
             ffi::SQLITE_CONSTRAINT_TRIGGER => Failure::Check(message),
             ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_NOTNULL => {

@@ -13,7 +13,7 @@ use crate::access::{Action, Namespace};
 use crate::error::{Error, Problem, nearest, shown};
 use crate::function::{FUNCTIONS, Function, How, Role};
 use crate::json::{Json, Object, Pointer, member};
-use crate::lookup::{EXACT, JSON_ANSWER, JSON_NUMBER, JSON_TEXT, Reading};
+use crate::lookup::{EXACT, JSON_ANSWER, JSON_GROUP, JSON_NUMBER, JSON_TEXT, Reading};
 use crate::model::{Field, Model, Relation};
 use crate::request::{self, Grouping, Ordering, Request, WantedStep, WantedTotal};
 use crate::transform::table::{Mistake, Transform};
@@ -82,7 +82,7 @@ impl Planner<'_> {
                 self.note(Error::at(at, Problem::Refused { field: shown(name), why: ONLY_IN_CASE.into() }));
                 continue;
             }
-            let Some(value) = self.read(model, name, &at, &JSON_ANSWER) else { continue };
+            let Some(value) = self.read(model, name, &at, &JSON_GROUP) else { continue };
             fields.push(Arc::new(Field::plain(name, value.term.kind())));
             let (chain, value) = cut(value);
             groups.push((chain, Group { name: name.clone(), joined: false, value }));
@@ -238,6 +238,7 @@ impl Planner<'_> {
         let inside: &'static Reading = match function.name {
             "Sum" | "Avg" | "Min" | "Max" => &JSON_NUMBER,
             "Concat" => &JSON_TEXT,
+            "CountDistinct" => &JSON_GROUP,
             _ => &JSON_ANSWER,
         };
         let value = self.read(model, name, &field_at, inside)?;

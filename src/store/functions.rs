@@ -30,6 +30,7 @@ pub fn register(connection: &Connection, deadline: &Deadline) -> Result<()> {
     of_text("iregexp", 2, |text, context, deadline| regexp(text, context, deadline, true))?;
     connection.create_scalar_function("decimal_text", 2, flags, decimal_text)?;
     connection.create_scalar_function("float_text", 1, flags, float_text)?;
+    connection.create_scalar_function("finite", 1, flags, finite)?;
     connection.create_scalar_function("as_total", 2, flags, as_total)?;
     connection.create_scalar_function("as_float", 1, flags, as_float)?;
     connection.create_aggregate_function("exact_sum", 1, flags, Sum)?;
@@ -90,6 +91,16 @@ fn float_text(context: &Context<'_>) -> Result<Option<String>> {
     let mut out = Vec::new();
     Type::Float.write(&number, &mut out);
     Ok((number != Scalar::Null).then(|| String::from_utf8_lossy(&out).into_owned()))
+}
+
+/// `finite(number)`: the number, where it is one. JSON has no infinity, and null would say that there was nothing.
+fn finite(context: &Context<'_>) -> Result<Value> {
+    match context.get(0)? {
+        Value::Real(number) if !number.is_finite() => {
+            Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CONSTRAINT_FUNCTION), None))
+        }
+        number => Ok(number),
+    }
 }
 
 /// What is in a cell with a whole number, or with a total in the form of [`wide`].

@@ -97,6 +97,10 @@ pub fn parse_datetime(text: &str) -> Result<String, String> {
     let time = pieces.time().unwrap_or(Time::midnight());
     micros(time)?;
     let offset = pieces.offset().map_or(Offset::UTC, |offset| offset.to_numeric_offset());
+    // The reader knows offsets of a day and more; RFC 3339 knows none.
+    if offset.seconds().abs() >= 24 * 60 * 60 {
+        return Err(form());
+    }
     let ahead = SignedDuration::from_secs(i64::from(offset.seconds()));
     // Not by way of a timestamp: those end some hours before the year 9999 does.
     let moment = DateTime::from_parts(in_range(pieces.date())?, time).checked_sub(ahead).map_err(|_| form())?;
@@ -135,6 +139,9 @@ mod tests {
             ("2026-02-30T00:00:00Z", None),
             ("2026-06-30T23:59:60Z", None),
             ("2026-01-31T09:30:00+01:00[Europe/Paris]", None),
+            ("2026-01-31T09:30:00+23:59", Some("2026-01-30T09:31:00.000000Z")),
+            ("2026-01-31T09:30:00+24:00", None),
+            ("2026-01-31T09:30:00-25:00", None),
             ("yesterday", None),
             ("", None),
         ] {

@@ -1203,11 +1203,43 @@ fn groups_by_what_is_inside_json_are_told_apart_and_ordered_by_what_they_are() {
     assert_lines(&server, &by(json!("data__k")), &expected);
     expected.reverse();
     assert_lines(&server, &by(json!("-data__k")), &expected);
+    // What equals 9 in a filter is of one group with it.
+    for number in ["9.0", "9e0", "9.50"] {
+        let body = format!(
+            r#"{{"__meta__": {{"intent": "create", "namespace": "m.Item"}}, "name": "x", "data": {{"k": {number}}}}}"#
+        );
+        assert_eq!(Client::connect(&server.address).jql(&server.key, &body).status, 200);
+    }
+    let expected = ["null 1", "true 1", "9 3", "9.5 2", "10 1", r#""10" 1"#, r#""9" 2"#, "[2] 1"];
+    assert_lines(&server, &by(json!("data__k")), &expected);
+    let distinct = json!({"n": {"function": "CountDistinct", "onField": "data__k"}});
+    assert_eq!(server.data(&aggregate(&json!({"filter": {"name": "x"}}), &distinct)), json!([{"n": 8}]));
     // A null inside json is not the same as nothing there.
     server.create("m.Item", &json!({"name": "x", "data": {}}));
     server.create("m.Item", &json!({"name": "x", "data": {}}));
     let data = server.data(&by(json!(["data__k", "-n"])));
     assert_eq!((&data[0], &data[1]), (&json!({"data__k": null, "n": 2}), &json!({"data__k": null, "n": 1})));
+}
+
+#[test]
+fn a_total_beyond_the_floats_is_refused_and_not_answered_as_nothing() {
+    let server = market();
+    for ratio in [1e308, 1.7e308] {
+        server.create("m.Item", &json!({"name": "vast", "ratio": ratio}));
+    }
+    let body = r#"{"__meta__": {"intent": "create", "namespace": "m.Item"}, "name": "vast", "data": {"n": 1e999}}"#;
+    assert_eq!(Client::connect(&server.address).jql(&server.key, body).status, 200);
+    let refused = [": a total of floats is beyond what a float can hold"];
+    let vast = json!({"filter": {"name": "vast"}});
+    for (function, field) in [("Sum", "ratio"), ("Avg", "ratio"), ("Sum", "data__n"), ("Max", "data__n")] {
+        let total = json!({"x": {"function": function, "onField": field}});
+        assert_eq!(server.refused(400, &aggregate(&vast, &total)), refused, "{function} {field}");
+        let meta = json!({"namespace": "m.Item", "filter": vast["filter"], "onField": field, "sequencedProcess": [{"function": function}]});
+        let nested = request("retrieve", "m.Stall", &json!({}), &json!({"x": subquery(&meta)}));
+        assert_eq!(server.refused(400, &nested), refused, "{function} {field}");
+    }
+    let max = json!({"x": {"function": "Max", "onField": "ratio"}});
+    assert_eq!(server.data(&aggregate(&vast, &max)), json!([{"x": 1.7e308}]));
 }
 
 #[test]
