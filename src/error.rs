@@ -119,6 +119,8 @@ pub enum Problem {
     BodyTooLarge {
         limit: usize,
     },
+    /// The body is compressed.
+    Encoded,
     /// The body is not declared as JSON.
     MediaType {
         given: Option<String>,
@@ -233,6 +235,7 @@ pub enum Problem {
     NoSuchFunction {
         given: String,
         nearest: Option<String>,
+        known: Vec<&'static str>,
     },
     NoSuchField {
         model: String,
@@ -349,7 +352,7 @@ impl Problem {
         use Problem::*;
         match self {
             NoSuchPath { .. } | NoSuchModel { .. } | NoSuchController { .. } | NoSuchRecord { .. } => Code::NotFound,
-            MethodNotAllowed { .. } | BodyTooLarge { .. } | MediaType { .. } | TooSlow => Code::Request,
+            MethodNotAllowed { .. } | BodyTooLarge { .. } | MediaType { .. } | Encoded | TooSlow => Code::Request,
             ForeignOrigin | KeyNotFromHere | Forbidden { .. } | CannotGrant { .. } => Code::Authorization,
             TooFast { .. } | TooManyWrongKeys { .. } => Code::RateLimit,
             Unauthenticated | KeyExpired { .. } | KeyRevoked | KeyDisabled | KeyTooOld | UnknownClass { .. } => {
@@ -373,7 +376,7 @@ impl Problem {
         match self {
             Problem::MethodNotAllowed { .. } => 405,
             Problem::BodyTooLarge { .. } => 413,
-            Problem::MediaType { .. } => 415,
+            Problem::MediaType { .. } | Problem::Encoded => 415,
             Problem::TooSlow => 408,
             _ => match self.code() {
                 Code::Jql | Code::Request => 400,
@@ -396,6 +399,7 @@ impl Problem {
             | NoSuchModel { nearest: Some(name), .. }
             | NoSuchField { nearest: Some(name), .. }
             | NoSuchFunction { nearest: Some(name), .. } => Some(format!("did you mean \"{name}\"?")),
+            NoSuchFunction { known, .. } => Some(format!("there are {}", known.join(", "))),
             NoSuchIntent { served, .. } | NotForModel { served, .. } => Some(format!("served: {}", served.join(", "))),
             NoSuchLookup { accepted, .. } => Some(format!("it takes {}", accepted.join(", "))),
             NotUnique { accepted, .. } => Some(format!("name one of: {}", accepted.join("; "))),
@@ -405,6 +409,7 @@ impl Problem {
             TooManyAffected { .. } => Some("narrow the filter, or raise \"maxAffected\"".into()),
             KeyReused => Some("send another Idempotency-Key with another request".into()),
             InFlight => Some("wait for its answer, or ask again".into()),
+            Encoded => Some("send it as it is".into()),
             MediaType { .. } => Some("send Content-Type: application/json".into()),
             KeyInUrl => Some("send it as Authorization: Bearer <key>, and rotate it: URLs are kept in logs".into()),
             NotNested { field, .. } => Some(format!("ask for it with \"{field}\": null")),
@@ -430,6 +435,7 @@ impl fmt::Display for Problem {
             NoSuchPath { path } => write!(f, "there is nothing at {path}"),
             MethodNotAllowed { allow } => write!(f, "this path takes {allow}"),
             BodyTooLarge { limit } => write!(f, "the body is larger than {limit} bytes"),
+            Encoded => write!(f, "the body has a Content-Encoding, and this server reads none"),
             MediaType { given: Some(given) } => write!(f, "the body is {given}, not application/json"),
             MediaType { given: None } => write!(f, "the body has no Content-Type"),
             TooSlow => write!(f, "the request did not arrive in time"),

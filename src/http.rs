@@ -428,6 +428,9 @@ fn framing(head: &Head) -> Result<Framing, Problem> {
     if head.all("expect").any(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
         return bad("an Expect other than 100-continue");
     }
+    if head.all("content-encoding").any(|value| !value.eq_ignore_ascii_case(b"identity")) {
+        return Err(Problem::Encoded);
+    }
     let lengths: Vec<&[u8]> = head.all("content-length").collect();
     let encodings: Vec<&[u8]> = head.all("transfer-encoding").collect();
     match (lengths.as_slice(), encodings.as_slice()) {
@@ -485,6 +488,9 @@ mod tests {
         assert_eq!(outcome(""), "none");
         assert_eq!(outcome("Content-Length: 5\r\n"), "5");
         assert_eq!(outcome("Transfer-Encoding: Chunked\r\n"), "chunked");
+        assert_eq!(outcome("Content-Encoding: identity\r\nContent-Length: 5\r\n"), "5");
+        let compressed = "the body has a Content-Encoding, and this server reads none";
+        assert_eq!(outcome("Content-Encoding: gzip\r\nContent-Length: 5\r\n"), compressed);
         for headers in [
             "Content-Length: +5\r\n",
             "Content-Length: \r\n",

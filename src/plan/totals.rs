@@ -267,8 +267,9 @@ impl Planner<'_> {
 
     fn function(&mut self, step: &WantedStep, at: &Pointer<'_>) -> Option<&'static Function> {
         let Some(function) = Function::named(&step.function) else {
-            let nearest = nearest(&step.function, FUNCTIONS.iter().map(|function| function.name));
-            let problem = Problem::NoSuchFunction { given: shown(&step.function), nearest };
+            let known: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
+            let nearest = nearest(&step.function, known.iter().copied());
+            let problem = Problem::NoSuchFunction { given: shown(&step.function), nearest, known };
             self.note(Error::at(at.key("function"), problem));
             return None;
         };

@@ -282,8 +282,18 @@ impl Reader {
             Json::String(given) => {
                 let found = Intent::named(given, schema);
                 if found.is_none() {
-                    let served = intent::of(schema).map(|rule| rule.name).collect();
-                    self.note(Error::at(at, Problem::NoSuchIntent { given: shown(given), served }));
+                    let elsewhere = Schema::ALL.into_iter().find(|other| Intent::named(given, *other).is_some());
+                    let problem = match elsewhere {
+                        Some(other) => {
+                            let why = format!("is an intent of \"schema\": \"{}\"", other.name());
+                            Problem::Refused { field: shown(given), why }
+                        }
+                        None => {
+                            let served = intent::of(schema).map(|rule| rule.name).collect();
+                            Problem::NoSuchIntent { given: shown(given), served }
+                        }
+                    };
+                    self.note(Error::at(at, problem));
                 }
                 found
             }

@@ -413,8 +413,12 @@ fn the_frame_of_a_batch_is_checked() {
             400,
             "/__meta__/dryRun: dryRun must be true or false, not \"yes\"".into(),
         ),
-        (model("schema", "model"), 400, "/__meta__/intent: there is no intent \"execute\"".into()),
-        (model("intent", "create"), 400, "/__meta__/intent: there is no intent \"create\"".into()),
+        (
+            model("schema", "model"),
+            400,
+            "/__meta__/intent: \"execute\" is an intent of \"schema\": \"controller\"".into(),
+        ),
+        (model("intent", "create"), 400, "/__meta__/intent: \"create\" is an intent of \"schema\": \"model\"".into()),
         (
             model("namespace", "tickets.Tag"),
             404,

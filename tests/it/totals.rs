@@ -646,7 +646,11 @@ fn mistakes_in_a_subquery_are_pointed_out() {
     let count = json!({"function": "Count"});
     for (process, mistakes) in [
         (json!([{"function": "Cuont"}]), r#"/0/function: there is no function "Cuont" (did you mean "Count"?)"#),
-        (json!([{"function": "Median"}]), r#"/0/function: there is no function "Median""#),
+        (
+            json!([{"function": "Median"}]),
+            "/0/function: there is no function \"Median\" (there are Count, CountDistinct, Sum, Avg, Min, Max, First, Last, \
+             Exists, Concat, Cast, Coalesce, Round, Abs, Upper, Lower, Length)",
+        ),
         (
             json!([{"function": "Count", "castType": "integer", "onFild": "id"}]),
             concat!(
