@@ -159,7 +159,7 @@ impl Type {
                 let text = if let Json::String(text) = value { text.trim().to_owned() } else { value.to_string() };
                 wide::parse(&text, places.unwrap_or(0)).map(|units| Scalar::Text(wide::encode(units)))
             }
-            (Type::Words, Json::String(text)) => clean(text),
+            (Type::Words, Json::String(text)) => clean(&text.split(',').map(str::trim).collect::<Vec<_>>().join(",")),
             (Type::Words, Json::List(items)) => words(items),
             (Type::Boolean, Json::Boolean(value)) => Ok(Scalar::Integer(i64::from(*value))),
             (Type::Boolean, Json::Integer(number @ (0 | 1))) => Ok(Scalar::Integer(*number)),
@@ -210,10 +210,10 @@ fn clean(text: &str) -> Result<Scalar, String> {
     if text.contains('\0') { Err("it holds a NUL character".into()) } else { Ok(Scalar::Text(text.to_owned())) }
 }
 
-/// Words as they are kept. None of them may hold the comma that parts them.
+/// Words as they are kept, without space around them. None of them may hold the comma that parts them.
 fn words(items: &[Json]) -> Result<Scalar, String> {
     let word = |item: &Json| match item {
-        Json::String(word) if !word.contains([',', '\0']) && !word.is_empty() => Ok(word.clone()),
+        Json::String(word) if !word.contains([',', '\0']) && !word.trim().is_empty() => Ok(word.trim().to_owned()),
         other => Err(format!("{} is no word", crate::error::shown(other))),
     };
     Ok(Scalar::Text(items.iter().map(word).collect::<Result<Vec<_>, _>>()?.join(",")))
@@ -304,6 +304,10 @@ mod tests {
         case(Type::Text, "[]", None);
         case(Type::Uuid, "\"A0EEBC999C0B4EF8BB6D6BB9BD380A11\"", Some("\"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11\""));
         case(Type::Json, "{\"b\":1.50,\"a\":[null]}", Some("{\"b\":1.50,\"a\":[null]}"));
+        case(Type::Words, "\" a.B:read ,a.C:* \"", Some("[\"a.B:read\",\"a.C:*\"]"));
+        case(Type::Words, "[\" a.B:read \"]", Some("[\"a.B:read\"]"));
+        case(Type::Words, "[\"a.B:read,a.C:*\"]", None);
+        case(Type::Words, "[\" \"]", None);
         for kind in [Type::Integer, Type::Text, Type::Json, Type::Boolean] {
             case(kind, "null", Some("null"));
         }
