@@ -47,7 +47,8 @@ struct State {
 
 struct Kept {
     answer: Arc<Answer>,
-    read: BTreeSet<Namespace>,
+    /// The models that it read.
+    read: Box<[Namespace]>,
     moment: Moment,
     number: u64,
     size: usize,
@@ -82,7 +83,8 @@ impl Cache {
     /// Keeps the answer to a request that read these models. Nothing may have been committed between what the
     /// answer saw and `moment`.
     pub fn keep(&self, key: Key, answer: Arc<Answer>, read: BTreeSet<Namespace>, moment: Moment) {
-        let size = answer.size() + read.len() * 64 + 256;
+        let read: Box<[Namespace]> = read.into_iter().collect();
+        let size = answer.size() + read.iter().map(size_of_name).sum::<usize>() + BESIDE;
         let mut state = lock(&self.state);
         if size > self.most / 4 || state.is_touched(&read, moment.sequence) {
             return;
@@ -113,9 +115,16 @@ impl Cache {
     }
 }
 
+/// About how many bytes an answer takes in the two tables.
+const BESIDE: usize = 384;
+
+fn size_of_name(model: &Namespace) -> usize {
+    size_of::<Namespace>() + model.app.len() + model.name.len() + 32
+}
+
 impl State {
     /// Whether one of these models is being written, or was since.
-    fn is_touched(&self, models: &BTreeSet<Namespace>, since: u64) -> bool {
+    fn is_touched(&self, models: &[Namespace], since: u64) -> bool {
         let touched =
             |model| self.written.get(model).is_some_and(|written| *written > since) || self.writing.contains_key(model);
         self.all_writing > 0 || self.all_written > since || models.iter().any(touched)

@@ -168,10 +168,18 @@ impl Answer {
         }
     }
 
+    /// The same in no more memory than it needs, for one that is kept.
+    pub fn compact(mut self) -> Answer {
+        self.data.shrink_to_fit();
+        self.message.shrink_to_fit();
+        self
+    }
+
     /// About how many bytes it takes.
     pub fn size(&self) -> usize {
-        let truncated: usize = self.truncated.iter().map(|path| path.len() + 64).sum();
-        self.data.len() + self.message.len() + self.next.as_ref().map_or(0, String::len) + truncated + 256
+        let truncated: usize = self.truncated.iter().map(|path| path.capacity() + 64).sum();
+        let texts = self.data.capacity() + self.message.capacity() + self.next.as_ref().map_or(0, String::capacity);
+        size_of::<Answer>() + texts + truncated + 64
     }
 }
 

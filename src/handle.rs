@@ -114,10 +114,10 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
         if let Some(answer) = key.and_then(|key| app.cache.find(&key, app.writer.foreign_mark()?)) {
             return Ok(Step::Answered(answer.reply(echo, true)));
         }
-        let answer = Arc::new(road::carry_out(&reader, &given, &planned)?);
+        let answer = road::carry_out(&reader, &given, &planned)?;
         let reply = answer.reply(echo, false);
         if let Some(key) = key {
-            keep = Some(Keep { key, answer, planned, seen: reader.data_version()? });
+            keep = Some(Keep { key, answer: answer.compact(), planned, seen: reader.data_version()? });
         }
         Ok(Step::Answered(reply))
     })?;
@@ -161,7 +161,7 @@ fn wrong_key(app: &App, call: &Call, problem: Problem) -> Problem {
 /// An answer that is worth keeping, if it is still as good as a new one.
 struct Keep {
     key: cache::Key,
-    answer: Arc<Answer>,
+    answer: Answer,
     planned: Planned,
     /// The mark of the database that the answer saw.
     seen: i64,
@@ -173,7 +173,7 @@ impl Keep {
         // Whatever was committed since the answer was made may be missing in it.
         let is_current = reader.data_version().is_ok_and(|now| now == self.seen);
         if let (Some(moment), Some(read), true) = (moment, self.planned.touched(), is_current) {
-            app.cache.keep(self.key, self.answer, read.clone(), moment);
+            app.cache.keep(self.key, Arc::new(self.answer), read.clone(), moment);
         }
     }
 }
