@@ -236,7 +236,8 @@ pub(super) fn text(cell: &Scalar) -> Option<String> {
     cell.text().map(str::to_owned)
 }
 
-/// The one key that is meant: by its public id, the whole text or its visible start, or by its name.
+/// The one key that is meant: by its public id, the whole text or its visible start, or by its name, which one that was
+/// revoked gives free.
 ///
 /// # Errors
 /// No such key, or several of that name.
@@ -246,6 +247,9 @@ pub fn find(keys: Vec<Key>, named: &str) -> Result<Key, String> {
     let mut found: Vec<Key> = keys.iter().filter(|key| key.public_id == public).cloned().collect();
     if found.is_empty() {
         found = keys.into_iter().filter(|key| key.name == named).collect();
+    }
+    if found.len() > 1 && found.iter().any(|key| key.revoked.is_none()) {
+        found.retain(|key| key.revoked.is_none());
     }
     // What was typed may hold a secret, so it is not repeated.
     match found.len() {

@@ -181,6 +181,12 @@ fn a_key_that_is_not_there_is_refused_without_repeating_it() {
         assert!(said.contains("2 keys have that name"), "{said}");
     }
     assert_eq!(names(&folder), ["bootstrap", "twice", "twice"]);
+    // One that was revoked gives its name free.
+    let third = run(&folder, &["keys", "create", "--name", "third"]);
+    run(&folder, &["keys", "revoke", "third"]);
+    let other = run(&folder, &["keys", "create", "--name", "third"]);
+    assert!(run(&folder, &["keys", "show", "third"]).contains(public_id(&other)));
+    assert!(run(&folder, &["keys", "show", public_id(&third)]).contains("revoked"));
 }
 
 #[test]
