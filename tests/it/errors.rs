@@ -1784,7 +1784,7 @@ fn a_long_piece_of_a_long_text_is_found_in_one_pass() {
 
 #[test]
 fn others_are_served_while_statements_take_too_long_and_after() {
-    let server = with_slow_queries("3s");
+    let server = with_slow_queries("4s");
     let title = json!({"title": "other"});
     let other = server.key_for("tickets.*:*");
     let slow_count = || slowly("count", json!({}), &json!({}));
