@@ -1,4 +1,5 @@
-//! How long requests take, measured over HTTP against the release binary: `cargo bench`.
+//! How long requests take, measured over HTTP against the release binary: `cargo bench`, or a part of it: `cargo bench -- pages`,
+//! `log`, `requests`.
 //!
 //! The load generator shares the machine with the server, so the figures are lower bounds; compare them
 //! within one run. 100,000 tickets, and for pages far into a list 1,000,000 rows; keys checked and usage log on,
@@ -19,6 +20,23 @@ const DEPTH: usize = 1_000_000;
 const LOGGED: usize = 2_000_000;
 
 fn main() {
+    let parts: [(&str, fn()); 3] = [("requests", requests), ("log", log), ("pages", pages)];
+    let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    for (name, part) in parts {
+        if asked.is_empty() || asked.iter().any(|asked| asked == name) {
+            part();
+        }
+    }
+}
+
+/// A request for one record.
+fn one() -> Value {
+    json!({"__meta__": {"intent": "retrieveOne", "namespace": "tickets.Ticket", "uniqueObject": {"id": 5000}},
+        "id": null, "title": null, "status": null, "priority": null})
+}
+
+/// Requests of each kind.
+fn requests() {
     let server = Server::start();
     seed(&server);
     println!("{TICKETS} tickets");
@@ -28,8 +46,7 @@ fn main() {
         let meta = json!({"intent": "retrieve", "namespace": "tickets.Ticket", "filter": {"status": "open"}, "limit": 10, "count": count});
         json!({"__meta__": meta, "id": null, "title": null, "status": null, "priority": null}).to_string()
     };
-    let one = json!({"__meta__": {"intent": "retrieveOne", "namespace": "tickets.Ticket", "uniqueObject": {"id": 5000}},
-        "id": null, "title": null, "status": null, "priority": null});
+    let one = one();
     let nested = json!({"__meta__": {"intent": "retrieve", "namespace": "tickets.Ticket", "filter": {"status": "open"}, "limit": 10, "count": false},
         "id": null, "title": null, "category": {"name": null}, "tags": {"name": null}});
     latency(&server, "page of 10 by an indexed filter, no total", &page(false), 5000);
@@ -41,6 +58,13 @@ fn main() {
     let alone = creates(&server, 1);
     let together = creates(&server, 64);
     println!("64 clients make {:.1} times the creates of one", together / alone);
+}
+
+/// The usage log, and serving beside what is done with it.
+fn log() {
+    let server = Server::start();
+    seed(&server);
+    let one = one();
     println!("\n{} entries in the usage log, all of the last 24 h", LOGGED);
     fill_log(&server);
     totals(&server);
@@ -53,7 +77,10 @@ fn main() {
     while_pruning(&server, &one);
     let (_, folder) = server.stop();
     answered(&Server::on(folder, &[]), "alone", &one);
+}
 
+/// Pages far into a list.
+fn pages() {
     println!("\npages by cursor, no total                        first page   behind row {DEPTH}    ratio");
     let rows = rows();
     for (what, ordering) in

@@ -1755,7 +1755,8 @@ fn with_long_texts(description: &str) -> Server {
 #[test]
 fn the_search_of_one_long_text_is_stopped_too() {
     // No stretch of it is like another, so that nothing is found again in what a search remembers.
-    let letter = |place: u64| if place.wrapping_mul(0x9e37_79b9_7f4a_7c15).count_ones() % 2 == 0 { 'a' } else { 'b' };
+    let letter =
+        |place: u64| if place.wrapping_mul(0x9e37_79b9_7f4a_7c15).count_ones().is_multiple_of(2) { 'a' } else { 'b' };
     let server = with_long_texts(&(1..900_000).map(letter).collect::<String>());
     let expression = "(?:a[ab]{0,30}){0,20}[c-z]{2}";
     for (intent, lookup, beside) in [
