@@ -244,6 +244,9 @@ fn the_bounds_are_those_of_the_code() {
         ("characters of an `Idempotency-Key`", idempotency::LONGEST as u64),
         ("MiB of an answer that is kept for a retry", mebibytes(idempotency::MOST_KEPT)),
         ("hours that an answer is kept for a retry", idempotency::KEPT.as_hours().unsigned_abs()),
+        ("fields of one model", models::MOST_FIELDS as u64),
+        ("lists in `unique_together`, and in `indexes`, of one model", models::MOST_LISTS as u64),
+        ("patterns in all models", models::MOST_PATTERNS as u64),
     ];
     let rows = table("bound").rows;
     for (row, (name, bound)) in rows.iter().zip(expected) {

@@ -2,7 +2,7 @@
 
 use super::{Catalogue, Clock, Field, Kind, Model, OnDelete, Reference, VERSION, check};
 use crate::access::{Namespace, SYSTEM};
-use crate::error::{Error, Errors, Problem, nearest, shown};
+use crate::error::{Error, Errors, Problem, is_full, nearest, note, shown};
 use crate::json::{Json, Object, Pointer, member};
 use crate::value::regex::Regex;
 use crate::value::{Scalar, Type, decimal};
@@ -78,6 +78,17 @@ pub const TYPES: [&str; 13] = [
 
 pub const MODEL_KEYS: [&str; 7] = ["fields", "id", "versioned", "unique_together", "indexes", "ordering", "search"];
 
+/// Fields of one model. SQLite has no more than 2000 columns in a table.
+pub const MOST_FIELDS: usize = 1000;
+/// Lists in `unique_together`, and in `indexes`, of one model.
+pub const MOST_LISTS: usize = 100;
+/// Bytes of a field's name.
+const LONGEST_NAME: usize = 60;
+/// Names in one path: a request takes far shorter ones.
+const LONGEST_PATH: usize = 100;
+/// Patterns of all models: each takes memory, up to a MiB, as long as they are in force.
+pub const MOST_PATTERNS: usize = 500;
+
 /// Reads a whole `models.json`.
 ///
 /// # Errors
@@ -86,15 +97,18 @@ pub fn models(json: &Json) -> Result<Vec<Model>, Errors> {
     let mut reader = Reader::default();
     for pointer in json.repeated_keys() {
         let key = pointer.rsplit('/').next().unwrap_or_default().to_owned();
-        reader.errors.push(Error::at(pointer, Problem::RepeatedKey { key }));
+        reader.note(Error::at(pointer, Problem::RepeatedKey { key }));
     }
     let Some(definitions) = reader.object(&Pointer::ROOT, "the file", json) else { return Err(reader.errors) };
     reader.ids =
         definitions.iter().filter_map(|(name, definition)| Some((name.parse().ok()?, id_type(definition)))).collect();
-    let models: Vec<Model> = definitions
-        .iter()
-        .filter_map(|(name, definition)| reader.model(name, &Pointer::ROOT.key(name), definition))
-        .collect();
+    let mut models: Vec<Model> = Vec::with_capacity(definitions.len());
+    for (name, definition) in definitions {
+        if is_full(&reader.errors) {
+            break;
+        }
+        models.extend(reader.model(name, &Pointer::ROOT.key(name), definition));
+    }
     if reader.errors.is_empty() {
         reader.check_together(&models);
     }
@@ -121,15 +135,22 @@ struct Reader {
     errors: Errors,
     /// The models that there are, with the types of their ids.
     ids: HashMap<Namespace, Type>,
+    /// Patterns so far.
+    patterns: usize,
 }
 
 impl Reader {
+    fn note(&mut self, error: Error) {
+        note(&mut self.errors, error);
+    }
+
     fn wrong(&mut self, at: &Pointer<'_>, what: &str, wanted: &'static str, given: &Json) {
-        self.errors.push(Error::at(at, Problem::WrongForm { what: what.into(), wanted, given: shown(given) }));
+        self.note(Error::at(at, Problem::WrongForm { what: what.into(), wanted, given: shown(given) }));
     }
 
     fn refuse(&mut self, at: &Pointer<'_>, name: &str, why: impl Into<String>) {
-        self.errors.push(Error::at(at, Problem::Refused { field: name.into(), why: why.into() }));
+        let field = if name.len() > LONGEST_NAME { shown(&name) } else { name.to_owned() };
+        self.note(Error::at(at, Problem::Refused { field, why: why.into() }));
     }
 
     fn object<'j>(&mut self, at: &Pointer<'_>, what: &str, json: &'j Json) -> Option<&'j Object> {
@@ -147,6 +168,10 @@ impl Reader {
             self.wrong(at, what, "a list of names", json);
             return Vec::new();
         };
+        if items.len() > MOST_FIELDS {
+            self.refuse(at, what, format!("holds more than {MOST_FIELDS} names"));
+            return Vec::new();
+        }
         let mut names = Vec::new();
         for (index, item) in items.iter().enumerate() {
             match item {
@@ -162,14 +187,21 @@ impl Reader {
             self.wrong(at, what, "a list of lists of names", json);
             return Vec::new();
         };
+        if items.len() > MOST_LISTS {
+            self.refuse(at, what, format!("holds more than {MOST_LISTS} lists"));
+            return Vec::new();
+        }
         items.iter().enumerate().map(|(index, item)| self.strings(&at.index(index), what, item)).collect()
     }
 
     fn unknown_keys(&mut self, at: &Pointer<'_>, place: &str, members: &Object, known: &[&str]) {
         for (key, _) in members.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
+            if is_full(&self.errors) {
+                break;
+            }
             let nearest = nearest(key, known.iter().copied());
             let problem = Problem::UnknownKey { place: place.into(), key: key.clone(), nearest };
-            self.errors.push(Error::at(at.key(key), problem));
+            self.note(Error::at(at.key(key), problem));
         }
     }
 
@@ -199,11 +231,15 @@ impl Reader {
             }
         }
         let Some(fields) = part("fields") else {
-            self.errors.push(Error::at(at, Problem::MissingKey { place: name.into(), key: "fields" }));
+            self.note(Error::at(at, Problem::MissingKey { place: name.into(), key: "fields" }));
             return None;
         };
         let place = at.key("fields");
         let fields = self.object(&place, "fields", fields)?;
+        if fields.len() > MOST_FIELDS {
+            self.refuse(&place, "fields", format!("holds more than {MOST_FIELDS} fields"));
+            return None;
+        }
         let versioned = match part("versioned") {
             None => false,
             Some(Json::Boolean(flag)) => *flag,
@@ -242,6 +278,9 @@ impl Reader {
                 "is not a field's name: small letters, digits and single underscores, not id or pk, at most 60",
             );
         }
+        if name.len() > LONGEST_NAME {
+            return None; // its length would come again with each mistake in it
+        }
         let kind_name = match member(members, "type") {
             Some(Json::String(kind)) if TYPES.contains(&kind.as_str()) => kind.as_str(),
             Some(Json::String(kind)) => {
@@ -254,7 +293,7 @@ impl Reader {
                 return None;
             }
             None => {
-                self.errors.push(Error::at(at, Problem::MissingKey { place: name.into(), key: "type" }));
+                self.note(Error::at(at, Problem::MissingKey { place: name.into(), key: "type" }));
                 return None;
             }
         };
@@ -318,7 +357,11 @@ impl Reader {
     fn check_together(&mut self, models: &[Model]) {
         let mut tables: HashSet<String> = HashSet::new();
         let catalogue = Catalogue::new(0, models.to_vec());
+        let loops = ordering_loops(models);
         for model in models {
+            if is_full(&self.errors) {
+                break;
+            }
             let name = model.namespace.to_string();
             let at = Pointer::ROOT.key(&name);
             if !tables.insert(name.to_lowercase()) {
@@ -336,7 +379,7 @@ impl Reader {
                     self.refuse(&at.key("ordering").index(index), path, format!("is no field of {name}"));
                 }
             }
-            if ordering_loops(&catalogue, model, &mut Vec::new()) {
+            if loops.contains(&model.namespace) {
                 self.refuse(
                     &at.key("ordering"),
                     "ordering",
@@ -394,35 +437,53 @@ impl Reader {
 }
 
 /// The type of the column that a path leads to, where it leads to one.
-fn resolve(catalogue: &Catalogue, model: &Model, path: &str) -> Option<Type> {
-    match path.split_once("__") {
-        None => model.column(path).map(|column| column.kind),
-        Some((relation, rest)) => {
-            resolve(catalogue, catalogue.model(&catalogue.relation(model, relation)?.target)?, rest)
-        }
+fn resolve<'c>(catalogue: &'c Catalogue, mut model: &'c Model, mut path: &str) -> Option<Type> {
+    if path.split("__").nth(LONGEST_PATH).is_some() {
+        return None;
     }
+    while let Some((relation, rest)) = path.split_once("__") {
+        model = catalogue.model(&catalogue.relation(model, relation)?.target)?;
+        path = rest;
+    }
+    model.column(path).map(|column| column.kind)
 }
 
-/// Whether the orders of models lead back to a model that is being ordered: a term that names a reference
-/// stands for the order of the model it points to.
-fn ordering_loops(catalogue: &Catalogue, model: &Model, seen: &mut Vec<Namespace>) -> bool {
-    if seen.contains(&model.namespace) {
-        return true;
+/// The models whose orders lead back to a model that is being ordered: a term that names a reference stands for the
+/// order of the model it points to. They are those that are left when each is taken away whose order leads to none.
+fn ordering_loops(models: &[Model]) -> HashSet<&Namespace> {
+    let mut leads_to: HashMap<&Namespace, usize> = HashMap::new();
+    let mut led_to_by: HashMap<&Namespace, Vec<&Namespace>> = HashMap::new();
+    for model in models {
+        let names = model.ordering.iter().map(|term| term.strip_prefix('-').unwrap_or(term));
+        let fields = names.filter_map(|name| model.fields.iter().find(|field| field.name == name));
+        let others = fields.filter_map(|field| match &field.kind {
+            Kind::Ref(reference) => Some(&reference.to),
+            _ => None,
+        });
+        let mut count = 0;
+        for other in others {
+            count += 1;
+            led_to_by.entry(other).or_default().push(&model.namespace);
+        }
+        leads_to.insert(&model.namespace, count);
     }
-    seen.push(model.namespace.clone());
-    let names = model.ordering.iter().map(|term| term.strip_prefix('-').unwrap_or(term));
-    let loops = names.filter_map(|name| model.fields.iter().find(|field| field.name == name)).any(|field| match &field
-        .kind
-    {
-        Kind::Ref(reference) => catalogue.model(&reference.to).is_some_and(|to| ordering_loops(catalogue, to, seen)),
-        _ => false,
-    });
-    seen.pop();
-    loops
+    let mut ends: Vec<&Namespace> = leads_to.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect();
+    while let Some(end) = ends.pop() {
+        leads_to.remove(end);
+        for before in led_to_by.get(end).into_iter().flatten() {
+            if let Some(count) = leads_to.get_mut(before) {
+                *count -= 1;
+                if *count == 0 {
+                    ends.push(before);
+                }
+            }
+        }
+    }
+    leads_to.into_keys().collect()
 }
 
 fn is_field_name(name: &str) -> bool {
-    name.len() <= 60
+    name.len() <= LONGEST_NAME
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && !name.contains("__")
@@ -491,7 +552,7 @@ impl Options<'_, '_> {
             Err(why) => {
                 let problem =
                     Problem::BadValue { field: option.into(), kind: kind.described(), value: shown(given), why };
-                self.reader.errors.push(Error::at(self.at.key(option), problem));
+                self.reader.note(Error::at(self.at.key(option), problem));
                 None
             }
         }
@@ -515,7 +576,7 @@ impl Options<'_, '_> {
                     let why = outcome.err().unwrap_or_default();
                     let problem =
                         Problem::BadValue { field: "choices".into(), kind: kind.described(), value: shown(item), why };
-                    self.reader.errors.push(Error::at(self.at.key("choices").index(index), problem));
+                    self.reader.note(Error::at(self.at.key("choices").index(index), problem));
                 }
             }
         }
@@ -524,6 +585,11 @@ impl Options<'_, '_> {
 
     fn pattern(&mut self) -> Option<Regex> {
         let text = self.text("pattern")?;
+        self.reader.patterns += 1;
+        if self.reader.patterns > MOST_PATTERNS {
+            self.refuse("pattern", &format!("is one of more than {MOST_PATTERNS} in all models"));
+            return None;
+        }
         match Regex::new(&text, false) {
             Ok(regex) => Some(regex),
             Err(why) => {
@@ -555,7 +621,7 @@ impl Options<'_, '_> {
         let missing = ["max_digits", "decimal_places"].into_iter().find(|option| self.get(option).is_none());
         if let Some(key) = missing {
             let problem = Problem::MissingKey { place: self.name.into(), key };
-            self.reader.errors.push(Error::at(self.at, problem));
+            self.reader.note(Error::at(self.at, problem));
             return None;
         }
         let (digits, places) = (self.count("max_digits")?, self.count("decimal_places")?);
@@ -572,7 +638,7 @@ impl Options<'_, '_> {
 
     fn reference(&mut self, model: &Namespace) -> Option<Reference> {
         let Some(to) = self.get("to") else {
-            self.reader.errors.push(Error::at(self.at, Problem::MissingKey { place: self.name.into(), key: "to" }));
+            self.reader.note(Error::at(self.at, Problem::MissingKey { place: self.name.into(), key: "to" }));
             return None;
         };
         let target = match to {
@@ -651,6 +717,37 @@ mod tests {
         );
         assert_eq!(found.len(), 5, "{found:#?}");
         assert!(found[0].contains("c_set") && found[0].contains("give one a related_name"));
+    }
+
+    #[test]
+    fn what_a_file_may_hold_is_bounded() {
+        let fields = |count: usize, rule: &str| {
+            let fields: Vec<String> = (0..count).map(|number| format!(r#""f{number}": {rule}"#)).collect();
+            format!(r#"{{ "a.B": {{ "fields": {{ {} }} }} }}"#, fields.join(","))
+        };
+        assert_eq!(errors(&fields(MOST_FIELDS, r#"{"type": "text"}"#)), [""; 0]);
+        let found = errors(&fields(MOST_FIELDS + 1, r#"{"type": "text"}"#));
+        assert_eq!(found, ["/a.B/fields: \"fields\" holds more than 1000 fields"]);
+        let found = errors(&fields(MOST_PATTERNS + 1, r#"{"type": "text", "pattern": "a"}"#));
+        assert_eq!(found, ["/a.B/fields/f500/pattern: \"pattern\" is one of more than 500 in all models"]);
+        assert_eq!(errors(&fields(MOST_FIELDS, "1")).len(), crate::error::MOST_ERRORS + 1);
+    }
+
+    #[test]
+    fn orders_are_followed_once_each() {
+        let to = |next: usize, name: &str| {
+            format!(r#""{name}": {{"type": "ref", "to": "a.B{next}", "related_name": "by_{name}"}}"#)
+        };
+        let model = |number: usize, next: usize| {
+            let (left, right) = (to(next, "l"), to(next, "r"));
+            format!(r#""a.B{number}": {{ "fields": {{ {left}, {right} }}, "ordering": ["l", "r"] }}"#)
+        };
+        let mut models: Vec<String> = (0..60).map(|number| model(number, number + 1)).collect();
+        models.push(r#""a.B60": { "fields": {} }"#.into());
+        assert_eq!(errors(&format!("{{ {} }}", models.join(","))), [""; 0]);
+        models[60] = model(60, 59);
+        let found = errors(&format!("{{ {} }}", models.join(",")));
+        assert_eq!(found.iter().filter(|error| error.contains("leads back to the model itself")).count(), 61);
     }
 
     #[test]
