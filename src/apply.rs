@@ -1,13 +1,16 @@
 //! Putting models into force: what a change would lose, and the change itself in one transaction.
 
+use crate::access::Namespace;
 use crate::compile::table::{self, Made};
-use crate::error::{Errors, Problem};
-use crate::json::Json;
+use crate::error::Problem;
+use crate::json::{Json, Object};
 use crate::model::diff::{self, Change, carries_over};
-use crate::model::{Catalogue, Clock, Field, Kind, Model, parse};
+use crate::model::{Catalogue, Clock, Definition, Field, Kind, Model};
 use crate::sql::Statement;
 use crate::store::{Failure, Session, catalogue_version};
 use crate::value::{Scalar, Type, time};
+use std::collections::HashMap;
+use std::fmt;
 
 /// What applying would do.
 #[derive(Debug, Default)]
@@ -19,11 +22,25 @@ pub struct Planned {
     pub obstacles: Vec<String>,
 }
 
+/// Where it is told what stands against a change.
+pub const OBSTACLES: &str = "obstacles";
+
+impl Planned {
+    /// The members of its JSON.
+    pub fn members(&self) -> Object {
+        let list = |texts: &[String]| Json::List(texts.iter().map(|text| text.as_str().into()).collect());
+        let changes: Vec<String> = self.changes.iter().map(ToString::to_string).collect();
+        vec![
+            ("changes".to_owned(), list(&changes)),
+            ("losses".to_owned(), list(&self.losses)),
+            (OBSTACLES.to_owned(), list(&self.obstacles)),
+        ]
+    }
+}
+
 /// Why models were not applied.
 #[derive(Debug)]
 pub enum Refused {
-    /// The file is not right.
-    Definition(Errors),
     /// Values would be lost, and nobody allowed it.
     Loss(Vec<String>),
     /// Stored values do not fit.
@@ -37,63 +54,89 @@ impl From<Failure> for Refused {
     }
 }
 
-/// Compares a definition with what is in force.
-pub fn plan(session: &Session, catalogue: &Catalogue, definition: &Json) -> Result<(Vec<Model>, Planned), Refused> {
-    let new = parse::models(definition).map_err(Refused::Definition)?;
-    let old: Vec<Model> = catalogue.models().map(|model| (**model).clone()).collect();
-    let changes = diff::changes(&old, &new);
-    let mut planned = Planned::default();
-    for change in &changes {
-        weigh(session, catalogue, &new, change, &mut planned)?;
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refused::Loss(losses) => write!(f, "this would lose {}", losses.join(", ")),
+            Refused::Obstacles(obstacles) => f.write_str(&obstacles.join("\n")),
+            Refused::Database(failure) => {
+                write!(f, "nothing was changed, because stored records do not fit: {failure}")
+            }
+        }
     }
-    planned.obstacles.extend(foreign_things(session, catalogue, &new)?);
-    planned.changes = changes;
-    Ok((new, planned))
 }
 
-/// Puts a definition into force and gives its version; the same one where nothing changed.
+/// Compares a definition with what is in force.
 ///
 /// # Errors
-/// Nothing is changed then.
+/// Counting what would be lost failed, or took too long.
+pub fn plan(session: &Session, catalogue: &Catalogue, definition: &Definition) -> Result<Planned, Failure> {
+    let old: Vec<Model> = catalogue.models().map(|model| (**model).clone()).collect();
+    let changes = diff::changes(&old, &definition.models);
+    let new = by_name(&definition.models);
+    let mut planned = Planned::default();
+    for change in &changes {
+        session.in_time().map_err(Failure::Other)?;
+        weigh(session, catalogue, &new, change, &mut planned)?;
+    }
+    planned.obstacles.extend(foreign_things(session, catalogue, &definition.models)?);
+    planned.changes = changes;
+    Ok(planned)
+}
+
+/// Puts a definition into force and gives its version; the same one where nothing changed. It takes an open transaction
+/// in which references are not checked; they are checked here in the end.
+///
+/// # Errors
+/// The transaction, or the savepoint, has to be undone then.
 pub fn apply(
     session: &Session,
     catalogue: &Catalogue,
-    definition: &Json,
+    definition: &Definition,
     allow_data_loss: bool,
 ) -> Result<(i64, Planned), Refused> {
-    session.rebuilding(|| {
-        if catalogue_version(session)? != catalogue.version {
-            return Err(Refused::Database(Failure::Other(Problem::Replan)));
-        }
-        let (new, planned) = plan(session, catalogue, definition)?;
-        if !planned.obstacles.is_empty() {
-            return Err(Refused::Obstacles(planned.obstacles));
-        }
-        if !planned.losses.is_empty() && !allow_data_loss {
-            return Err(Refused::Loss(planned.losses));
-        }
-        if planned.changes.is_empty() && catalogue.version > 0 {
-            return Ok((catalogue.version, planned));
-        }
-        change_tables(session, catalogue, &new)?;
-        let row = [Scalar::Text(time::now()), Scalar::Text(definition.to_string())];
-        session.execute(&Statement::fixed(
-            r#"INSERT INTO "system.ModelVersion" ("applied", "definition") VALUES (?1, ?2)"#,
-            row,
-        ))?;
-        Ok((session.last_id(), planned))
-    })
+    if !session.is_unchecked()? {
+        // Records that refer to a table which is rebuilt would go with the old one.
+        let cause = "tables cannot be rebuilt while references are checked".into();
+        return Err(Refused::Database(Failure::Other(Problem::Fault { cause })));
+    }
+    if catalogue_version(session)? != catalogue.version {
+        return Err(Refused::Database(Failure::Other(Problem::Replan)));
+    }
+    let planned = plan(session, catalogue, definition)?;
+    if !planned.obstacles.is_empty() {
+        return Err(Refused::Obstacles(planned.obstacles));
+    }
+    if !planned.losses.is_empty() && !allow_data_loss {
+        return Err(Refused::Loss(planned.losses));
+    }
+    if planned.changes.is_empty() && catalogue.version > 0 {
+        return Ok((catalogue.version, planned));
+    }
+    change_tables(session, catalogue, &definition.models)?;
+    let row = [Scalar::Text(time::now()), Scalar::Text(definition.text.clone())];
+    session.execute(&Statement::fixed(
+        r#"INSERT INTO "system.ModelVersion" ("applied", "definition") VALUES (?1, ?2)"#,
+        row,
+    ))?;
+    let version = session.last_id();
+    session.check_references()?;
+    Ok((version, planned))
+}
+
+fn by_name(models: &[Model]) -> HashMap<&Namespace, &Model> {
+    models.iter().map(|model| (&model.namespace, model)).collect()
 }
 
 /// Counts what a change would lose, and finds what stands against it.
 fn weigh(
     session: &Session,
     catalogue: &Catalogue,
-    new: &[Model],
+    new: &HashMap<&Namespace, &Model>,
     change: &Change,
     planned: &mut Planned,
 ) -> Result<(), Failure> {
-    let table = |model: &crate::access::Namespace| model.to_string();
+    let table = |model: &Namespace| model.to_string();
     match change {
         Change::DropModel(model) => {
             let records = count(session, &table(model), None)?;
@@ -124,17 +167,13 @@ fn weigh(
 /// Records that there are need a value for a new field.
 fn weigh_new_field(
     session: &Session,
-    new: &[Model],
-    model: &crate::access::Namespace,
+    new: &HashMap<&Namespace, &Model>,
+    model: &Namespace,
     field: &str,
     planned: &mut Planned,
 ) -> Result<(), Failure> {
-    let optional = new
-        .iter()
-        .find(|new| new.namespace == *model)
-        .and_then(|new| new.field(field))
-        .is_none_or(|field| field.is_optional());
-    if optional {
+    let field_of = |model: &&Model| model.field(field).cloned();
+    if new.get(model).and_then(field_of).is_none_or(|field| field.is_optional()) {
         return Ok(());
     }
     let records = count(session, &model.to_string(), None)?;
@@ -157,8 +196,10 @@ fn count(session: &Session, table: &str, column: Option<&str>) -> Result<i64, Fa
 }
 
 fn change_tables(session: &Session, catalogue: &Catalogue, new: &[Model]) -> Result<(), Failure> {
-    let kept = |old: &Model| new.iter().find(|model| model.namespace == old.namespace && model.id == old.id);
+    let named = by_name(new);
+    let kept = |old: &Model| named.get(&old.namespace).copied().filter(|model| model.id == old.id);
     for old in catalogue.models() {
+        session.in_time().map_err(Failure::Other)?;
         for link in table::links(old) {
             if kept(old).is_none_or(|model| !table::links(model).contains(&link)) {
                 drop_thing(session, "DROP TABLE ", &link.name)?;
@@ -171,6 +212,7 @@ fn change_tables(session: &Session, catalogue: &Catalogue, new: &[Model]) -> Res
         }
     }
     for model in new {
+        session.in_time().map_err(Failure::Other)?;
         let name = model.namespace.to_string();
         let old = catalogue.model(&model.namespace).filter(|old| old.id == model.id);
         if old.is_none() {
@@ -266,32 +308,44 @@ fn carried<'m>(old: &'m Model, new: &Field) -> Carried<'m> {
 fn reindex(session: &Session, old: Option<&Model>, new: &Model) -> Result<(), Failure> {
     let wanted = table::indexes(new);
     for index in old.map(table::indexes).unwrap_or_default() {
-        if !wanted.contains(&index) && is_there(session, &index)? {
+        if !wanted.contains(&index) && is_there(session, &index.name)? {
             drop_thing(session, "DROP INDEX ", &index.name)?;
         }
     }
     for index in &wanted {
-        if !is_there(session, index)? {
+        session.in_time().map_err(Failure::Other)?;
+        if !is_there(session, &index.name)? {
             session.execute(&index.create)?;
         }
     }
     Ok(())
 }
 
-fn is_there(session: &Session, made: &Made) -> Result<bool, Failure> {
+fn is_there(session: &Session, name: &str) -> Result<bool, Failure> {
     let statement = r#"SELECT count(*) FROM "sqlite_schema" WHERE "name" = ?1"#;
-    Ok(session.number(&Statement::fixed(statement, [Scalar::Text(made.name.clone())]))? > 0)
+    Ok(session.number(&Statement::fixed(statement, [Scalar::Text(name.to_owned())]))? > 0)
 }
 
-/// Triggers and indexes that another tool put on the tables that would be rebuilt, and that would go with them.
+/// What another tool put into the file: triggers and indexes on the tables that would be rebuilt, and that would go with
+/// them; tables in the place of new ones.
 fn foreign_things(session: &Session, catalogue: &Catalogue, new: &[Model]) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     for model in new {
-        let Some(old) = catalogue.model(&model.namespace).filter(|old| !same_table(old, model)) else { continue };
+        session.in_time().map_err(Failure::Other)?;
+        let name = model.namespace.to_string();
+        let Some(old) = catalogue.model(&model.namespace) else {
+            if is_there(session, &name)? {
+                found.push(format!("there is a table {name} already, which is not jqlite's: rename it"));
+            }
+            continue;
+        };
+        if same_table(old, model) {
+            continue;
+        }
         let ours = table::indexes(old);
         let statement = r#"SELECT "type", "name" FROM "sqlite_schema"
             WHERE "tbl_name" = ?1 AND "type" IN ('trigger', 'index') AND "sql" IS NOT NULL"#;
-        let rows = session.rows(&Statement::fixed(statement, [Scalar::Text(model.namespace.to_string())]))?;
+        let rows = session.rows(&Statement::fixed(statement, [Scalar::Text(name)]))?;
         for row in rows.iter().filter(|row| ours.iter().all(|made| Scalar::Text(made.name.clone()) != row[1])) {
             let why = "is not jqlite's and would go with the table: drop it, and make it again afterwards";
             found.push(format!("the {} {} on {} {why}", row[0], row[1], model.namespace));

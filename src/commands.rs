@@ -118,15 +118,18 @@ fn query(database: &Database, file: &Path) -> Result<(), Failed> {
 /// Carries out a request for whoever owns the file.
 fn as_operator(store: &Store, session: &Session, body: &[u8]) -> (Reply, Errors) {
     let mut echo = Echo::default();
-    let outcome = session.writing(|| {
-        let (asked, malformed) = reader::parse(body)?;
+    let parsed = reader::parse(body);
+    let is_alone = parsed.as_ref().is_ok_and(|(asked, _)| asked.intent().is_alone());
+    let work = || {
+        let (asked, malformed) = parsed?;
         echo = Echo::of(&asked);
         let (catalogue, limits) = (store.catalogue(session)?, Limits { max_limit: config::MAX_LIMIT });
         let (caller, secret, now) = (auth::operator(), *store.secret(), time::now());
         let given = Given { catalogue, caller, limits, secret, now, request_id: "-".into() };
         session.start();
         road::carry_out(session, &given, &road::plan(&given, asked, malformed)?)
-    });
+    };
+    let outcome = if is_alone { session.rebuilding(work) } else { session.writing(work) };
     match outcome {
         Ok(answer) => (answer.reply(&echo, false), Vec::new()),
         Err(errors) => (envelope::failure(&errors, &echo), errors),

@@ -1,5 +1,6 @@
 //! The envelope of every answer, and its HTTP status. Nothing else makes either.
 
+use crate::apply;
 use crate::error::{Code, Error, Problem};
 use crate::intent::Intent;
 use crate::json::{Json, write_integer, write_list, write_string};
@@ -109,6 +110,23 @@ impl Answer {
                 write_count_object(*count, &mut data);
                 answer.filtered = Some(*count);
                 answer.message = format!("{count} {model} records {done}.");
+            }
+            Outcome::Compared(planned) => {
+                Json::Object(planned.members()).write(&mut data);
+                (answer.filtered, answer.display) = (Some(1), 1);
+                answer.message = match planned.changes.len() {
+                    0 => "Nothing to change.".to_owned(),
+                    1 => "1 change.".to_owned(),
+                    count => format!("{count} changes."),
+                };
+            }
+            Outcome::Applied { planned, is_new, version } => {
+                let mut members = vec![("version".to_owned(), Json::Integer(*version))];
+                members.extend(planned.members().into_iter().filter(|(name, _)| name != apply::OBSTACLES));
+                Json::Object(members).write(&mut data);
+                (answer.filtered, answer.display) = (Some(1), 1);
+                let done = if *is_new { "Applied" } else { "Nothing to change" };
+                answer.message = format!("{done}: version {version} of the models is in force.");
             }
             Outcome::Deleted => {
                 data.extend_from_slice(b"null");

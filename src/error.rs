@@ -314,6 +314,14 @@ pub enum Problem {
         count: u64,
         most: u64,
     },
+    /// A change of models would lose stored values, and nobody allowed it.
+    WouldLose {
+        what: String,
+    },
+    /// Stored records do not fit a change of models; the whole sentence.
+    Unfit {
+        why: String,
+    },
     /// The key that was to be changed was ended for good.
     KeyEnded,
     /// The idempotency key was used for another request.
@@ -362,6 +370,8 @@ impl Problem {
             | StillReferenced { .. }
             | Stale { .. }
             | TooManyAffected { .. }
+            | WouldLose { .. }
+            | Unfit { .. }
             | KeyEnded
             | KeyReused
             | InFlight => Code::Conflict,
@@ -407,6 +417,7 @@ impl Problem {
             NoSuchSchema { .. } => Some("served: \"model\", \"controller\"".into()),
             Stale { .. } => Some("read the record again, and send its version".into()),
             TooManyAffected { .. } => Some("narrow the filter, or raise \"maxAffected\"".into()),
+            WouldLose { .. } => Some("send \"allowDataLoss\": true to go on without".into()),
             KeyReused => Some("send another Idempotency-Key with another request".into()),
             InFlight => Some("wait for its answer, or ask again".into()),
             Encoded => Some("send it as it is".into()),
@@ -493,6 +504,8 @@ impl fmt::Display for Problem {
             TooManyAffected { model, count, most } => {
                 write!(f, "{count} {model} records match, and at most {most} may be changed; nothing was")
             }
+            WouldLose { what } => write!(f, "this would lose {what}; nothing was changed"),
+            Unfit { why } => f.write_str(why),
             KeyEnded => write!(f, "the key was revoked, which is for good"),
             KeyReused => write!(f, "this Idempotency-Key was sent with another request"),
             InFlight => write!(f, "a request with this Idempotency-Key is being carried out"),

@@ -183,8 +183,8 @@ fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
     let Job { planned, given, retry } = job;
     let _entered = retry.as_ref().map(|retry| app.in_flight.enter(retry)).transpose()?;
     let _writing = app.cache.writing(planned.touched().cloned());
-    let echo = echo.clone();
-    app.writer.submit(move |session| {
+    let (echo, is_alone) = (echo.clone(), planned.is_alone());
+    let work = move |session: &Session| {
         let _about = log::about(&given.request_id);
         if catalogue_version(session)? != given.catalogue.version {
             return Err(Problem::Replan.into());
@@ -200,7 +200,8 @@ fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
             idempotency::keep(session, retry, &reply)?;
         }
         Ok(reply)
-    })
+    };
+    if is_alone { app.writer.submit_alone(work) } else { app.writer.submit(work) }
 }
 
 /// The answer to what cannot be done. The causes of faults go to the server's own log.

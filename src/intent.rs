@@ -24,6 +24,8 @@ pub enum Intent {
     Revoke,
     Disable,
     Enable,
+    Diff,
+    Apply,
 }
 
 /// What is known of an intent before any model is.
@@ -79,7 +81,7 @@ pub enum Beside {
 }
 
 /// All intents.
-pub static INTENTS: [Rule; 16] = [
+pub static INTENTS: [Rule; 18] = [
     Rule {
         intent: Intent::Retrieve,
         name: "retrieve",
@@ -227,6 +229,8 @@ pub static INTENTS: [Rule; 16] = [
     of_keys(Intent::Revoke, "revoke"),
     of_keys(Intent::Disable, "disable"),
     of_keys(Intent::Enable, "enable"),
+    of_models(Intent::Diff, "diff", &[]),
+    of_models(Intent::Apply, "apply", &["dryRun"]),
 ];
 
 /// What is done to one key.
@@ -244,9 +248,25 @@ const fn of_keys(intent: Intent, name: &'static str) -> Rule {
     }
 }
 
+/// What is done to the models themselves.
+const fn of_models(intent: Intent, name: &'static str, takes: &'static [&'static str]) -> Rule {
+    Rule {
+        intent,
+        name,
+        alias: None,
+        schema: Schema::Controller,
+        of: Some(MODEL),
+        actions: &[Action::Update],
+        beside: Beside::Arguments,
+        takes,
+        needs: &[],
+    }
+}
+
 /// The controllers that there are.
 pub const BATCH: &str = "system.Batch";
 pub const API_KEY: &str = "system.ApiKey";
+pub const MODEL: &str = "system.Model";
 
 /// The keys of `__meta__` that every intent takes.
 pub const COMMON: [&str; 5] = ["authenticationClass", "intent", "namespace", "schema", "draw"];
@@ -263,7 +283,12 @@ impl Intent {
 
     /// Whether it only reads.
     pub fn reads(self) -> bool {
-        matches!(self, Intent::Retrieve | Intent::RetrieveOne | Intent::Count | Intent::Aggregate)
+        matches!(self, Intent::Retrieve | Intent::RetrieveOne | Intent::Count | Intent::Aggregate | Intent::Diff)
+    }
+
+    /// Whether it takes a transaction of its own, and so no part in a batch.
+    pub fn is_alone(self) -> bool {
+        self == Intent::Apply
     }
 }
 
@@ -281,7 +306,8 @@ mod tests {
         for rule in &INTENTS {
             assert!(std::ptr::eq(rule, rule.intent.rule()), "{}", rule.name);
             assert!(rule.needs.iter().all(|key| rule.takes.contains(key)), "{}", rule.name);
-            let reads = rule.actions == [Action::Read];
+            // What would change is told to those only who may change it.
+            let reads = rule.actions == [Action::Read] || rule.intent == Intent::Diff;
             assert_eq!(rule.intent.reads(), reads, "{}", rule.name);
             assert_eq!(rule.of.is_some(), rule.schema == Schema::Controller, "{}", rule.name);
             assert_eq!(rule.takes.contains(&"dryRun"), !reads, "{}", rule.name);

@@ -36,6 +36,8 @@ mod plan;
 
 mod compile;
 
+mod apply;
+
 mod run;
 
 mod shape;
@@ -48,7 +50,6 @@ mod idempotency;
 mod rate;
 mod usage;
 
-mod apply;
 mod audit;
 mod road;
 mod writer;

@@ -118,6 +118,13 @@ pub enum Clock {
     OnWrite,
 }
 
+/// A `models.json`: the models that it defines, and its text, which is kept as it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Definition {
+    pub models: Vec<Model>,
+    pub text: String,
+}
+
 /// A column of a model's table: a plain field, the id in a reference, or `id` itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
@@ -244,7 +251,7 @@ impl Relation {
 }
 
 /// All models of a database at one version, and how they relate.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Catalogue {
     /// The version of the definitions; 0 before any were applied.
     pub version: i64,

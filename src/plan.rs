@@ -3,12 +3,13 @@
 //! A plan is plain data and knows no SQL. After it nothing is refused for what it asks; only the database
 //! may still say no. [`planner`] makes one: [`paths`] resolves names and asks permission, [`filter`] plans conditions, searches and
 //! orders, [`inside`] those on json fields, [`values`] what other fields hold, [`totals`] groups and subqueries, [`fields`]
-//! what is answered, [`write`] what is written, [`keys`] what is done to API keys.
+//! what is answered, [`write`] what is written, [`keys`] what is done to API keys, [`models`] what to the models.
 
 mod fields;
 mod filter;
 mod inside;
 mod keys;
+pub mod models;
 mod paths;
 pub mod planner;
 mod totals;
@@ -21,7 +22,7 @@ use crate::cursor::Cursors;
 use crate::function::How;
 use crate::json::Pointer;
 use crate::lookup::{EXACT, Lookup, Part, Reading};
-use crate::model::{Column, Model, Relation, VERSION};
+use crate::model::{Catalogue, Column, Definition, Model, Relation, VERSION};
 use crate::request::Count;
 use crate::transform::Step;
 use crate::value::{Scalar, Type};
@@ -98,6 +99,21 @@ pub enum Work {
         act: KeyAct,
         caller: Authenticated,
     },
+    /// What is done to the models that the request was planned with.
+    Models {
+        act: ModelsAct,
+        definition: Definition,
+        catalogue: Arc<Catalogue>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ModelsAct {
+    /// Tells what would change.
+    Diff,
+    Apply {
+        allow_data_loss: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -137,7 +153,19 @@ impl Plan {
 impl Work {
     /// Whether it changes anything, and so belongs to the writer.
     pub fn writes(&self) -> bool {
-        !matches!(self, Work::Page { .. } | Work::One { .. } | Work::Count { .. } | Work::Groups { .. })
+        !matches!(
+            self,
+            Work::Page { .. }
+                | Work::One { .. }
+                | Work::Count { .. }
+                | Work::Groups { .. }
+                | Work::Models { act: ModelsAct::Diff, .. }
+        )
+    }
+
+    /// Whether it changes the models themselves: any table may be another one then, and the transaction is its own.
+    pub fn changes_models(&self) -> bool {
+        matches!(self, Work::Models { act: ModelsAct::Apply { .. }, .. })
     }
 }
 

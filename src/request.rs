@@ -192,6 +192,6 @@ pub struct Subquery {
 /// Whether a request, of which nothing is checked yet, certainly only reads.
 fn only_reads(json: &Json) -> bool {
     let intent = json.get(META).and_then(|meta| meta.get("intent"));
-    let rule = if let Some(Json::String(name)) = intent { Intent::named(name, Schema::Model) } else { None };
-    rule.is_some_and(|rule| rule.intent.reads())
+    let Some(Json::String(name)) = intent else { return false };
+    Schema::ALL.into_iter().filter_map(|schema| Intent::named(name, schema)).any(|rule| rule.intent.reads())
 }

@@ -33,9 +33,17 @@ impl Planned {
         }
     }
 
+    /// Whether it takes a transaction of its own, in which references are not checked.
+    pub fn is_alone(&self) -> bool {
+        matches!(self, Planned::One(plan) if plan.work.changes_models())
+    }
+
     /// The models that it may change or read; `None` where that cannot be told.
     pub fn touched(&self) -> Option<&BTreeSet<Namespace>> {
-        if let Planned::One(plan) = self { Some(&plan.touched) } else { None }
+        match self {
+            Planned::One(plan) if !plan.work.changes_models() => Some(&plan.touched),
+            _ => None,
+        }
     }
 
     /// Whether its answer may come from memory. The server's own models change by more than requests.
@@ -93,6 +101,12 @@ fn requests(session: &Session, given: &Given, batch: &Batch) -> Result<Answer, E
             if let Ask::Batch(_) = asked {
                 let why = "holds another batch, which no batch may".to_owned();
                 return Err(Problem::Refused { field: "requests".into(), why }.into());
+            }
+            let intent = asked.intent();
+            if intent.is_alone() {
+                let why = "takes a transaction of its own and no part in a batch: send it by itself".to_owned();
+                let problem = Problem::Refused { field: intent.rule().name.into(), why };
+                return Err(Error::at(Pointer::ROOT.key("__meta__").key("intent"), problem).into());
             }
             carry_out(session, given, &plan(given, asked, malformed)?)
         };

@@ -1,9 +1,11 @@
 //! Runs a plan on a session: the statements in their order, and nested lists after the records they belong to.
-//! [`write`] runs what writes, [`keys`] what is done to API keys.
+//! [`write`] runs what writes, [`keys`] what is done to API keys, [`models`] what to the models.
 
 mod keys;
+mod models;
 mod write;
 
+use crate::apply::Planned;
 use crate::auth::text::KeyText;
 use crate::compile::{self, Cell, Query};
 use crate::error::{Errors, Problem};
@@ -39,6 +41,14 @@ pub enum Outcome {
     Made(Loaded),
     Count(u64),
     Deleted,
+    /// What a change of models would do.
+    Compared(Planned),
+    /// What it did, whether that is anything, and the version in force since.
+    Applied {
+        planned: Planned,
+        is_new: bool,
+        version: i64,
+    },
     /// So many records were changed.
     Touched {
         count: u64,
@@ -134,6 +144,7 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<Outcome, Errors> {
         Work::Delete { target, referrers } => table.delete(target, referrers),
         Work::DeleteMany { condition, referrers, most } => table.delete_many(condition, referrers, *most),
         Work::Key { act, caller } => keys::act(&table, act, caller),
+        Work::Models { act, definition, catalogue } => models::act(session, *act, definition, catalogue),
     }
 }
 

@@ -772,18 +772,33 @@ impl Session {
         Ok(self.connection.prepare_cached("PRAGMA data_version")?.query_one([], |row| row.get(0))?)
     }
 
-    /// Runs `work` with foreign keys unchecked, and checks them all before it is committed: the way in
-    /// which SQLite wants tables rebuilt.
+    /// As [`Self::writing`], for work that rebuilds tables; see [`Self::unchecked`].
     pub fn rebuilding<T, E: From<Failure>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let _unchecked = self.unchecked()?;
+        self.writing(work)
+    }
+
+    /// Leaves references unchecked until what is given back is dropped, so that tables can be rebuilt in the way that
+    /// SQLite wants: else dropping the old one would delete what refers to it. Within a transaction SQLite takes no
+    /// notice of this, so that it is asked for before one begins, and lasts until that one is over.
+    pub fn unchecked(&self) -> Result<Unchecked<'_>, Failure> {
+        let unchecked = Unchecked(self);
         // With the older way of renaming, views and triggers of other tools do not stand against it.
         self.pragmas(&["PRAGMA foreign_keys = OFF", "PRAGMA legacy_alter_table = ON"])?;
-        let outcome = self.writing(|| {
-            let outcome = work()?;
-            let broken = self.rows(&Statement::fixed("PRAGMA foreign_key_check", []))?;
-            if broken.len() > 0 { Err(Failure::ForeignKey.into()) } else { Ok(outcome) }
-        });
-        self.pragmas(&["PRAGMA foreign_keys = ON", "PRAGMA legacy_alter_table = OFF"])?;
-        outcome
+        Ok(unchecked)
+    }
+
+    pub fn is_unchecked(&self) -> Result<bool, Failure> {
+        Ok(self.number(&Statement::fixed("PRAGMA foreign_keys", []))? == 0)
+    }
+
+    /// What has to be asked before work without checks is committed.
+    ///
+    /// # Errors
+    /// A reference leads nowhere.
+    pub fn check_references(&self) -> Result<(), Failure> {
+        let broken = self.number(&Statement::fixed("SELECT count(*) FROM pragma_foreign_key_check", []))?;
+        if broken > 0 { Err(Failure::ForeignKey) } else { Ok(()) }
     }
 
     /// A statement that is not counted: transactions.
@@ -826,6 +841,17 @@ impl Drop for Lazy<'_> {
     fn drop(&mut self) {
         // It is refused only within a transaction, and the one that was there has ended.
         let _ = self.0.pragmas(&["PRAGMA synchronous = FULL"]);
+    }
+}
+
+/// While it is there, references are not checked.
+pub struct Unchecked<'s>(&'s Session);
+
+impl Drop for Unchecked<'_> {
+    fn drop(&mut self) {
+        // A panic may have left a transaction open, within which nothing would be switched on again.
+        self.0.abandon();
+        let _ = self.0.pragmas(&["PRAGMA foreign_keys = ON", "PRAGMA legacy_alter_table = OFF"]);
     }
 }
 
@@ -887,4 +913,23 @@ pub fn integrity(session: &Session) -> Result<Vec<String>, Failure> {
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_checked_again_whatever_became_of_the_transaction() {
+        let store = Store::open(Location::Memory, Missing::Create, Duration::from_secs(5)).unwrap();
+        let session = store.writer().unwrap();
+        assert!(!session.is_unchecked().unwrap());
+        let unchecked = session.unchecked().unwrap();
+        session.begin().unwrap();
+        assert!(session.is_unchecked().unwrap());
+        drop(unchecked); // as where a panic leaves the transaction open
+        assert!(!session.in_transaction() && !session.is_unchecked().unwrap());
+        let refused = session.rebuilding(|| Err::<(), _>(Failure::ForeignKey));
+        assert_eq!((refused, session.is_unchecked().unwrap()), (Err(Failure::ForeignKey), false));
+    }
 }

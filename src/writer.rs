@@ -1,6 +1,6 @@
 //! The one thread that writes. Writes of all requests come here and are committed in groups: each in a
-//! savepoint of its own, one commit for all, and every caller is answered only after it. The usage log's
-//! entries ride along.
+//! savepoint of its own, one commit for all, and every caller is answered only after it. What rebuilds tables is
+//! a group of its own. The usage log's entries ride along.
 
 use crate::error::{Errors, Problem};
 use crate::handoff::{Promise, lock, promise};
@@ -92,8 +92,25 @@ impl Writer {
         &self,
         work: impl FnMut(&Session) -> Result<T, Errors> + Send + 'static,
     ) -> Result<T, Errors> {
+        self.hand_over(work, false)
+    }
+
+    /// As [`Self::submit`], in a transaction with nothing else in it, in which references are not checked: see
+    /// [`Session::unchecked`].
+    pub fn submit_alone<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Session) -> Result<T, Errors> + Send + 'static,
+    ) -> Result<T, Errors> {
+        self.hand_over(work, true)
+    }
+
+    fn hand_over<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Session) -> Result<T, Errors> + Send + 'static,
+        is_alone: bool,
+    ) -> Result<T, Errors> {
         let (reply, answer) = promise();
-        let job = Box::new(Task { work, outcome: None, reply, until: Instant::now() + self.patience });
+        let job = Box::new(Task { work, outcome: None, reply, until: Instant::now() + self.patience, is_alone });
         self.messages.send(Message::Job(job)).map_err(|_| Problem::ShuttingDown)?;
         // The thread drops a job unanswered only when it ends or panics.
         answer.wait().ok_or_else(|| Problem::Fault { cause: "the writer dropped a job".into() })?
@@ -140,6 +157,8 @@ trait Job: Send {
     fn run(&mut self, session: &Session);
     /// Answers the caller, once it is known what became of the commit.
     fn settle(self: Box<Self>, committed: Result<(), Problem>);
+    /// Whether its transaction is its own, and references are not checked in it.
+    fn is_alone(&self) -> bool;
 }
 
 struct Task<T, F> {
@@ -148,6 +167,7 @@ struct Task<T, F> {
     reply: Promise<Result<T, Errors>>,
     /// When it is too late to begin: whoever waits has been promised an answer by then.
     until: Instant,
+    is_alone: bool,
 }
 
 impl<T: Send, F: FnMut(&Session) -> Result<T, Errors> + Send> Job for Task<T, F> {
@@ -171,6 +191,10 @@ impl<T: Send, F: FnMut(&Session) -> Result<T, Errors> + Send> Job for Task<T, F>
             (None, Ok(())) => Err(Problem::Fault { cause: "a job was not run".into() }.into()),
         };
         self.reply.keep(outcome);
+    }
+
+    fn is_alone(&self) -> bool {
+        self.is_alone
     }
 }
 
@@ -226,7 +250,12 @@ impl Turns {
         }
         self.fetch_log();
         let idle = jobs.is_empty() && self.log.is_empty() && !self.use_is_due();
-        let writable = idle || self.commit(jobs);
+        let mut writable = true;
+        if !idle {
+            for group in groups(jobs) {
+                writable &= self.commit(group);
+            }
+        }
         if writable && !self.stopping && Instant::now() >= self.next_prune {
             self.prune();
         }
@@ -273,6 +302,14 @@ impl Turns {
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) -> bool {
         let shared = self.session.clone();
         let session = lock(&shared);
+        let is_alone = jobs.first().is_some_and(|job| job.is_alone());
+        let unchecked = match is_alone.then(|| session.unchecked()).transpose() {
+            Ok(unchecked) => unchecked,
+            Err(failure) => {
+                settle(jobs, Err(Problem::from(failure)));
+                return false;
+            }
+        };
         loop {
             if let Err(failure) = session.begin() {
                 settle(jobs, Err(Problem::from(failure)));
@@ -298,6 +335,7 @@ impl Turns {
             usage::insert(&session, &entries)
         });
         let committed = if session.in_transaction() { session.commit() } else { Err(disk_full(&logged)) };
+        drop(unchecked);
         drop(session);
         let done = logged.is_ok() && committed.is_ok();
         if done {
@@ -361,6 +399,18 @@ impl Turns {
             log::line(Level::Warning, format_args!("cannot prune the usage log and kept answers: {failure}"));
         }
     }
+}
+
+/// Jobs in their order, each that is alone in a group of its own. None at all are one group: the log may wait.
+fn groups(jobs: Vec<Box<dyn Job>>) -> Vec<Vec<Box<dyn Job>>> {
+    let mut groups: Vec<Vec<Box<dyn Job>>> = vec![Vec::new()];
+    for job in jobs {
+        match groups.last_mut() {
+            Some(group) if group.first().is_none_or(|first| !first.is_alone() && !job.is_alone()) => group.push(job),
+            _ => groups.push(vec![job]),
+        }
+    }
+    groups
 }
 
 fn settle(jobs: Vec<Box<dyn Job>>, committed: Result<(), Problem>) {

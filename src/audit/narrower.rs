@@ -175,7 +175,7 @@ mod tests {
                 "a.Ticket:update",
             ),
             // Of the log nothing but reading can be done.
-            ("system.*:*", "system.UsageLog:read", "system.UsageLog:read", "system.ApiKey:*,system.Model:read", ""),
+            ("system.*:*", "system.UsageLog:read", "system.UsageLog:read", "system.ApiKey:*,system.Model:*", ""),
             ("system.UsageLog:*", "system.UsageLog:read", "system.UsageLog:*", "", ""),
         ] {
             assert_eq!(case(held, used), [permissions, unused, kept], "{held} used as {used}");

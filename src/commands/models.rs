@@ -3,9 +3,10 @@
 use super::{Database, described, read_file};
 use crate::apply::{self, Planned, Refused};
 use crate::cli::ModelsCommand;
-use crate::error::Error;
+use crate::error::{Error, Errors};
 use crate::json::Json;
 use crate::log::{self, Level};
+use crate::model::{Definition, parse};
 use crate::store::{self, Missing, Store};
 use crate::terminal::{Failed, print_line, print_table};
 use std::path::Path;
@@ -20,9 +21,7 @@ pub fn run(database: &Database, command: ModelsCommand) -> Result<(), Failed> {
             let store = database.open(Missing::Refuse)?;
             let reader = store.reader().map_err(described)?;
             let catalogue = store.catalogue(&reader).map_err(described)?;
-            let (_, planned) =
-                apply::plan(&reader, &catalogue, &read_json(&file)?).map_err(|refused| explain(&refused, &file))?;
-            print_planned(database.json, &planned)
+            print_planned(database.json, &apply::plan(&reader, &catalogue, &read(&file)?).map_err(described)?)
         }
         ModelsCommand::Show => {
             let store = database.open(Missing::Refuse)?;
@@ -40,17 +39,19 @@ pub fn run(database: &Database, command: ModelsCommand) -> Result<(), Failed> {
     }
 }
 
-fn read_json(path: &Path) -> Result<Json, Failed> {
-    Json::parse(&read_file(path)?).map_err(|error| format!("{} is not JSON: {error}", path.display()))
+fn read(path: &Path) -> Result<Definition, Failed> {
+    let json = Json::parse(&read_file(path)?).map_err(|error| format!("{} is not JSON: {error}", path.display()))?;
+    parse::definition(&json).map_err(|errors| mistakes(&errors, path))
 }
 
 pub fn apply_file(store: &Store, file: &Path, allow_data_loss: bool, json: bool) -> Result<(), Failed> {
-    let definition = read_json(file)?;
+    let definition = read(file)?;
     let session = store.writer().map_err(described)?;
     session.unlimited();
     let catalogue = store.catalogue(&session).map_err(described)?;
-    let (version, planned) =
-        apply::apply(&session, &catalogue, &definition, allow_data_loss).map_err(|refused| explain(&refused, file))?;
+    let (version, planned) = session
+        .rebuilding(|| apply::apply(&session, &catalogue, &definition, allow_data_loss))
+        .map_err(|refused| explain(&refused))?;
     for change in &planned.changes {
         log::message(Level::Info, format_args!("{change}"));
     }
@@ -70,17 +71,10 @@ pub fn apply_file(store: &Store, file: &Path, allow_data_loss: bool, json: bool)
 }
 
 fn print_planned(json: bool, planned: &Planned) -> Result<(), Failed> {
-    let changes: Vec<String> = planned.changes.iter().map(ToString::to_string).collect();
     if json {
-        let list = |texts: &[String]| Json::List(texts.iter().map(|text| text.as_str().into()).collect());
-        let members = vec![
-            ("changes".to_owned(), list(&changes)),
-            ("losses".to_owned(), list(&planned.losses)),
-            ("obstacles".to_owned(), list(&planned.obstacles)),
-        ];
-        return print_line(&Json::Object(members).to_string());
+        return print_line(&Json::Object(planned.members()).to_string());
     }
-    let mut lines = changes;
+    let mut lines: Vec<String> = planned.changes.iter().map(ToString::to_string).collect();
     lines.extend(planned.losses.iter().map(|loss| format!("loses {loss}")));
     lines.extend(planned.obstacles.iter().map(|obstacle| format!("cannot be applied: {obstacle}")));
     if lines.is_empty() {
@@ -89,20 +83,19 @@ fn print_planned(json: bool, planned: &Planned) -> Result<(), Failed> {
     print_line(&lines.join("\n"))
 }
 
-/// Why models were not applied, line by line.
-pub fn explain(refused: &Refused, file: &Path) -> Failed {
+/// What is wrong with a file, line by line.
+pub fn mistakes(errors: &Errors, file: &Path) -> Failed {
+    let line = |error: &Error| {
+        let hint = error.problem.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("{}#{}: {}{hint}", file.display(), error.pointer.as_deref().unwrap_or_default(), error.problem)
+    };
+    errors.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Why models were not applied.
+pub fn explain(refused: &Refused) -> Failed {
     match refused {
-        Refused::Definition(errors) => {
-            let line = |error: &Error| {
-                let hint = error.problem.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-                format!("{}#{}: {}{hint}", file.display(), error.pointer.as_deref().unwrap_or_default(), error.problem)
-            };
-            errors.iter().map(line).collect::<Vec<_>>().join("\n")
-        }
-        Refused::Loss(losses) => {
-            format!("this would lose {}; go on with --allow-data-loss", losses.join(", "))
-        }
-        Refused::Obstacles(obstacles) => obstacles.join("\n"),
-        Refused::Database(failure) => format!("nothing was changed, because stored records do not fit: {failure}"),
+        Refused::Loss(_) => format!("{refused}; go on with --allow-data-loss"),
+        _ => refused.to_string(),
     }
 }

@@ -1,7 +1,7 @@
 //! `serve` and `quickstart`.
 
 use super::keys::everything;
-use super::models::{apply_file, explain};
+use super::models::{apply_file, explain, mistakes};
 use super::{Database, as_operator, described};
 use crate::apply;
 use crate::auth::keys;
@@ -13,6 +13,7 @@ use crate::handle::App;
 use crate::idempotency::InFlight;
 use crate::json::{Json, Object};
 use crate::log::{self, Level};
+use crate::model::parse;
 use crate::plan::Limits;
 use crate::rate::Rates;
 use crate::server::{self, Settings};
@@ -169,8 +170,10 @@ fn make_examples(store: &Store, session: &Session) -> Result<(), Failed> {
         return Ok(());
     }
     let definition = Json::parse(EXAMPLE_MODELS.as_bytes()).map_err(|error| error.to_string())?;
-    apply::apply(session, &catalogue, &definition, false)
-        .map_err(|refused| explain(&refused, Path::new("models.json")))?;
+    let definition = parse::definition(&definition).map_err(|errors| mistakes(&errors, Path::new("models.json")))?;
+    session
+        .rebuilding(|| apply::apply(session, &catalogue, &definition, false))
+        .map_err(|refused| explain(&refused))?;
     for line in EXAMPLE_RECORDS.lines() {
         let (reply, _) = as_operator(store, session, line.as_bytes());
         if reply.status != 200 {

@@ -3,6 +3,7 @@
 use super::{Field, Kind, Model};
 use crate::access::Namespace;
 use crate::value::Type;
+use std::collections::{HashMap, HashSet};
 
 /// One change. What it loses, if anything, depends on the records that there are; see `apply`.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,14 +36,16 @@ impl std::fmt::Display for Change {
 
 /// All changes from one version to the next, model by model.
 pub fn changes(old: &[Model], new: &[Model]) -> Vec<Change> {
+    let before: HashMap<&Namespace, &Model> = old.iter().map(|model| (&model.namespace, model)).collect();
+    let after: HashSet<&Namespace> = new.iter().map(|model| &model.namespace).collect();
     let mut found = Vec::new();
     for model in new {
-        match old.iter().find(|before| before.namespace == model.namespace) {
+        match before.get(&model.namespace) {
             None => found.push(Change::AddModel(model.namespace.clone())),
             Some(before) => compare(before, model, &mut found),
         }
     }
-    let gone = old.iter().filter(|before| new.iter().all(|model| model.namespace != before.namespace));
+    let gone = old.iter().filter(|before| !after.contains(&before.namespace));
     found.extend(gone.map(|before| Change::DropModel(before.namespace.clone())));
     found
 }

@@ -1,6 +1,6 @@
 //! Reading `models.json`: every mistake is reported, each with a pointer into the file.
 
-use super::{Catalogue, Clock, Field, Kind, Model, OnDelete, Reference, VERSION, check};
+use super::{Catalogue, Clock, Definition, Field, Kind, Model, OnDelete, Reference, VERSION, check};
 use crate::access::{Namespace, SYSTEM};
 use crate::error::{Error, Errors, Problem, is_full, nearest, note, shown};
 use crate::json::{Json, Object, Pointer, member};
@@ -88,6 +88,14 @@ const LONGEST_NAME: usize = 60;
 const LONGEST_PATH: usize = 100;
 /// Patterns of all models: each takes memory, up to a MiB, as long as they are in force.
 pub const MOST_PATTERNS: usize = 500;
+
+/// Reads a whole `models.json`, and keeps its text.
+///
+/// # Errors
+/// As [`models`].
+pub fn definition(json: &Json) -> Result<Definition, Errors> {
+    Ok(Definition { models: models(json)?, text: json.to_string() })
+}
 
 /// Reads a whole `models.json`.
 ///

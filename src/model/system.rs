@@ -96,5 +96,5 @@ fn usage_log() -> Model {
 fn model() -> Model {
     use Intent::*;
     let fields = vec![Field { unique: true, ..kept("namespace", Type::String) }, kept("definition", Type::Json)];
-    named("Model", &[Retrieve, RetrieveOne], fields)
+    named("Model", &[Retrieve, RetrieveOne, Diff, Apply], fields)
 }

@@ -66,7 +66,7 @@ pub fn build(given: &Given, request: &Request, malformed: Errors) -> Result<Plan
 
 /// Collects what is wrong while it plans. A `None` from one of its methods means that an error was noted.
 pub struct Planner<'a> {
-    pub(super) catalogue: &'a Catalogue,
+    pub(super) catalogue: &'a Arc<Catalogue>,
     pub(super) caller: &'a Authenticated,
     pub(super) limits: Limits,
     pub(super) secret: &'a Secret,
@@ -105,6 +105,7 @@ impl Planner<'_> {
             Intent::Rotate | Intent::Revoke | Intent::Disable | Intent::Enable => {
                 self.key_work(&model, request, &meta)?
             }
+            Intent::Diff | Intent::Apply => self.models_work(request)?,
             Intent::Retrieve => {
                 let (condition, target) = match request.unique {
                     Some(_) => self.target(&model, request, &meta).map(|one| (one.whole(&model), Some(one))),

@@ -22,6 +22,7 @@ mod permissions;
 mod promises;
 mod properties;
 mod readme;
+mod remodel;
 mod server;
 mod totals;
 mod transforms;
