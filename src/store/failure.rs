@@ -1,0 +1,80 @@
+//! Why a statement did not do what it says. SQLite's codes become ours here.
+
+use crate::error::Problem;
+use rusqlite::ffi;
+use std::time::Duration;
+
+/// Why a statement did not do what it says.
+#[derive(Debug, PartialEq)]
+pub enum Failure {
+    /// A value that must be unique is taken; the columns.
+    Unique(Vec<String>),
+    /// A reference to a record that is not there, or a record that is referred to.
+    ForeignKey,
+    /// A rule of the table's own; its text.
+    Check(String),
+    Other(Problem),
+}
+
+impl std::fmt::Display for Failure {
+    /// For the operator: with the cause.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Unique(columns) => write!(f, "the value of {} is taken", columns.join(", ")),
+            Failure::ForeignKey => f.write_str("a reference does not hold"),
+            Failure::Check(rule) => write!(f, "a rule does not hold: {rule}"),
+            Failure::Other(Problem::Fault { cause }) => f.write_str(cause),
+            Failure::Other(problem) => problem.fmt(f),
+        }
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Problem {
+        match failure {
+            Failure::Other(problem) => problem,
+            other => Problem::Fault { cause: other.to_string() },
+        }
+    }
+}
+
+impl From<Failure> for crate::error::Errors {
+    fn from(failure: Failure) -> crate::error::Errors {
+        Problem::from(failure).into()
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Failure {
+        let fault = |cause: String| Failure::Other(Problem::Fault { cause });
+        let (code, message) = match &error {
+            rusqlite::Error::SqliteFailure(code, message) => (*code, message.clone().unwrap_or_default()),
+            rusqlite::Error::SqlInputError { error, msg, .. } => (*error, msg.clone()),
+            _ => return fault(error.to_string()),
+        };
+        match code.extended_code {
+            ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY => Failure::Unique(columns_in(&message)),
+            ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Failure::ForeignKey,
+            // SQLite leaves this code to functions; ours is `finite`.
+            ffi::SQLITE_CONSTRAINT_FUNCTION => Failure::Other(Problem::Overflow),
+            // A trigger of another tool says no.
+            ffi::SQLITE_CONSTRAINT_TRIGGER => Failure::Check(message),
+            ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_NOTNULL => {
+                Failure::Check(message.split_once(": ").map_or(message.as_str(), |(_, rule)| rule).to_owned())
+            }
+            _ => match code.code {
+                ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked => Failure::Other(Problem::Busy),
+                ffi::ErrorCode::OperationInterrupted => Failure::Other(Problem::Timeout { limit: Duration::ZERO }),
+                ffi::ErrorCode::DiskFull => Failure::Other(Problem::DiskFull),
+                ffi::ErrorCode::TooBig => Failure::Other(Problem::AnswerTooLarge { most: "64 MiB in one value" }),
+                _ => fault(format!("{error} ({})", code.extended_code)),
+            },
+        }
+    }
+}
+
+/// The columns that a message such as `UNIQUE constraint failed: tickets.Ticket.title, …` names.
+fn columns_in(message: &str) -> Vec<String> {
+    let (_, names) = message.split_once(": ").unwrap_or(("", message));
+    names.split(", ").map(|name| name.rsplit('.').next().unwrap_or(name).to_owned()).collect()
+}
