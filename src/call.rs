@@ -30,13 +30,14 @@ pub struct Call {
 }
 
 impl Call {
-    /// The key of a JQL request, once nothing about its transport stands against it.
-    pub fn admitted(&self, origins: &[String]) -> Result<&KeyText, Problem> {
+    /// The key of a request that takes one, once nothing about its transport stands against it. `allow` names the
+    /// methods of its path.
+    pub fn admitted(&self, allow: &'static str, origins: &[String]) -> Result<&KeyText, Problem> {
         if let Some(problem) = &self.broken {
             return Err(problem.clone());
         }
-        if self.method != "POST" {
-            return Err(Problem::MethodNotAllowed { allow: "POST" });
+        if !allow.split(", ").any(|method| method == self.method) {
+            return Err(Problem::MethodNotAllowed { allow });
         }
         if !self.is_from_known_page(origins) {
             return Err(Problem::ForeignOrigin);

@@ -1,4 +1,5 @@
-//! The envelope of every answer, and its HTTP status. Nothing else makes either.
+//! The envelope of every answer, and its HTTP status. Nothing else makes either. Two answers of the server about
+//! itself are a page instead, in a form that others have set.
 
 use crate::apply;
 use crate::error::{Code, Error, Problem};
@@ -15,6 +16,8 @@ use std::collections::BTreeSet;
 pub struct Reply {
     pub status: u16,
     pub body: Vec<u8>,
+    /// The type of the body.
+    pub media: &'static str,
     /// The first error's code.
     pub code: Option<Code>,
     /// Records in `data`.
@@ -26,6 +29,9 @@ pub struct Reply {
     /// Whether the text of a key is in it, so that it may be kept nowhere.
     pub holds_secret: bool,
 }
+
+/// The media type of envelopes.
+pub const JSON: &str = "application/json; charset=utf-8";
 
 /// What is known of a request when it fails; each part as soon as it is read.
 #[derive(Clone, Debug, Default)]
@@ -175,15 +181,7 @@ impl Answer {
             truncated: Some(&self.truncated),
         };
         let body = envelope("OK", &self.data, b"null", &extras, echo.intent, &self.message);
-        Reply {
-            status: 200,
-            body,
-            code: None,
-            rows: self.display,
-            queries,
-            headers: Vec::new(),
-            holds_secret: self.holds_secret,
-        }
+        Reply { rows: self.display, queries, holds_secret: self.holds_secret, ..page(JSON, body) }
     }
 
     /// The same in no more memory than it needs, for one that is kept.
@@ -227,7 +225,7 @@ pub fn failure(errors: &[Error], echo: &Echo) -> Reply {
     if let Problem::MethodNotAllowed { allow } = first {
         headers.push(("Allow", (*allow).to_owned()));
     }
-    Reply { status: first.status(), body, code: Some(first.code()), rows: 0, queries: 0, headers, holds_secret: false }
+    Reply { status: first.status(), code: Some(first.code()), headers, ..page(JSON, body) }
 }
 
 /// Which request of a batch it was that failed: all that is wrong with it stands below its place.
@@ -238,13 +236,18 @@ fn failed_request(errors: &[Error]) -> Option<usize> {
 /// The answer to a write that was carried out before: the envelope that was kept of it.
 pub fn replayed(body: Vec<u8>) -> Reply {
     let headers = vec![("Idempotency-Replayed", "true".to_owned())];
-    Reply { status: 200, body, code: None, rows: 0, queries: 0, headers, holds_secret: false }
+    Reply { headers, ..page(JSON, body) }
 }
 
 /// The answer of the server about itself: no records, only a word.
 pub fn note(message: &str) -> Reply {
     let body = envelope("OK", b"null", b"null", &Extras { filtered: Some(0), ..Extras::default() }, None, message);
-    Reply { status: 200, body, code: None, rows: 0, queries: 0, headers: Vec::new(), holds_secret: false }
+    page(JSON, body)
+}
+
+/// An answer that is no envelope.
+pub fn page(media: &'static str, body: Vec<u8>) -> Reply {
+    Reply { status: 200, body, media, code: None, rows: 0, queries: 0, headers: Vec::new(), holds_secret: false }
 }
 
 /// The answer to a browser that asks whether a page of another origin may send requests.

@@ -21,8 +21,6 @@ pub enum Code {
 }
 
 impl Code {
-    /// Every one, for the test of the manual.
-    #[cfg(test)]
     pub const ALL: [Code; 9] = [
         Code::Jql,
         Code::Authentication,
@@ -47,6 +45,21 @@ impl Code {
             Code::RateLimit => "JQL:RateLimitException",
             Code::Unavailable => "JQL:UnavailableException",
             Code::Server => "JQL:ServerException",
+        }
+    }
+
+    /// The HTTP statuses that it comes with, the usual one first.
+    pub fn statuses(self) -> &'static [u16] {
+        match self {
+            Code::Jql => &[400],
+            Code::Authentication => &[401],
+            Code::Authorization => &[403],
+            Code::NotFound => &[404],
+            Code::Request => &[405, 408, 413, 415],
+            Code::Conflict => &[409],
+            Code::RateLimit => &[429],
+            Code::Unavailable => &[503],
+            Code::Server => &[500],
         }
     }
 }
@@ -388,16 +401,7 @@ impl Problem {
             Problem::BodyTooLarge { .. } => 413,
             Problem::MediaType { .. } | Problem::Encoded => 415,
             Problem::TooSlow => 408,
-            _ => match self.code() {
-                Code::Jql | Code::Request => 400,
-                Code::Authentication => 401,
-                Code::Authorization => 403,
-                Code::NotFound => 404,
-                Code::Conflict => 409,
-                Code::RateLimit => 429,
-                Code::Unavailable => 503,
-                Code::Server => 500,
-            },
+            _ => self.code().statuses()[0],
         }
     }
 

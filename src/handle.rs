@@ -61,7 +61,7 @@ pub fn answer(app: &App, call: &Call) -> (Reply, Option<Entry>) {
 /// The road of a JQL request. One that writes is planned here and carried out by the writer; where the
 /// models changed in between, it is planned again.
 fn jql(app: &App, call: &Call, entry: &mut Entry, echo: &mut Echo) -> Result<Reply, Errors> {
-    let key = call.admitted(&app.cors_origins).map_err(|problem| wrong_key(app, call, problem))?;
+    let key = call.admitted("POST", &app.cors_origins).map_err(|problem| wrong_key(app, call, problem))?;
     for _ in 0..3 {
         let job = match read_or_plan(app, call, key, entry, echo)? {
             Step::Answered(reply) => return Ok(reply),

@@ -200,6 +200,13 @@ impl Model {
         id.into_iter().chain(self.fields.iter().filter_map(|field| field.column())).collect()
     }
 
+    /// The lists of fields in which no two records agree: the id first.
+    pub fn unique_keys(&self) -> impl Iterator<Item = Vec<&str>> {
+        let own = self.fields.iter().filter(|field| field.unique).map(|field| vec![field.name.as_str()]);
+        let together = self.unique_together.iter().map(|list| list.iter().map(String::as_str).collect());
+        std::iter::once(vec!["id"]).chain(own).chain(together)
+    }
+
     /// The columns of each index, that of the id aside.
     pub fn all_indexes(&self) -> impl Iterator<Item = Vec<&str>> {
         let own = self.fields.iter().filter(|field| field.index || field.unique || matches!(field.kind, Kind::Ref(_)));

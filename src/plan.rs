@@ -8,11 +8,11 @@
 mod fields;
 mod filter;
 mod inside;
-mod keys;
+pub mod keys;
 pub mod models;
 mod paths;
 pub mod planner;
-mod totals;
+pub mod totals;
 mod values;
 mod write;
 

@@ -305,7 +305,7 @@ fn request_id_prefix() -> String {
 
 fn headers(state: &State, call: &Call, reply: &Reply) -> Vec<(&'static str, String)> {
     let mut headers = vec![
-        ("Content-Type", "application/json; charset=utf-8".to_owned()),
+        ("Content-Type", reply.media.to_owned()),
         ("X-Request-Id", call.request_id.clone()),
         ("Cache-Control", "no-store".to_owned()),
         ("X-Content-Type-Options", "nosniff".to_owned()),

@@ -15,6 +15,10 @@ use std::sync::Arc;
 
 /// Where the text of a key stands in the answer.
 const KEY: &str = "key";
+
+/// The argument of `rotate`: how long the old secret works on.
+pub const OVERLAP: &str = "overlap";
+
 /// What is answered with a key's text, where the request does not say.
 const ANSWERED: [&str; 5] = ["permissions", "id", "public_id", "name", "expires"];
 
@@ -73,21 +77,20 @@ impl Planner<'_> {
                 continue;
             }
             match (key.as_str(), json) {
-                ("overlap", Json::String(text)) => {
+                (OVERLAP, Json::String(text)) => {
                     let moment = time::parse_duration(text).and_then(|overlap: SignedDuration| time::from_now(overlap));
                     until = match moment {
                         Ok(moment) => Some(moment),
                         Err(why) => {
-                            let problem =
-                                Problem::Refused { field: "overlap".into(), why: format!("is refused: {why}") };
+                            let problem = Problem::Refused { field: OVERLAP.into(), why: format!("is refused: {why}") };
                             self.note(Error::at(at, problem));
                             None
                         }
                     };
                 }
-                ("overlap", other) => self.wrong(&at, "overlap", "a length of time, such as \"24h\"", other),
+                (OVERLAP, other) => self.wrong(&at, OVERLAP, "a length of time, such as \"24h\"", other),
                 _ => {
-                    let nearest = nearest(key, ["overlap"]);
+                    let nearest = nearest(key, [OVERLAP]);
                     let place = "the controller rotate".to_owned();
                     self.note(Error::at(at, Problem::UnknownKey { place, key: shown(key), nearest }));
                 }

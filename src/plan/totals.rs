@@ -19,13 +19,18 @@ use crate::request::{self, Grouping, Ordering, Request, WantedStep, WantedTotal}
 use crate::transform::table::{Mistake, Transform};
 use crate::transform::{Kind, Step};
 use crate::value::Type;
-use std::sync::Arc;
+use crate::value::regex::Regex;
+use std::sync::{Arc, LazyLock};
 
 /// What stands between the texts of a `Concat` where nothing else is said.
 const SEPARATOR: &str = ", ";
 
 /// Groups and totals are columns of one table, and SQLite minds no case in their names.
 const ONLY_IN_CASE: &str = "differs only in case from another group or total";
+
+/// The name of a total: letters, digits and single underscores between them.
+pub const NAME: &str = "^[A-Za-z](_?[A-Za-z0-9])*$";
+pub const LONGEST_NAME: usize = 60;
 
 impl Planner<'_> {
     /// The groups of an `aggregate`, as the records of a model of their own.
@@ -156,11 +161,8 @@ impl Planner<'_> {
 
     /// The name of a total is used in filters and orders, so it looks like that of a field.
     fn name_of_total<'o>(&mut self, name: &str, others: impl Iterator<Item = &'o String>, at: &Pointer<'_>) {
-        let formed = name.len() <= 60
-            && name.starts_with(|c: char| c.is_ascii_alphabetic())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-            && !name.contains("__")
-            && !name.ends_with('_');
+        static FORM: LazyLock<Regex> = LazyLock::new(|| Regex::new(NAME, false).expect("it is a regular expression"));
+        let formed = name.len() <= LONGEST_NAME && FORM.matches(name);
         let alike = others.into_iter().find(|other| other.eq_ignore_ascii_case(name));
         let why = match alike {
             _ if !formed => "is not the name of a total: letters, digits and single underscores, at most 60",

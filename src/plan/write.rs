@@ -382,21 +382,16 @@ fn is_version(model: &Model, name: &str) -> bool {
 
 /// Whether no two records can agree in these columns, sorted by name.
 fn is_unique(model: &Model, names: &[&str]) -> bool {
-    let sorted = |list: &Vec<String>| {
-        let mut list = list.clone();
-        list.sort();
-        list
-    };
-    match names {
-        ["id"] => true,
-        [name] if model.fields.iter().any(|field| field.name == *name && field.unique) => true,
-        names => model.unique_together.iter().any(|list| sorted(list) == names),
-    }
+    model.unique_keys().any(|mut key| {
+        key.sort_unstable();
+        key == names
+    })
 }
 
 fn unique_keys(model: &Model) -> Vec<String> {
-    let fields = model.fields.iter().filter(|field| field.unique).map(|field| field.name.clone());
-    let together = model.unique_together.iter().map(|list| list.join(" with "));
-    let version = model.versioned.then(|| "id with version".to_owned());
-    std::iter::once("id".to_owned()).chain(version).chain(fields).chain(together).collect()
+    let mut keys: Vec<String> = model.unique_keys().map(|key| key.join(" with ")).collect();
+    if model.versioned {
+        keys.insert(1, "id with version".to_owned());
+    }
+    keys
 }
