@@ -80,6 +80,12 @@ impl Cache {
         good.then(|| kept.answer.clone())
     }
 
+    /// How many answers there are, and about how many bytes they take.
+    pub fn size(&self) -> (usize, usize) {
+        let state = lock(&self.state);
+        (state.answers.len(), state.bytes)
+    }
+
     /// Keeps the answer to a request that read these models. Nothing may have been committed between what the
     /// answer saw and `moment`.
     pub fn keep(&self, key: Key, answer: Arc<Answer>, read: BTreeSet<Namespace>, moment: Moment) {

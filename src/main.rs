@@ -50,6 +50,9 @@ mod idempotency;
 mod rate;
 mod usage;
 
+mod metrics;
+mod openapi;
+
 mod audit;
 mod road;
 mod writer;

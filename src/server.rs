@@ -78,7 +78,6 @@ pub fn run(
         }),
         max_connections: settings.max_connections,
         proxies: settings.proxies.clone(),
-        connections: AtomicUsize::new(0),
         in_flight: Mutex::new(InFlight { requests: 0, since: Instant::now() }),
         next_id: AtomicU64::new(0),
         boot: request_id_prefix(),
@@ -106,7 +105,6 @@ struct State {
     bounds: Arc<Bounds>,
     max_connections: usize,
     proxies: Networks,
-    connections: AtomicUsize,
     in_flight: Mutex<InFlight>,
     next_id: AtomicU64,
     /// Tells the requests of this run from those of others.
@@ -157,7 +155,7 @@ fn welcome(state: &Arc<State>, stream: TcpStream, remote: SocketAddr) {
         }
         drop(count);
     };
-    if full && state.connections.load(Ordering::SeqCst) > state.max_connections + 64 {
+    if full && state.app.connections.load(Ordering::SeqCst) > state.max_connections + 64 {
         return; // not even that can be said any more
     }
     if Builder::new().name("jqlite-connection".into()).stack_size(STACK).spawn(talk).is_err() {
@@ -173,13 +171,13 @@ struct Counted {
 
 impl Counted {
     fn new(state: &Arc<State>) -> Counted {
-        Counted { state: state.clone(), number: state.connections.fetch_add(1, Ordering::SeqCst) + 1 }
+        Counted { state: state.clone(), number: state.app.connections.fetch_add(1, Ordering::SeqCst) + 1 }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.state.connections.fetch_sub(1, Ordering::SeqCst);
+        self.state.app.connections.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -175,6 +175,27 @@ impl Store {
         }
     }
 
+    /// The readers in use, and the most that there may be.
+    pub fn readers_in_use(&self) -> (usize, usize) {
+        let readers = lock(&self.readers);
+        (readers.made - readers.idle.len(), self.most_readers)
+    }
+
+    /// The bytes of the database, and of the write-ahead log beside it.
+    pub fn size(&self, session: &Session) -> Result<(u64, u64), Failure> {
+        let number = |text| session.number(&Statement::fixed(text, []));
+        let bytes = number("PRAGMA page_count")?.saturating_mul(number("PRAGMA page_size")?);
+        let wal = match &self.location {
+            Location::File(path) => {
+                let mut path = path.clone().into_os_string();
+                path.push("-wal");
+                std::fs::metadata(path).map_or(0, |file| file.len()) // there is none before the first write
+            }
+            Location::Memory => 0,
+        };
+        Ok((u64::try_from(bytes).unwrap_or(0), wal))
+    }
+
     fn new_reader(&self) -> Result<Session, Failure> {
         let mut session = self.connect()?;
         session.pragmas(&["PRAGMA query_only = ON"])?;

@@ -6,11 +6,11 @@ use crate::error::{Errors, Problem};
 use crate::handoff::{Promise, lock, promise};
 use crate::idempotency;
 use crate::log::{self, Level};
+use crate::metrics::Metrics;
 use crate::store::{Failure, Session};
 use crate::usage::{self, Entry, Retention};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::thread::{Builder, JoinHandle};
@@ -22,8 +22,7 @@ pub struct Writer {
     /// Entries on their way to the log. They are fetched with the next group, or after a while, so that
     /// no request wakes the thread for its entry.
     log: Arc<Mutex<Vec<Entry>>>,
-    /// Entries that found no place there.
-    lost: Arc<AtomicU64>,
+    metrics: Arc<Metrics>,
     /// How long a write may wait for its turn.
     patience: Duration,
     /// The thread's session; it holds it while it commits.
@@ -59,17 +58,22 @@ const MOST_ENTRIES: usize = 100_000;
 
 impl Writer {
     /// Starts the thread. What `retention` does not keep of the log is pruned; a write that waited for its turn longer
-    /// than `patience` is not begun.
-    pub fn start(session: Session, retention: Retention, patience: Duration) -> std::io::Result<Writer> {
+    /// than `patience` is not begun. What it does is counted in `metrics`.
+    pub fn start(
+        session: Session,
+        retention: Retention,
+        patience: Duration,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Writer> {
         let (messages, receiver) = sync_channel(QUEUE);
         let log = Arc::new(Mutex::new(Vec::new()));
-        let lost = Arc::new(AtomicU64::new(0));
         let session = Arc::new(Mutex::new(session));
         let mut turns = Turns {
             session: session.clone(),
             receiver,
             arriving: log.clone(),
-            lost: lost.clone(),
+            metrics: metrics.clone(),
+            told_lost: 0,
             log: Vec::new(),
             used: HashMap::new(),
             use_written: Instant::now(),
@@ -80,7 +84,7 @@ impl Writer {
             stopping: false,
         };
         let thread = Builder::new().name("jqlite-writer".into()).spawn(move || turns.run())?;
-        Ok(Writer { messages, log, lost, patience, session, thread: Mutex::new(Some(thread)) })
+        Ok(Writer { messages, log, metrics, patience, session, thread: Mutex::new(Some(thread)) })
     }
 
     /// Has `work` done in a savepoint, and gives what came of it once it is committed. `work` may be run
@@ -111,6 +115,7 @@ impl Writer {
     ) -> Result<T, Errors> {
         let (reply, answer) = promise();
         let job = Box::new(Task { work, outcome: None, reply, until: Instant::now() + self.patience, is_alone });
+        self.metrics.queue.add(1);
         self.messages.send(Message::Job(job)).map_err(|_| Problem::ShuttingDown)?;
         // The thread drops a job unanswered only when it ends or panics.
         answer.wait().ok_or_else(|| Problem::Fault { cause: "the writer dropped a job".into() })?
@@ -132,13 +137,18 @@ impl Writer {
     pub fn log(&self, entry: Entry) {
         let mut log = lock(&self.log);
         if log.len() >= MOST_ENTRIES {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.metrics.log_lost.add(1);
             return;
         }
         log.push(entry);
         if log.len() == MANY_ENTRIES {
             let _ = self.messages.try_send(Message::Log); // a full queue wakes the thread as well
         }
+    }
+
+    /// Entries of the log that are not written yet.
+    pub fn log_backlog(&self) -> u64 {
+        lock(&self.log).len() as u64 + self.metrics.log_held.get()
     }
 
     /// Writes all that waits, and ends the thread.
@@ -203,7 +213,9 @@ struct Turns {
     session: Arc<Mutex<Session>>,
     receiver: Receiver<Message>,
     arriving: Arc<Mutex<Vec<Entry>>>,
-    lost: Arc<AtomicU64>,
+    metrics: Arc<Metrics>,
+    /// Lost entries of which it was said that they were.
+    told_lost: u64,
     /// Entries that no commit has taken yet.
     log: Vec<Entry>,
     /// Keys used since that was last written: when, and from where.
@@ -242,7 +254,10 @@ impl Turns {
         };
         while let Some(message) = next {
             match message {
-                Message::Job(job) => jobs.push(job),
+                Message::Job(job) => {
+                    self.metrics.queue.take(1);
+                    jobs.push(job);
+                }
                 Message::Log => {}
                 Message::Stop => self.stopping = true,
             }
@@ -271,7 +286,10 @@ impl Turns {
             return;
         }
         let arrived = self.log.len();
-        self.log.append(&mut lock(&self.arriving));
+        let mut arriving = lock(&self.arriving);
+        self.log.append(&mut arriving);
+        self.metrics.log_held.set(self.log.len() as u64);
+        drop(arriving);
         for entry in &self.log[arrived..] {
             // A key that was not let in was not used.
             if let (Some(key), true) = (&entry.key, entry.let_in) {
@@ -287,7 +305,7 @@ impl Turns {
         while self.has_more() && !self.commit(Vec::new()) && Instant::now() < deadline {
             std::thread::sleep(LOG_DELAY / 4);
         }
-        let lost = self.log.len() as u64 + self.lost.swap(0, Ordering::Relaxed);
+        let lost = self.log.len() as u64 + self.newly_lost();
         if lost > 0 {
             log::line(
                 Level::Error,
@@ -347,6 +365,10 @@ impl Turns {
                 self.used.entry(key).or_insert(last);
             }
         }
+        self.metrics.log_held.set(self.log.len() as u64);
+        if committed.is_ok() && !jobs.is_empty() {
+            self.metrics.group.observe(jobs.len() as u64);
+        }
         settle(jobs, committed.map_err(Problem::from));
         done
     }
@@ -369,8 +391,14 @@ impl Turns {
         std::mem::take(&mut self.used)
     }
 
-    fn say_what_was_lost(&self) {
-        let lost = self.lost.swap(0, Ordering::Relaxed);
+    /// Entries that were lost since that was last asked.
+    fn newly_lost(&mut self) -> u64 {
+        let lost = self.metrics.log_lost.get();
+        lost - std::mem::replace(&mut self.told_lost, lost)
+    }
+
+    fn say_what_was_lost(&mut self) {
+        let lost = self.newly_lost();
         if lost > 0 {
             log::line(
                 Level::Error,

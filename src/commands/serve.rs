@@ -13,6 +13,7 @@ use crate::handle::App;
 use crate::idempotency::InFlight;
 use crate::json::{Json, Object};
 use crate::log::{self, Level};
+use crate::metrics::Metrics;
 use crate::model::parse;
 use crate::plan::Limits;
 use crate::rate::Rates;
@@ -24,7 +25,7 @@ use crate::value::time;
 use crate::writer::Writer;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 pub fn serve(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
     open_log(args);
@@ -89,7 +90,8 @@ fn start(
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let writer = store.writer().map_err(described)?;
     let kept = Retention { age: args.log_retention, rows: args.log_rows };
-    let writer = Writer::start(writer, kept, args.query_timeout).map_err(|error| error.to_string())?;
+    let metrics = Arc::new(Metrics::default());
+    let writer = Writer::start(writer, kept, args.query_timeout, metrics.clone()).map_err(|error| error.to_string())?;
     let line = ready(&format!("http://{address}"), &store)?;
     let mut jql_paths = vec!["/jql".to_owned()];
     jql_paths.extend(args.jql_path.clone());
@@ -99,6 +101,8 @@ fn start(
         cache: Cache::new(args.cache_size),
         in_flight: InFlight::default(),
         rates: Rates::default(),
+        metrics,
+        connections: AtomicUsize::new(0),
         max_key_age: args.max_key_age,
         limits: Limits { max_limit: args.max_limit },
         jql_paths,

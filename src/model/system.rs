@@ -8,14 +8,22 @@ use crate::intent::Intent;
 use crate::value::{Scalar, Type};
 use std::sync::Arc;
 
+/// The name of that of the usage log.
+pub const USAGE_LOG: &str = "UsageLog";
+
 /// All of them.
 pub fn models() -> Vec<Model> {
     vec![api_key(), usage_log(), model()]
 }
 
+/// The namespace of one of them.
+pub fn namespace(name: &str) -> Namespace {
+    Namespace { app: SYSTEM.into(), name: name.into() }
+}
+
 fn named(name: &str, intents: &'static [Intent], fields: Vec<Field>) -> Model {
     Model {
-        namespace: Namespace { app: SYSTEM.into(), name: name.into() },
+        namespace: namespace(name),
         id: Type::Integer,
         intents: Some(intents),
         is_groups: false,
@@ -89,7 +97,7 @@ fn usage_log() -> Model {
         kept("response_bytes", Type::Integer),
         kept("remote_addr", Type::String),
     ];
-    named("UsageLog", &[Retrieve, RetrieveOne, Count, Aggregate], fields)
+    named(USAGE_LOG, &[Retrieve, RetrieveOne, Count, Aggregate], fields)
 }
 
 /// The models in force, as they were written.
