@@ -31,7 +31,7 @@ pub struct Books {
 pub struct Use {
     /// Requests that were let in.
     pub requests: u64,
-    /// The intents of those that no permission was lacking for, by namespace.
+    /// The intents of those that no permission was lacking for, by namespace; of one without an intent the action.
     passed: HashMap<String, HashSet<String>>,
     pub batches: u64,
     pub addresses: HashMap<String, Sighting>,
@@ -137,7 +137,9 @@ impl Use {
         for (namespace, intents) in &self.passed {
             let Ok(namespace) = namespace.parse::<Namespace>() else { continue };
             let rules = INTENTS.iter().filter(|rule| intents.contains(rule.name));
-            acts.extend(rules.flat_map(|rule| rule.actions).map(|action| (namespace.clone(), *action)));
+            // An intent that is called like an action is that action.
+            let named = Action::ALL.iter().filter(|action| intents.contains(action.name()));
+            acts.extend(rules.flat_map(|rule| rule.actions).chain(named).map(|action| (namespace.clone(), *action)));
         }
         acts
     }
@@ -201,7 +203,7 @@ impl Books {
         let (keys, secrets) = (&mut self.keys, &mut self.secrets);
         session.each_row(
             &Statement::fixed(
-                r#"SELECT "key", "at", "status", "remote_addr", "namespace", "intent" FROM "system.UsageLog"
+                r#"SELECT "key", "at", "status", "remote_addr", "namespace", coalesce("intent", "action") FROM "system.UsageLog"
                    WHERE "at" >= ?1 AND "key" IS NOT NULL"#,
                 [start],
             ),

@@ -52,7 +52,7 @@ impl Books {
         database.execute_batch(&format!("BEGIN; {statements}; COMMIT;")).unwrap();
     }
 
-    /// Adds an entry to the log: this long ago, this namespace and intent (or neither).
+    /// Adds an entry to the log: this long ago, this namespace and intent (or neither, or what reads without an intent).
     fn log(&self, key: &str, ago: &str, what: &str, status: u16, address: &str) {
         self.log_many(1, key, ago, what, status, address);
     }
@@ -66,16 +66,18 @@ impl Books {
     #[allow(clippy::too_many_arguments)] // they are the columns
     fn log_each(&self, count: u32, step: u32, key: &str, before: &str, what: &str, status: u16, address: &str) {
         let text = |text: &str| if text.is_empty() { "NULL".to_owned() } else { format!("'{text}'") };
-        let (namespace, intent) = what.split_once(' ').unwrap_or_default();
+        let (namespace, intent) = what.split_once(' ').unwrap_or((what, ""));
+        let action = if !namespace.is_empty() && intent.is_empty() { "read" } else { "" };
         self.change(&format!(
             r#"INSERT INTO "system.UsageLog" ("at", "request_id", "key", "namespace", "intent", "action", "status",
                  "rows", "queries", "duration_us", "request_bytes", "response_bytes", "remote_addr")
                SELECT strftime('%Y-%m-%dT%H:%M:%S.000000Z', 'now', '-{before}', ("value" * {step}) || ' seconds'), 'r',
-                 {}, {}, {}, NULL, {status}, 0, 0, 0, 0, 0, '{address}'
+                 {}, {}, {}, {}, {status}, 0, 0, 0, 0, 0, '{address}'
                FROM json_each('{}')"#,
             text(key),
             text(namespace),
             text(intent),
+            text(action),
             json!((0..count).collect::<Vec<_>>())
         ));
     }
@@ -264,6 +266,15 @@ fn a_request_that_failed_for_another_reason_used_its_permission() {
     run(&books.folder, &["keys", "update", "ci", "--allow", "tickets.Ticket:read,tickets.Ticket:delete"]);
     books.log(&books.ci, "1 hours", "tickets.Ticket deleteOne", 400, "192.0.2.1");
     assert_eq!(books.finding()["evidence"]["not_seen"], json!(["tickets.Ticket:delete"]), "a malformed one did not");
+}
+
+#[test]
+fn who_only_watches_the_server_uses_the_permission_for_that() {
+    let books = Books::clean();
+    run(&books.folder, &["keys", "update", "ci", "--allow", "tickets.Ticket:read,system.UsageLog:read"]);
+    assert_eq!(books.finding()["evidence"]["not_seen"], json!(["system.UsageLog:read"]));
+    books.log(&books.ci, "1 hours", "system.UsageLog", 200, "192.0.2.1");
+    assert_eq!(books.findings(&[]), Vec::<Value>::new());
 }
 
 #[test]
