@@ -102,6 +102,7 @@ fn known() -> Vec<(&'static str, Vec<String>)> {
         ("in a filter", owned(["__and__", "__or__", "__not__"])),
         ("in a total", owned(total)),
         ("in a batch", owned(request::BATCH_KEYS)),
+        ("beside `rotate`", owned(plan::keys::ROTATE_KEYS)),
         ("beside `diff` and `apply`", owned(plan::models::MODELS_KEYS)),
         ("lookup", owned(LOOKUPS.iter().map(|lookup| lookup.name))),
         ("date part", owned(PARTS.iter().map(|part| part.name))),
@@ -337,6 +338,7 @@ impl Used {
                     .for_each(|(key, _)| self.note("in a batch", key));
                 items(&request["requests"]).for_each(|request| self.request(request));
             }
+            "rotate" => self.keys("beside `rotate`", request),
             "diff" | "apply" => self.keys("beside `diff` and `apply`", request),
             "retrieve" | "read" | "retrieveOne" => self.fields(request),
             _ => {}

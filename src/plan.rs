@@ -129,6 +129,11 @@ pub enum KeyAct {
         until: String,
         answer: Select,
     },
+    /// The old secret of the last rotation ends now.
+    EndOverlap {
+        target: Target,
+        answer: Select,
+    },
     Revoke {
         target: Target,
         answer: Select,

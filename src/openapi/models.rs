@@ -11,7 +11,7 @@ use crate::intent::{BATCH, Beside, COMMON, INTENTS, Intent, Rule, Schema};
 use crate::json::{Json, Object};
 use crate::lookup::{LOOKUPS, PARTS};
 use crate::model::{Catalogue, Column, Field, Kind, Model, Reference, Relation, VERSION};
-use crate::plan::{Limits, MOST_VALUES, keys::OVERLAP, models::MODELS_KEYS, totals};
+use crate::plan::{Limits, MOST_VALUES, keys::ROTATE_KEYS, models::MODELS_KEYS, totals};
 use crate::request::fields::{FIELD, LIST_KEYS, SUBQUERY_KEYS, TRANSFORM};
 use crate::request::{BATCH_KEYS, MOST_OBJECTS, MOST_REQUESTS};
 use crate::value::{Scalar, Type};
@@ -436,9 +436,10 @@ fn arguments(intent: Intent) -> (Object, Vec<&'static str>) {
             (vec![(requests.to_owned(), all), (atomic.to_owned(), flag(true))], vec![requests])
         }
         Intent::Rotate => {
+            let [overlap, end_overlap] = ROTATE_KEYS;
             let told = "How long the old secret works on, such as 24h.";
-            let overlap = object(vec![("type", "string".into()), ("description", told.into())]);
-            (vec![(OVERLAP.to_owned(), overlap)], Vec::new())
+            let time = object(vec![("type", "string".into()), ("description", told.into())]);
+            (vec![(overlap.to_owned(), time), (end_overlap.to_owned(), flag(false))], Vec::new())
         }
         Intent::Diff | Intent::Apply => {
             let [models, allow_data_loss] = MODELS_KEYS;

@@ -16,8 +16,10 @@ use std::sync::Arc;
 /// Where the text of a key stands in the answer.
 const KEY: &str = "key";
 
-/// The argument of `rotate`: how long the old secret works on.
-pub const OVERLAP: &str = "overlap";
+/// The arguments of `rotate`: how long the old secret works on; or that it ends now after all.
+pub const ROTATE_KEYS: [&str; 2] = [OVERLAP, END_OVERLAP];
+const OVERLAP: &str = "overlap";
+const END_OVERLAP: &str = "endOverlap";
 
 /// What is answered with a key's text, where the request does not say.
 const ANSWERED: [&str; 5] = ["permissions", "id", "public_id", "name", "expires"];
@@ -45,13 +47,16 @@ impl Planner<'_> {
             }
             intent => {
                 let target = self.target(model, request, meta);
-                let until = self.overlap(request);
+                let rotation = self.rotation(request);
                 // What a key is and may do is told to those only who may read it.
                 let reads = self.caller.may(&model.namespace, Action::Read);
                 let answer = if reads { handed_out(model) } else { self.answer(model, None, &HashSet::new()) };
                 let target = target?;
                 match intent {
-                    Intent::Rotate => KeyAct::Rotate { target, until: until?, answer },
+                    Intent::Rotate => match rotation? {
+                        Rotation::Secret { until } => KeyAct::Rotate { target, until, answer },
+                        Rotation::EndOverlap => KeyAct::EndOverlap { target, answer },
+                    },
                     Intent::Revoke => KeyAct::Revoke { target, answer },
                     Intent::Disable => KeyAct::Disable { target, answer },
                     Intent::Enable => KeyAct::Enable { target, answer },
@@ -66,9 +71,10 @@ impl Planner<'_> {
         Some(Work::Key { act, caller: self.caller.clone() })
     }
 
-    /// When the old secret of a rotated key ends: now, or after the overlap asked for.
-    fn overlap(&mut self, request: &Request) -> Option<String> {
+    /// What the arguments ask of `rotate`. No other controller of keys takes any.
+    fn rotation(&mut self, request: &Request) -> Option<Rotation> {
         let mut until = Some(self.now.to_owned());
+        let (mut overlaps, mut ends) = (false, false);
         for (key, json) in &request.arguments {
             let at = Pointer::ROOT.key(key);
             if request.intent != Intent::Rotate {
@@ -78,6 +84,7 @@ impl Planner<'_> {
             }
             match (key.as_str(), json) {
                 (OVERLAP, Json::String(text)) => {
+                    overlaps = true;
                     let moment = time::parse_duration(text).and_then(|overlap: SignedDuration| time::from_now(overlap));
                     until = match moment {
                         Ok(moment) => Some(moment),
@@ -89,15 +96,30 @@ impl Planner<'_> {
                     };
                 }
                 (OVERLAP, other) => self.wrong(&at, OVERLAP, "a length of time, such as \"24h\"", other),
+                (END_OVERLAP, Json::Boolean(wanted)) => ends = *wanted,
+                (END_OVERLAP, other) => self.wrong(&at, END_OVERLAP, "true or false", other),
                 _ => {
-                    let nearest = nearest(key, [OVERLAP]);
+                    let nearest = nearest(key, ROTATE_KEYS);
                     let place = "the controller rotate".to_owned();
                     self.note(Error::at(at, Problem::UnknownKey { place, key: shown(key), nearest }));
                 }
             }
         }
-        until
+        if overlaps && ends {
+            let why = "makes no new secret, so there is no overlap to begin".to_owned();
+            self.note(Error::at(Pointer::ROOT.key(END_OVERLAP), Problem::Refused { field: END_OVERLAP.into(), why }));
+        }
+        if ends { Some(Rotation::EndOverlap) } else { until.map(|until| Rotation::Secret { until }) }
     }
+}
+
+/// What `rotate` does.
+enum Rotation {
+    /// A new secret; the old one ends then.
+    Secret {
+        until: String,
+    },
+    EndOverlap,
 }
 
 /// What is told of a key together with its text.

@@ -49,6 +49,12 @@ pub fn act(table: &Table<'_>, act: &KeyAct, caller: &Authenticated) -> Result<Ou
             let text = keys::rotate(session, &key, until)?;
             told(table, answer, &key, "rotated", Some(text))
         }
+        KeyAct::EndOverlap { target, answer } => {
+            let key = find(table, target)?;
+            lasting(&key)?;
+            keys::end_overlap(session, &key)?;
+            told(table, answer, &key, "overlap ended", None)
+        }
         KeyAct::Revoke { target, answer } => {
             let key = find(table, target)?;
             keys::revoke(session, &key)?;

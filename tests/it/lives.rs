@@ -237,9 +237,22 @@ fn keys_are_rotated_with_an_overlap_that_can_be_cut_short() {
     run(&server.folder, &["keys", "rotate", name, "--end-overlap"]);
     assert!(!works(&third) && works(&fourth));
     assert!(said(&server.send_as(&third, &count("tickets.Ticket"))).1.starts_with("the key expired at "));
+    // The same over HTTP, where the old secret may have to end before anyone reaches the machine.
+    let rotate = |beside: &Value| server.send(&control("rotate", &json!(2), beside));
+    let fifth = rotate(&json!({"overlap": "1h"})).json()["data"]["key"].as_str().unwrap().to_owned();
+    assert!(works(&fourth) && works(&fifth));
+    let ended = rotate(&json!({"endOverlap": true}));
+    assert_eq!((ended.status, &ended.json()["message"]), (200, &json!("ApiKey overlap ended successfully.")));
+    assert!(ended.json()["data"].get("key").is_none() && !works(&fourth) && works(&fifth));
+    assert_eq!(rotate(&json!({"endOverlap": true})).status, 200, "there may be none to end");
+    let both = rotate(&json!({"endOverlap": true, "overlap": "1h"}));
+    let why = "/endOverlap: \"endOverlap\" makes no new secret, so there is no overlap to begin";
+    assert_eq!((both.status, both.errors()), (400, vec![why.to_owned()]));
+    let sixth = rotate(&json!({"endOverlap": false})).json()["data"]["key"].as_str().unwrap().to_owned();
+    assert!(!works(&fifth) && works(&sixth));
     let file = server.folder.path("secret");
     run(&server.folder, &["keys", "rotate", name, "--key-out", file.to_str().unwrap()]);
-    assert!(works(std::fs::read_to_string(&file).unwrap().trim()) && !works(&fourth));
+    assert!(works(std::fs::read_to_string(&file).unwrap().trim()) && !works(&sixth));
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn it_describes_every_intent_of_every_model() {
     assert_eq!(meta["properties"]["limit"], json!({"type": "integer", "minimum": 0, "maximum": 1000}));
     assert_eq!(meta["required"], json!(["intent", "namespace"]));
     let rotate = &schema(&document, "system.ApiKey.rotate")["properties"];
-    assert_eq!(names(rotate), ["__meta__", "overlap"]);
+    assert_eq!(names(rotate), ["__meta__", "overlap", "endOverlap"]);
     assert_eq!(rotate["__meta__"]["required"], json!(["intent", "namespace", "schema", "uniqueObject"]));
     for (controller, arguments) in [("diff", vec!["models"]), ("apply", vec!["models", "allowDataLoss"])] {
         let request = schema(&document, &format!("system.Model.{controller}"));
