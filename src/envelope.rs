@@ -100,6 +100,9 @@ impl Answer {
                 }
                 (answer.filtered, answer.display) = (Some(1), 1);
                 answer.message = format!("{} {done} successfully.", model.name);
+                if let Work::Key { missing, .. } = &plan.work {
+                    answer.message.extend(missing.iter().map(|model| format!(" There is no model {model} yet.")));
+                }
             }
             Outcome::Made(loaded) => {
                 shape.records(loaded, &mut data);

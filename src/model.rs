@@ -9,7 +9,7 @@ pub mod diff;
 pub mod parse;
 pub mod system;
 
-use crate::access::Namespace;
+use crate::access::{Namespace, Permission, Permissions, SYSTEM};
 use crate::intent::Intent;
 use crate::value::regex::Regex;
 use crate::value::{Scalar, Type};
@@ -285,6 +285,12 @@ impl Catalogue {
         let by_name = |models: Vec<Model>| models.into_iter().map(|model| (model.namespace.clone(), Arc::new(model)));
         let (models, own) = (by_name(models).collect(), by_name(system::models()).collect());
         Catalogue { version, models, own, relations }
+    }
+
+    /// The models that are named in permissions and are not there: most often such a name is mistyped.
+    pub fn missing<'p>(&self, permissions: &'p Permissions) -> Vec<&'p Namespace> {
+        let named = permissions.0.iter().filter_map(Permission::model).filter(|model| model.app != SYSTEM);
+        named.filter(|model| self.model(model).is_none()).collect()
     }
 
     /// The model of that name, be it one of the server's own.

@@ -98,6 +98,8 @@ pub enum Work {
     Key {
         act: KeyAct,
         caller: Authenticated,
+        /// Models that its permissions name and that are not there.
+        missing: Vec<Namespace>,
     },
     /// What is done to the models that the request was planned with.
     Models {

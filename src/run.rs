@@ -143,7 +143,7 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<Outcome, Errors> {
         Work::Upsert { target, update, create } => table.upsert(target, update, create),
         Work::Delete { target, referrers } => table.delete(target, referrers),
         Work::DeleteMany { condition, referrers, most } => table.delete_many(condition, referrers, *most),
-        Work::Key { act, caller } => keys::act(&table, act, caller),
+        Work::Key { act, caller, .. } => keys::act(&table, act, caller),
         Work::Models { act, definition, catalogue } => models::act(session, *act, definition, catalogue),
     }
 }

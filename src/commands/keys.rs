@@ -81,8 +81,7 @@ fn warn_of_unknown_models(database: &Database, permissions: &Permissions) -> Res
     let store = database.open(Missing::Refuse)?;
     let reader = store.reader().map_err(described)?;
     let catalogue = store.catalogue(&reader).map_err(described)?;
-    let named = permissions.0.iter().filter_map(Permission::model).filter(|model| model.app != SYSTEM);
-    for model in named.filter(|model| catalogue.model(model).is_none()) {
+    for model in catalogue.missing(permissions) {
         eprintln!("there is no model {model} yet");
     }
     Ok(())

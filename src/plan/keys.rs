@@ -1,8 +1,8 @@
 //! What is done to API keys, which takes more than writing a record: secrets, and who may give what.
 
 use super::planner::Planner;
-use super::{KeyAct, Output, Select, Value, Work};
-use crate::access::Action;
+use super::{KeyAct, Output, Select, Value, Work, Write};
+use crate::access::{Action, Namespace, Permissions};
 use crate::error::{Error, Problem, nearest, shown};
 use crate::intent::Intent;
 use crate::json::{Json, Pointer};
@@ -21,8 +21,11 @@ pub const ROTATE_KEYS: [&str; 2] = [OVERLAP, END_OVERLAP];
 const OVERLAP: &str = "overlap";
 const END_OVERLAP: &str = "endOverlap";
 
+/// The field with what a key may do.
+const PERMISSIONS: &str = "permissions";
+
 /// What is answered with a key's text, where the request does not say.
-const ANSWERED: [&str; 5] = ["permissions", "id", "public_id", "name", "expires"];
+const ANSWERED: [&str; 5] = [PERMISSIONS, "id", "public_id", "name", "expires"];
 
 impl Planner<'_> {
     /// The work of an intent on `system.ApiKey`, where it is more than that on any record.
@@ -68,7 +71,18 @@ impl Planner<'_> {
                 }
             }
         };
-        Some(Work::Key { act, caller: self.caller.clone() })
+        let missing = match &act {
+            KeyAct::Create(write) | KeyAct::Update { write, .. } => self.missing_models(write),
+            _ => Vec::new(),
+        };
+        Some(Work::Key { act, caller: self.caller.clone(), missing })
+    }
+
+    /// The models that the permissions name which a key is given, and that are not there.
+    fn missing_models(&self, write: &Write) -> Vec<Namespace> {
+        let place = write.slots.iter().position(|slot| slot.column.name == PERMISSIONS);
+        let given = place.and_then(|place| write.rows.first()?.values.get(place)?.text()?.parse::<Permissions>().ok());
+        given.map_or(Vec::new(), |given| self.catalogue.missing(&given).into_iter().cloned().collect())
     }
 
     /// What the arguments ask of `rotate`. No other controller of keys takes any.

@@ -223,6 +223,19 @@ fn a_secret_is_neither_hidden_nor_passed_on() {
 }
 
 #[test]
+fn a_permission_for_a_model_that_is_not_there_is_told_in_the_answer() {
+    let server = Server::start();
+    let message = |reply: Reply| said(&reply).1;
+    let allow = json!({"name": "x", "permissions": "tickets.Tiket:read, tickets.Ticket:read,tickets.*:read,system.ApiKey:read"});
+    let made = message(server.send(&request("create", KEYS, &json!({}), &allow)));
+    assert_eq!(made, "ApiKey created successfully. There is no model tickets.Tiket yet.");
+    let changed = message(server.send(&change(&json!(2), &json!({"permissions": ["a.B:*"]}))));
+    assert_eq!(changed, "ApiKey updated successfully. There is no model a.B yet.");
+    let renamed = message(server.send(&change(&json!(2), &json!({"name": "y"}))));
+    assert_eq!(renamed, "ApiKey updated successfully.");
+}
+
+#[test]
 fn keys_are_rotated_with_an_overlap_that_can_be_cut_short() {
     let server = Server::start();
     let first = server.key_for("tickets.Ticket:read");
