@@ -299,6 +299,8 @@ pub enum Problem {
         model: String,
         id: String,
     },
+    /// A search that could not be stopped, and would take long.
+    TooMuchSearched,
     /// What is made of floats is no float any more.
     Overflow,
     /// The answer would hold more than one answer may.
@@ -429,6 +431,7 @@ impl Problem {
             KeyInUrl => Some("send it as Authorization: Bearer <key>, and rotate it: URLs are kept in logs".into()),
             NotNested { field, .. } => Some(format!("ask for it with \"{field}\": null")),
             AnswerTooLarge { .. } => Some("lower the limits of the page and of its nested lists".into()),
+            TooMuchSearched => Some(r"write (?-u:\b), which knows words of ASCII only".into()),
             Timeout { .. } => Some("narrow the filter, or index the fields it names".into()),
             _ => None,
         }
@@ -499,6 +502,9 @@ impl fmt::Display for Problem {
             NotUnique { model, .. } => write!(f, "\"uniqueObject\" does not name one record of {model}"),
             NothingToChange => write!(f, "the update names no field to change"),
             NoSuchReference { model, id } => write!(f, "there is no {model} with id {id}"),
+            TooMuchSearched => {
+                write!(f, r"a regular expression with \b or \B takes too long on a long text that is not all ASCII")
+            }
             Overflow => write!(f, "a total of floats is beyond what a float can hold"),
             AnswerTooLarge { most } => write!(f, "the answer would hold more than {most}"),
 

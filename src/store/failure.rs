@@ -1,5 +1,6 @@
 //! Why a statement did not do what it says. SQLite's codes become ours here.
 
+use super::functions;
 use crate::error::Problem;
 use rusqlite::ffi;
 use std::time::Duration;
@@ -55,8 +56,8 @@ impl From<rusqlite::Error> for Failure {
         match code.extended_code {
             ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY => Failure::Unique(columns_in(&message)),
             ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Failure::ForeignKey,
-            // SQLite leaves this code to functions; ours is `finite`.
-            ffi::SQLITE_CONSTRAINT_FUNCTION => Failure::Other(Problem::Overflow),
+            functions::OVERFLOW => Failure::Other(Problem::Overflow),
+            functions::TOO_MUCH_SEARCHED => Failure::Other(Problem::TooMuchSearched),
             // A trigger of another tool says no.
             ffi::SQLITE_CONSTRAINT_TRIGGER => Failure::Check(message),
             ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_NOTNULL => {

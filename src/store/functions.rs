@@ -2,7 +2,7 @@
 
 use super::deadline::Deadline;
 use crate::function;
-use crate::value::regex::{Late, Regex};
+use crate::value::regex::{Regex, Unsearched};
 use crate::value::{self, Scalar, Type, decimal, wide};
 use memchr::memmem::Finder;
 use rusqlite::functions::{Aggregate, Context, FunctionFlags};
@@ -45,9 +45,17 @@ type OfText = fn(&str, &Context<'_>, &Deadline) -> Result<Value>;
 /// Bytes of a text that is not worth a look at the clock.
 const SHORT: usize = 1024;
 
+/// How our functions fail, by codes that SQLite leaves to others.
+pub const OVERFLOW: i32 = ffi::SQLITE_CONSTRAINT_FUNCTION;
+pub const TOO_MUCH_SEARCHED: i32 = ffi::SQLITE_CONSTRAINT_VTAB;
+
+fn failed(code: i32) -> Error {
+    Error::SqliteFailure(ffi::Error::new(code), None)
+}
+
 /// What SQLite says of a statement that was stopped.
 fn interrupted() -> Error {
-    Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None)
+    failed(ffi::SQLITE_INTERRUPT)
 }
 
 /// What holds of the text that is the second argument.
@@ -76,7 +84,10 @@ fn regexp(text: &str, context: &Context<'_>, deadline: &Deadline, folds: bool) -
             Ok(Regex::new(expression.as_str()?, folds)?)
         },
     )?;
-    regex.is_match(text, || deadline.has_passed()).map(Value::from).map_err(|Late| interrupted())
+    regex.is_match(text, || deadline.has_passed()).map(Value::from).map_err(|why| match why {
+        Unsearched::Late => interrupted(),
+        Unsearched::TooMuch => failed(TOO_MUCH_SEARCHED),
+    })
 }
 
 /// `decimal_text(units, places)`: a decimal as a client gets it.
@@ -96,9 +107,7 @@ fn float_text(context: &Context<'_>) -> Result<Option<String>> {
 /// `finite(number)`: the number, where it is one. JSON has no infinity, and null would say that there was nothing.
 fn finite(context: &Context<'_>) -> Result<Value> {
     match context.get(0)? {
-        Value::Real(number) if !number.is_finite() => {
-            Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CONSTRAINT_FUNCTION), None))
-        }
+        Value::Real(number) if !number.is_finite() => Err(failed(OVERFLOW)),
         number => Ok(number),
     }
 }

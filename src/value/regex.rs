@@ -1,30 +1,36 @@
 //! Regular expressions whose search of a long text can be stopped: the crate `regex` searches to the end, which with an
 //! expression made for it takes a minute for a megabyte.
 
+use crate::handoff::lock;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::util::{start, syntax};
 use regex_automata::{Anchored, nfa::thompson};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The most characters of one.
 pub const LONGEST_REGEX: usize = 1000;
 
 /// Bytes that one may take once compiled.
 const MOST_COMPILED: usize = 1 << 20;
-/// Bytes that a search may take beside it.
+/// About the bytes that a search may take beside it; a large expression takes more.
 const MOST_CACHED: usize = 1 << 18;
 
 /// Bytes of a text that is searched without a look at the clock.
-const SHORT: usize = 1024;
+const SHORT: usize = 4096;
 /// Bytes of a long text between two looks.
 const STRETCH: usize = 256;
 /// Bytes times states that are searched without a look at the clock where it cannot be done with one: at worst
 /// some seconds.
 const MOST_UNTIMED: usize = 1 << 28;
 
-/// The time for a search was over before it was.
+/// Why a search was given up.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Late;
+pub enum Unsearched {
+    /// Its time was over.
+    Late,
+    /// It could not be stopped in time, and would take long: the expression has a `\b`, the text is long and beyond ASCII.
+    TooMuch,
+}
 
 /// A compiled regular expression. The syntax is that of the crate `regex`: no look-around and no back-references, and in
 /// return time linear in the text.
@@ -33,7 +39,14 @@ pub struct Regex {
     folds: bool,
     short: regex::Regex,
     /// Made when the first long text comes.
-    long: OnceLock<Option<DFA>>,
+    long: OnceLock<Option<Arc<Automaton>>>,
+}
+
+/// The same expression, as an automaton that is led through a text byte by byte, with what it has learned of itself.
+#[derive(Debug)]
+struct Automaton {
+    dfa: DFA,
+    cache: Mutex<Cache>,
 }
 
 impl PartialEq for Regex {
@@ -79,53 +92,58 @@ impl Regex {
     /// As [`Self::matches`], as long as there is time.
     ///
     /// # Errors
-    /// `late` said so while a long text was searched.
-    pub fn is_match(&self, text: &str, late: impl Fn() -> bool) -> Result<bool, Late> {
+    /// `late` said so while a long text was searched, or nobody could have been asked.
+    pub fn is_match(&self, text: &str, late: impl Fn() -> bool) -> Result<bool, Unsearched> {
         if text.len() <= SHORT {
             return Ok(self.matches(text));
         }
-        let Some(dfa) = self.long.get_or_init(|| self.automaton()) else { return Ok(self.matches(text)) };
-        if let Some(found) = search(dfa, text.as_bytes(), late) {
+        let long = self.long.get_or_init(|| Automaton::of(self.as_str(), self.folds).map(Arc::new));
+        let Some(automaton) = long else { return Ok(self.matches(text)) };
+        if let Some(found) = automaton.search(text.as_bytes(), late) {
             return found;
         }
-        let work = dfa.get_nfa().states().len().saturating_mul(text.len());
-        if work > MOST_UNTIMED { Err(Late) } else { Ok(self.matches(text)) }
-    }
-
-    /// The same expression, as an automaton that is led through a text byte by byte.
-    fn automaton(&self) -> Option<DFA> {
-        let config =
-            DFA::config().unicode_word_boundary(true).cache_capacity(MOST_CACHED).skip_cache_capacity_check(true);
-        DFA::builder()
-            .configure(config)
-            .syntax(syntax::Config::new().case_insensitive(self.folds))
-            .thompson(thompson::Config::new().nfa_size_limit(Some(2 * MOST_COMPILED)))
-            .build(self.as_str())
-            .ok() // what `regex` took fits
+        let work = automaton.dfa.get_nfa().states().len().saturating_mul(text.len());
+        if work > MOST_UNTIMED { Err(Unsearched::TooMuch) } else { Ok(self.matches(text)) }
     }
 }
 
-/// Searches a text; `None` where the automaton cannot tell: at characters beyond ASCII beside a `\b`.
-fn search(dfa: &DFA, text: &[u8], late: impl Fn() -> bool) -> Option<Result<bool, Late>> {
-    let mut cache = Cache::new(dfa);
-    let mut state = dfa.start_state(&mut cache, &start::Config::new().anchored(Anchored::No)).ok()?;
-    for stretch in text.chunks(STRETCH) {
-        if late() {
-            return Some(Err(Late));
-        }
-        for byte in stretch {
-            state = dfa.next_state(&mut cache, state, *byte).ok()?;
-            if state.is_tagged() {
-                if state.is_match() || state.is_dead() {
-                    return Some(Ok(state.is_match()));
-                }
-                if state.is_quit() {
-                    return None;
+impl Automaton {
+    /// `None` where the expression is too large, which none is that `regex` took.
+    fn of(expression: &str, folds: bool) -> Option<Automaton> {
+        let config =
+            DFA::config().unicode_word_boundary(true).cache_capacity(MOST_CACHED).skip_cache_capacity_check(true);
+        let dfa = DFA::builder()
+            .configure(config)
+            .syntax(syntax::Config::new().case_insensitive(folds))
+            .thompson(thompson::Config::new().nfa_size_limit(Some(2 * MOST_COMPILED)))
+            .build(expression)
+            .ok()?;
+        let cache = Mutex::new(Cache::new(&dfa));
+        Some(Automaton { dfa, cache })
+    }
+
+    /// Searches a text; `None` where it cannot tell: at characters beyond ASCII beside a `\b`.
+    fn search(&self, text: &[u8], late: impl Fn() -> bool) -> Option<Result<bool, Unsearched>> {
+        let (dfa, mut cache) = (&self.dfa, lock(&self.cache));
+        let mut state = dfa.start_state(&mut cache, &start::Config::new().anchored(Anchored::No)).ok()?;
+        for stretch in text.chunks(STRETCH) {
+            if late() {
+                return Some(Err(Unsearched::Late));
+            }
+            for byte in stretch {
+                state = dfa.next_state(&mut cache, state, *byte).ok()?;
+                if state.is_tagged() {
+                    if state.is_match() || state.is_dead() {
+                        return Some(Ok(state.is_match()));
+                    }
+                    if state.is_quit() {
+                        return None;
+                    }
                 }
             }
         }
+        Some(Ok(dfa.next_eoi_state(&mut cache, state).ok()?.is_match()))
     }
-    Some(Ok(dfa.next_eoi_state(&mut cache, state).ok()?.is_match()))
 }
 
 #[cfg(test)]
@@ -168,9 +186,12 @@ mod tests {
         let heavy = Regex::new("(?:a[ab]{0,30}){0,20}[c-z]{2}", false).unwrap();
         let looks = Cell::new(0);
         let late = || looks.replace(looks.get() + 1) == 3;
-        assert_eq!(heavy.is_match(&"ab".repeat(500_000), late), Err(Late));
+        assert_eq!(heavy.is_match(&"ab".repeat(500_000), late), Err(Unsearched::Late));
         assert_eq!(looks.get(), 4);
         let words = Regex::new(r"\b(?:[ä-ü][a-ü]{0,30}){0,20}[0-9]{2}\b", false).unwrap();
-        assert_eq!(words.is_match(&"ab ä".repeat(500_000), || false), Err(Late));
+        assert_eq!(words.is_match(&"ab ä".repeat(500_000), || false), Err(Unsearched::TooMuch));
+        assert_eq!(words.is_match(&"ab ä".repeat(5_000), || false), Ok(false));
+        let plain = Regex::new(r"(?-u:\b)(?:[ä-ü][a-ü]{0,30}){0,20}[0-9]{2}(?-u:\b)", false).unwrap();
+        assert_eq!(plain.is_match(&"ab ä".repeat(500_000), || false), Ok(false));
     }
 }

@@ -1773,6 +1773,22 @@ fn the_search_of_one_long_text_is_stopped_too() {
 }
 
 #[test]
+fn a_search_for_words_that_could_not_be_stopped_is_refused() {
+    let server = with_long_texts(&"café word ".repeat(20_000));
+    let search = |expression: &str| {
+        let filter = json!({"filter": {"description__regex": expression}});
+        server.send(&request("count", "tickets.Ticket", &filter, &json!({})))
+    };
+    let reply = search(r"\b\w{1,20}\b zzz");
+    let said = r": a regular expression with \b or \B takes too long on a long text that is not all ASCII";
+    assert_eq!((reply.status, reply.errors()), (400, vec![said.to_owned()]));
+    assert_eq!(reply.json()["errors"][0]["hint"], r"write (?-u:\b), which knows words of ASCII only");
+    for (expression, found) in [(r"(?-u:\b)\w{1,20}(?-u:\b) zzz", 0), (r"\bword\b", 3)] {
+        assert_eq!(search(expression).json()["data"], json!({"count": found}), "{expression}");
+    }
+}
+
+#[test]
 fn a_long_piece_of_a_long_text_is_found_in_one_pass() {
     let server = with_long_texts(&"a".repeat(900_000));
     let piece = "a".repeat(450_000) + "b" + &"a".repeat(449_000);
