@@ -2,7 +2,7 @@
 //!
 //! What a command leaves behind is read with plain SQLite, as any other tool would read it.
 
-use crate::support::{Client, Folder, MODELS, Server, eventually, fails, run};
+use crate::support::{Client, Ending, Folder, MODELS, Server, eventually, fails, run};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -524,6 +524,7 @@ fn an_apply_amid_writes_loses_none_that_was_acknowledged() {
     let finished = AtomicBool::new(false);
     let acknowledged = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
+        let _ending = Ending(&finished);
         for client in 0..6 {
             let (server, finished, acknowledged) = (&server, &finished, &acknowledged);
             scope.spawn(move || {
@@ -549,7 +550,6 @@ fn an_apply_amid_writes_loses_none_that_was_acknowledged() {
             apply(&server.folder, &models, &[]);
             eventually("writes go on", || acknowledged.lock().unwrap().len() > before);
         }
-        finished.store(true, Ordering::Relaxed);
     });
     let stored: Vec<String> =
         acknowledged.into_inner().unwrap().iter().map(|(id, name)| format!("{id}|{name}")).collect();

@@ -1,6 +1,6 @@
 //! The models changed over HTTP: what is told before, what is done, and that nothing else is felt of it.
 
-use crate::support::{Client, Folder, MODELS, Reply, Server, eventually, fails, logs, request, run};
+use crate::support::{Client, Ending, Folder, MODELS, Reply, Server, eventually, fails, logs, request, run};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -587,6 +587,7 @@ fn what_others_send_meanwhile_is_answered_and_nothing_of_it_is_lost() {
     let acknowledged = Mutex::new(Vec::new());
     let reads = Mutex::new(0_usize);
     std::thread::scope(|scope| {
+        let _ending = Ending(&finished);
         for client in 0..3 {
             let (server, finished, acknowledged) = (&server, &finished, &acknowledged);
             scope.spawn(move || {
@@ -637,7 +638,6 @@ fn what_others_send_meanwhile_is_answered_and_nothing_of_it_is_lost() {
                 acknowledged.lock().unwrap().len() > before.0 && *reads.lock().unwrap() > before.1
             });
         }
-        finished.store(true, Ordering::Relaxed);
     });
     let mut acknowledged = acknowledged.into_inner().unwrap();
     acknowledged.sort_unstable();

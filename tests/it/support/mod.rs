@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A folder that is gone when the test is over.
@@ -471,6 +471,15 @@ impl Client {
         let mut body = vec![0; if method == "HEAD" { 0 } else { length }];
         self.stream.read_exact(&mut body).ok()?;
         Some(Reply { status, headers, body: String::from_utf8(body).unwrap() })
+    }
+}
+
+/// Tells threads that go on until then to end, also where the test fails: it would wait for them for ever.
+pub struct Ending<'f>(pub &'f AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
