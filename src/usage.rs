@@ -58,7 +58,8 @@ impl Entry {
         self.code = reply.code.map(Code::name);
         self.rows = reply.rows;
         self.queries = reply.queries;
-        self.response_bytes = reply.body.len() as u64;
+        // The answer to a HEAD goes without its body.
+        self.response_bytes = if call.method == "HEAD" { 0 } else { reply.body.len() as u64 };
         self.duration_us = u64::try_from(call.started.elapsed().as_micros()).unwrap_or(u64::MAX);
     }
 }

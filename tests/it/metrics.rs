@@ -310,6 +310,10 @@ fn other_methods_are_refused_and_head_is_answered_without_a_body() {
         assert_eq!(head.header("content-type"), get.header("content-type"));
         assert!(head.header("content-length").unwrap().parse::<usize>().unwrap() > 1000);
     }
+    // What was not sent is not counted.
+    eventually("all are logged", || server.logs(&["--status", "200"]).len() == 4);
+    let sent: Vec<bool> = server.logs(&["--status", "200"]).iter().map(|entry| entry["response_bytes"] != 0).collect();
+    assert_eq!(sent, [false, true, false, true]);
 }
 
 #[test]
