@@ -3,6 +3,7 @@
 use super::keys::everything;
 use super::models::{apply_file, explain, mistakes};
 use super::{Database, as_operator, described};
+use crate::about::PAGES;
 use crate::apply;
 use crate::auth::keys;
 use crate::auth::text::KeyText;
@@ -28,6 +29,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 pub fn serve(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
+    if let Some(taken) = args.jql_path.as_ref().filter(|path| PAGES.iter().any(|about| about.path == **path)) {
+        return Err(format!("--jql-path {taken} is where the server tells of itself; take another path"));
+    }
     open_log(args);
     let store = Store::open(database.location(config::DATABASE)?, Missing::Create, args.query_timeout)?;
     if let Some(file) = &args.models {

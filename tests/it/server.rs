@@ -896,6 +896,17 @@ fn a_path_may_look_a_little_like_a_key() {
 }
 
 #[test]
+fn the_path_of_another_page_is_not_taken_for_requests() {
+    let folder = Folder::new();
+    run(&folder, &["bootstrap"]);
+    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
+        let said = fails(&folder, &["serve", "--listen", "127.0.0.1:0", "--jql-path", path], 1);
+        let why = format!("jqlite: --jql-path {path} is where the server tells of itself; take another path\n");
+        assert_eq!(said, why);
+    }
+}
+
+#[test]
 fn slow_queries_of_one_key_are_stopped_and_do_not_hold_up_another() {
     let server = Server::with(MODELS, &["--query-timeout", "4s"]);
     server.entangle();
