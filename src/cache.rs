@@ -151,6 +151,7 @@ impl Drop for Writing<'_> {
         let Some(models) = &self.models else {
             state.all_writing -= 1;
             state.all_written = now;
+            state.written.clear(); // which was before
             return;
         };
         for model in models {

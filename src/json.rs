@@ -99,25 +99,25 @@ impl Json {
         }
     }
 
-    /// The pointers of all keys that stand twice in one object.
-    pub fn repeated_keys(&self) -> Vec<String> {
+    /// The pointers of the keys that stand twice in one object; no more are looked for once there are more than `most`.
+    pub fn repeated_keys(&self, most: usize) -> Vec<String> {
         let mut found = Vec::new();
-        self.find_repeated(&Pointer::ROOT, &mut found);
+        self.find_repeated(&Pointer::ROOT, most, &mut found);
         found
     }
 
-    fn find_repeated(&self, here: &Pointer<'_>, found: &mut Vec<String>) {
+    fn find_repeated(&self, here: &Pointer<'_>, most: usize, found: &mut Vec<String>) {
         match self {
             Json::List(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    item.find_repeated(&here.index(index), found);
+                    item.find_repeated(&here.index(index), most, found);
                 }
             }
             Json::Object(members) => {
                 // Most objects are small, and looking back costs less than a set.
                 let mut seen = (members.len() > 16).then(|| std::collections::HashSet::with_capacity(members.len()));
                 for (index, (name, value)) in members.iter().enumerate() {
-                    if found.len() > crate::error::MOST_ERRORS {
+                    if found.len() > most {
                         return;
                     }
                     let is_new = match &mut seen {
@@ -127,7 +127,7 @@ impl Json {
                     if !is_new {
                         found.push(here.key(name).to_string());
                     }
-                    value.find_repeated(&here.key(name), found);
+                    value.find_repeated(&here.key(name), most, found);
                 }
             }
             _ => {}
@@ -359,11 +359,11 @@ mod tests {
     #[test]
     fn repeated_keys_are_found_with_their_place() {
         let json = Json::parse(br#"{"a":[{"b/c":1,"b/c":2}],"a":3}"#).unwrap();
-        assert_eq!(json.repeated_keys(), ["/a/0/b~1c", "/a"]);
+        assert_eq!(json.repeated_keys(100), ["/a/0/b~1c", "/a"]);
         for count in [2, 16, 17, 100] {
             let mut members: Object = (0..count).map(|n| (n.to_string(), Json::Null)).collect();
             members.push(("1".into(), Json::Null));
-            assert_eq!(Json::Object(members).repeated_keys(), ["/1"], "{count}");
+            assert_eq!(Json::Object(members).repeated_keys(100), ["/1"], "{count}");
         }
     }
 

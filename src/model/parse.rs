@@ -2,7 +2,7 @@
 
 use super::{Catalogue, Clock, Definition, Field, Kind, Model, OnDelete, Reference, VERSION, check};
 use crate::access::{Namespace, SYSTEM};
-use crate::error::{Error, Errors, Problem, is_full, nearest, note, shown};
+use crate::error::{Error, Errors, MOST_ERRORS, Problem, is_full, nearest, note, shown};
 use crate::json::{Json, Object, Pointer, member};
 use crate::value::regex::Regex;
 use crate::value::{Scalar, Type, decimal};
@@ -103,7 +103,7 @@ pub fn definition(json: &Json) -> Result<Definition, Errors> {
 /// Everything that is wrong with it.
 pub fn models(json: &Json) -> Result<Vec<Model>, Errors> {
     let mut reader = Reader::default();
-    for pointer in json.repeated_keys() {
+    for pointer in json.repeated_keys(MOST_ERRORS) {
         let key = pointer.rsplit('/').next().unwrap_or_default().to_owned();
         reader.note(Error::at(pointer, Problem::RepeatedKey { key }));
     }
@@ -738,7 +738,7 @@ mod tests {
         assert_eq!(found, ["/a.B/fields: \"fields\" holds more than 1000 fields"]);
         let found = errors(&fields(MOST_PATTERNS + 1, r#"{"type": "text", "pattern": "a"}"#));
         assert_eq!(found, ["/a.B/fields/f500/pattern: \"pattern\" is one of more than 500 in all models"]);
-        assert_eq!(errors(&fields(MOST_FIELDS, "1")).len(), crate::error::MOST_ERRORS + 1);
+        assert_eq!(errors(&fields(MOST_FIELDS, "1")).len(), MOST_ERRORS + 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{
     WantedStep, WantedTotal,
 };
 use crate::access::Namespace;
-use crate::error::{Error, Errors, Problem, is_full, nearest, note, shown};
+use crate::error::{Error, Errors, MOST_ERRORS, Problem, is_full, nearest, note, shown};
 use crate::intent::{self, BATCH, Beside, COMMON, INTENTS, Intent, Rule, Schema};
 use crate::json::{Json, Object, Pointer, member};
 
@@ -16,7 +16,7 @@ use crate::json::{Json, Object, Pointer, member};
 /// Where it cannot even be told what is wanted of which model.
 pub fn parse(body: &[u8]) -> Result<(Ask, Errors), Errors> {
     let json = Json::parse(body).map_err(|error| Problem::MalformedJson { why: error.to_string() })?;
-    let repeated = json.repeated_keys();
+    let repeated = json.repeated_keys(MOST_ERRORS);
     if !repeated.is_empty() {
         let error = |pointer: String| {
             let key = pointer.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~");
