@@ -96,6 +96,8 @@ pub fn run(
     ready().map_err(io::Error::other)?;
     accept(&state, &listener);
     state.wait_until_quiet();
+    // The last to close the file brings all into it, and takes the log beside it away.
+    state.app.store.close_readers();
     state.app.writer.stop();
     Ok(())
 }

@@ -196,6 +196,13 @@ impl Store {
         Ok((u64::try_from(bytes).unwrap_or(0), wal))
     }
 
+    /// Closes the readers that nobody uses.
+    pub fn close_readers(&self) {
+        let mut readers = lock(&self.readers);
+        readers.made -= readers.idle.len();
+        readers.idle.clear();
+    }
+
     fn new_reader(&self) -> Result<Session, Failure> {
         let mut session = self.connect()?;
         session.pragmas(&["PRAGMA query_only = ON"])?;

@@ -25,8 +25,8 @@ pub struct Writer {
     metrics: Arc<Metrics>,
     /// How long a write may wait for its turn.
     patience: Duration,
-    /// The thread's session; it holds it while it commits.
-    session: Arc<Mutex<Session>>,
+    /// The thread's session, until the end; it holds it while it commits.
+    session: Arc<Mutex<Option<Session>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -67,7 +67,7 @@ impl Writer {
     ) -> std::io::Result<Writer> {
         let (messages, receiver) = sync_channel(QUEUE);
         let log = Arc::new(Mutex::new(Vec::new()));
-        let session = Arc::new(Mutex::new(session));
+        let session = Arc::new(Mutex::new(Some(session)));
         let mut turns = Turns {
             session: session.clone(),
             receiver,
@@ -129,7 +129,7 @@ impl Writer {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        session.data_version().ok()
+        session.as_ref()?.data_version().ok()
     }
 
     /// Hands an entry to the log, and never waits: where the disk takes none for long, it is lost, and that
@@ -151,12 +151,15 @@ impl Writer {
         lock(&self.log).len() as u64 + self.metrics.log_held.get()
     }
 
-    /// Writes all that waits, and ends the thread.
+    /// Writes all that waits, ends the thread, and closes its session, with all of it in the one file.
     pub fn stop(&self) {
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
             let _ = self.messages.send(Message::Stop);
             let _ = thread.join();
+        }
+        if let Some(session) = lock(&self.session).take() {
+            session.close();
         }
     }
 }
@@ -210,7 +213,7 @@ impl<T: Send, F: FnMut(&Session) -> Result<T, Errors> + Send> Job for Task<T, F>
 
 /// The thread's own state.
 struct Turns {
-    session: Arc<Mutex<Session>>,
+    session: Arc<Mutex<Option<Session>>>,
     receiver: Receiver<Message>,
     arriving: Arc<Mutex<Vec<Entry>>>,
     metrics: Arc<Metrics>,
@@ -235,7 +238,9 @@ impl Turns {
         while !self.stopping {
             if catch_unwind(AssertUnwindSafe(|| self.turn())).is_err() {
                 // The callers whose jobs are gone are told so by their broken promises.
-                lock(&self.session).abandon();
+                if let Some(session) = lock(&self.session).as_ref() {
+                    session.abandon();
+                }
             }
         }
         self.write_out();
@@ -319,7 +324,11 @@ impl Turns {
     /// without it.
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) -> bool {
         let shared = self.session.clone();
-        let session = lock(&shared);
+        let held = lock(&shared);
+        let Some(session) = held.as_ref() else {
+            settle(jobs, Err(Problem::ShuttingDown));
+            return false;
+        };
         let is_alone = jobs.first().is_some_and(|job| job.is_alone());
         let unchecked = match is_alone.then(|| session.unchecked()).transpose() {
             Ok(unchecked) => unchecked,
@@ -334,7 +343,7 @@ impl Turns {
                 return false;
             }
             let culprit = jobs.iter_mut().position(|job| {
-                job.run(&session);
+                job.run(session);
                 !session.in_transaction()
             });
             let Some(culprit) = culprit else { break };
@@ -348,13 +357,13 @@ impl Turns {
         let used = self.use_to_write();
         let logged = session.savepoint(|| {
             for (key, (at, address)) in &used {
-                usage::note_use(&session, key, at, address.as_deref())?;
+                usage::note_use(session, key, at, address.as_deref())?;
             }
-            usage::insert(&session, &entries)
+            usage::insert(session, &entries)
         });
         let committed = if session.in_transaction() { session.commit() } else { Err(disk_full(&logged)) };
         drop(unchecked);
-        drop(session);
+        drop(held);
         let done = logged.is_ok() && committed.is_ok();
         if done {
             self.written += entries.len();
@@ -415,11 +424,12 @@ impl Turns {
         let in_a_step = came * PRUNE_STEP.as_micros() / self.pruned.elapsed().max(PRUNE_STEP).as_micros();
         let most = usage::PRUNED_AT_ONCE + usize::try_from(in_a_step).unwrap_or(usize::MAX / 2);
         self.pruned = Instant::now();
-        let session = lock(&self.session);
+        let held = lock(&self.session);
+        let Some(session) = held.as_ref() else { return };
         session.unlimited();
         let more = session.writing_lazily(|| {
-            let answers = idempotency::prune(&session)? >= idempotency::PRUNED_AT_ONCE;
-            Ok::<bool, Failure>(usage::prune(&session, &self.retention, most)? || answers)
+            let answers = idempotency::prune(session)? >= idempotency::PRUNED_AT_ONCE;
+            Ok::<bool, Failure>(usage::prune(session, &self.retention, most)? || answers)
         });
         let wait = if let Ok(true) = more { PRUNE_STEP } else { PRUNE_EVERY };
         self.next_prune = self.pruned + wait;

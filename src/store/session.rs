@@ -319,6 +319,13 @@ impl Session {
         outcome
     }
 
+    /// Ends the session, with what was written in the file itself: where another connection has it open, SQLite would
+    /// leave that in the log beside it.
+    pub fn close(self) {
+        // What another process keeps from it stays in the log, where everyone finds it.
+        let _ = self.pragmas(&["PRAGMA wal_checkpoint(PASSIVE)"]);
+    }
+
     /// SQLite's mark of the database: another one whenever any other connection, of whatever process, has committed.
     pub fn data_version(&self) -> Result<i64, Failure> {
         Ok(self.connection.prepare_cached("PRAGMA data_version")?.query_one([], |row| row.get(0))?)

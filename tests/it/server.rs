@@ -542,6 +542,33 @@ fn a_body_that_was_not_read_is_in_the_log() {
     assert_eq!((code, log_rows(&folder)), (Some(0), 2));
 }
 
+/// The tags in a copy of nothing but the database file.
+fn tags_in_a_copy(folder: &Folder) -> i64 {
+    let copy = folder.path("copy.db");
+    std::fs::copy(folder.path("test.db"), &copy).unwrap();
+    let connection = rusqlite::Connection::open(copy).unwrap();
+    connection.query_one(r#"SELECT count(*) FROM "tickets.Tag""#, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn after_an_orderly_stop_all_is_in_the_one_file() {
+    let server = Server::start();
+    let mut kept = client(&server);
+    assert_eq!(kept.jql(&server.key, &tag("kept")).status, 200);
+    let (code, folder) = server.stop();
+    assert_eq!(code, Some(0));
+    let beside = |end: &str| folder.path(&format!("test.db-{end}")).exists();
+    assert!(!beside("wal") && !beside("shm"));
+    assert_eq!(tags_in_a_copy(&folder), 1);
+    // Also where another process has it open, which needs the files beside it.
+    let server = Server::on(folder, &[]);
+    let other = rusqlite::Connection::open(server.folder.path("test.db")).unwrap();
+    other.query_one("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(client(&server).jql(&server.key, &tag("next")).status, 200);
+    let (_, folder) = server.stop();
+    assert_eq!(tags_in_a_copy(&folder), 2);
+}
+
 // -- Endurance ----------------------------------------------------------------------------------
 
 #[test]
