@@ -111,8 +111,6 @@ fn append_written(statement: &mut Statement, aliases: &mut Aliases, alias: Alias
         append_value(statement, aliases, alias, &total.value, Pick::Only);
     };
     match (total.how, total.value.term.kind()) {
-        // A record is there whatever it holds, as in a subquery.
-        (How::Exists, _) => drop(statement.column(alias, "id")),
         (How::Concat, Type::Decimal { places, .. }) => {
             statement.push("decimal_text(");
             value(statement, aliases);

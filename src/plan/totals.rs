@@ -13,7 +13,7 @@ use crate::access::{Action, Namespace};
 use crate::error::{Error, Problem, nearest, shown};
 use crate::function::{FUNCTIONS, Function, How, Role};
 use crate::json::{Json, Object, Pointer, member};
-use crate::lookup::{EXACT, JSON_ANSWER, JSON_GROUP, JSON_NUMBER, JSON_TEXT, Reading};
+use crate::lookup::{EXACT, IS_NULL, JSON_ANSWER, JSON_GROUP, JSON_NUMBER, JSON_TEXT, Reading};
 use crate::model::{Field, Model, Relation};
 use crate::request::{self, Grouping, Ordering, Request, WantedStep, WantedTotal};
 use crate::transform::table::{Mistake, Transform};
@@ -321,6 +321,9 @@ impl Planner<'_> {
             let at = if named.is_some() { step.key("onField") } else { field_at };
             self.note(Error::at(at, Problem::Refused { field: "onField".into(), why }));
         }
+        if total.how == How::Exists {
+            all.push(is_there(&total.value));
+        }
         let mut steps = Vec::new();
         let mut known = Kind::of(kind);
         for (index, step) in asked.steps.iter().enumerate().skip(usize::from(first.is_some())) {
@@ -359,11 +362,7 @@ impl Planner<'_> {
             Condition::Compare(Comparison { term, lookup: EXACT, value })
         };
         let equal = Condition::Any(pairs.into_iter().map(equal).collect());
-        let nest = |condition, relation| {
-            let condition = Box::new(condition);
-            Condition::Related { relation, condition, or_none: false }
-        };
-        Some(inner.path.into_iter().rev().fold(equal, nest))
+        Some(nested(inner.path, equal))
     }
 
     /// A function that goes on with a result of that kind.
@@ -404,6 +403,18 @@ fn in_words_of(function: &Function, mistake: Mistake) -> Mistake {
         other => other,
     };
     Mistake { option: mistake.option.map(|name| own(&name).map_or(name, str::to_owned)), problem }
+}
+
+/// That there is a value: nulls are none.
+fn is_there(value: &Value) -> Condition {
+    let there = Comparison { term: value.term.clone(), lookup: IS_NULL, value: Operand::Flag(false) };
+    nested(value.path.clone(), Condition::Compare(there))
+}
+
+/// A condition on the records that a path leads to.
+fn nested(path: Vec<Arc<Relation>>, condition: Condition) -> Condition {
+    let nest = |condition, relation| Condition::Related { relation, condition: Box::new(condition), or_none: false };
+    path.into_iter().rev().fold(condition, nest)
 }
 
 /// Relations, the last of which leads to many; none where none does.

@@ -486,7 +486,10 @@ fn every_function_makes_one_value_of_many() {
         ("Concat", "price", "null"),
         ("Concat", "flag", "null"),
         ("Concat", "ratio", "null"),
-        ("Exists", "price", "true"),
+        ("Exists", "price", "false"),
+        ("Exists", "stall__name", "false"),
+        ("Exists", "data__n", "false"),
+        ("Exists", "name", "true"),
     ] {
         assert_eq!(made(&server, &step(function, field), &json!({"name": "date"})), expected, "{function} of {field}");
     }
