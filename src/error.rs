@@ -299,6 +299,10 @@ pub enum Problem {
         model: String,
         id: String,
     },
+    /// A deletion that leads from record to record too many times in a row.
+    CascadeTooDeep {
+        most: usize,
+    },
     /// A search that could not be stopped, and would take long.
     TooMuchSearched,
     /// What is made of floats is no float any more.
@@ -385,6 +389,7 @@ impl Problem {
             | StillReferenced { .. }
             | Stale { .. }
             | TooManyAffected { .. }
+            | CascadeTooDeep { .. }
             | WouldLose { .. }
             | Unfit { .. }
             | KeyEnded
@@ -431,6 +436,7 @@ impl Problem {
             KeyInUrl => Some("send it as Authorization: Bearer <key>, and rotate it: URLs are kept in logs".into()),
             NotNested { field, .. } => Some(format!("ask for it with \"{field}\": null")),
             AnswerTooLarge { .. } => Some("lower the limits of the page and of its nested lists".into()),
+            CascadeTooDeep { .. } => Some("delete the records at the end of the row first".into()),
             TooMuchSearched => Some(r"write (?-u:\b), which knows words of ASCII only".into()),
             Timeout { .. } => Some("narrow the filter, or index the fields it names".into()),
             _ => None,
@@ -502,6 +508,9 @@ impl fmt::Display for Problem {
             NotUnique { model, .. } => write!(f, "\"uniqueObject\" does not name one record of {model}"),
             NothingToChange => write!(f, "the update names no field to change"),
             NoSuchReference { model, id } => write!(f, "there is no {model} with id {id}"),
+            CascadeTooDeep { most } => {
+                write!(f, "the deletion leads from record to record more than {most} times in a row")
+            }
             TooMuchSearched => {
                 write!(f, r"a regular expression with \b or \B takes too long on a long text that is not all ASCII")
             }

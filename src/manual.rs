@@ -237,6 +237,7 @@ fn the_bounds_are_those_of_the_code() {
         ("MiB of one value, also of one made of many", mebibytes(store::LONGEST_VALUE as usize)),
         ("MiB of earlier results put into the requests of a batch", mebibytes(road::results::MOST_FILLED)),
         ("levels of JSON in a request of a batch, earlier results put in", road::results::MOST_LEVELS as u64),
+        ("records that a deletion leads to, one behind the other", store::CASCADE_LEVELS as u64),
         ("records in one `createMany`", request::MOST_OBJECTS as u64),
         ("requests in one batch", request::MOST_REQUESTS as u64),
         ("mistakes in one error", MOST_ERRORS as u64),

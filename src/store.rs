@@ -48,6 +48,9 @@ pub const MOST_BYTES: usize = 32 << 20;
 /// Bytes of one value, be it made of many: SQLite itself would let one grow to a gigabyte.
 pub const LONGEST_VALUE: i32 = 64 << 20;
 
+/// How often a deletion may lead from record to record: as deep as SQLite's triggers go.
+pub const CASCADE_LEVELS: usize = 1000;
+
 /// Statements kept prepared, a session.
 const PREPARED: usize = 256;
 

@@ -1,6 +1,6 @@
 //! Why a statement did not do what it says. SQLite's codes become ours here.
 
-use super::functions;
+use super::{CASCADE_LEVELS, functions};
 use crate::error::Problem;
 use rusqlite::ffi;
 use std::time::Duration;
@@ -68,6 +68,10 @@ impl From<rusqlite::Error> for Failure {
                 ffi::ErrorCode::OperationInterrupted => Failure::Other(Problem::Timeout { limit: Duration::ZERO }),
                 ffi::ErrorCode::DiskFull => Failure::Other(Problem::DiskFull),
                 ffi::ErrorCode::TooBig => Failure::Other(Problem::AnswerTooLarge { most: "64 MiB in one value" }),
+                // It has no code of its own.
+                _ if message == "triggers nested too deep" => {
+                    Failure::Other(Problem::CascadeTooDeep { most: CASCADE_LEVELS })
+                }
                 _ => fault(format!("{error} ({})", code.extended_code)),
             },
         }

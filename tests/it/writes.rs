@@ -483,6 +483,30 @@ fn a_reference_to_no_record_is_refused_and_nothing_is_written() {
 }
 
 #[test]
+fn a_cascade_leads_through_a_thousand_records_in_a_row_and_no_more() {
+    let models =
+        r#"{"t.Node": {"fields": {"before": {"type": "ref", "to": "t.Node", "null": true, "on_delete": "cascade"}}}}"#;
+    let server = Server::with(models, &[]);
+    server.change(
+        r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= 1000)
+           INSERT INTO "t.Node" ("id", "before") SELECT i, nullif(i - 1, 0) FROM n"#,
+    );
+    let refused = [": the deletion leads from record to record more than 1000 times in a row"];
+    let first = json!({"uniqueObject": {"id": 1}});
+    for (intent, meta) in [
+        ("deleteOne", first.clone()),
+        ("deleteOne", json!({"uniqueObject": {"id": 1}, "dryRun": true})),
+        ("deleteMany", json!({"filter": {"id": 1}})),
+    ] {
+        assert_eq!(server.refused(409, &request(intent, "t.Node", &meta, &json!({}))), refused, "{intent} {meta}");
+    }
+    assert_eq!(server.count("t.Node"), 1001);
+    server.data(&request("deleteOne", "t.Node", &json!({"uniqueObject": {"id": 1001}}), &json!({})));
+    server.data(&request("deleteOne", "t.Node", &first, &json!({})));
+    assert_eq!(server.count("t.Node"), 0);
+}
+
+#[test]
 fn deleting_restricts_cascades_or_clears() {
     let reference = |on_delete: &str| json!({"type": "ref", "to": "d.Root", "null": true, "on_delete": on_delete, "related_name": on_delete});
     let models = json!({
