@@ -288,7 +288,7 @@ pub struct LogsArgs {
     /// Only what is younger, such as 15m, 1h or 7d, or later than a moment
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<String>,
-    /// Only requests of this key: its id or its name
+    /// Only requests of this key: its name, for all secrets that it had, or the id of one of them
     #[arg(long)]
     pub key: Option<String>,
     /// Only this status, or class of them: 403, 4xx

@@ -135,8 +135,8 @@ fn parameters(entry: &Entry) -> Vec<Scalar> {
 pub struct Wanted {
     /// Entries of this moment or later.
     pub since: Option<String>,
-    /// The public id of a key.
-    pub key: Option<String>,
+    /// Public ids of a key.
+    pub key: Option<Vec<String>>,
     /// Lowest and highest status.
     pub status: Option<(u16, u16)>,
 }
@@ -147,8 +147,11 @@ impl Wanted {
         if let Some(since) = &self.since {
             statement.push(" AND ").name("at").push(" >= ").value(Scalar::Text(since.clone()));
         }
-        if let Some(key) = &self.key {
-            statement.push(" AND ").name("key").push(" = ").value(Scalar::Text(key.clone()));
+        if let Some(ids) = &self.key {
+            statement.push(" AND ").name("key").push(" IN (").list(ids, ", ", |statement, id| {
+                statement.value(Scalar::Text(id.clone()));
+            });
+            statement.push(")");
         }
         if let Some((low, high)) = self.status {
             statement.push(" AND ").name("status").push(" BETWEEN ").number(u64::from(low));

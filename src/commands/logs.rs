@@ -17,7 +17,7 @@ use std::time::Duration;
 pub fn run(database: &Database, args: LogsArgs) -> Result<(), Failed> {
     let store = database.open(Missing::Refuse)?;
     let key = match &args.key {
-        Some(named) => Some(public_id(&store, named)?),
+        Some(named) => Some(public_ids(&store, named)?),
         None => None,
     };
     let wanted = Wanted { since: args.since, key, status: args.status };
@@ -35,13 +35,19 @@ pub fn run(database: &Database, args: LogsArgs) -> Result<(), Failed> {
     }
 }
 
-/// The public id of the key that is meant. The entries of a key that was deleted, or of a secret before a rotation, can
-/// still be asked for by their id.
-fn public_id(store: &Store, named: &str) -> Result<String, Failed> {
+/// The public ids of the key that is meant: all that it has and had where it is named, so that its log does not end at a
+/// rotation, and the one where that is given, be it of a key that was deleted.
+fn public_ids(store: &Store, named: &str) -> Result<Vec<String>, Failed> {
     let reader = store.reader().map_err(described)?;
-    keys::find(keys::list(&reader).map_err(described)?, named)
-        .map(|key| key.public_id)
-        .or_else(|why| text::is_public_id(named).then(|| named.to_owned()).ok_or(why))
+    match keys::find(keys::list(&reader).map_err(described)?, named) {
+        Ok(key) if key.name == named => {
+            let secrets = keys::secrets(&reader).map_err(described)?;
+            Ok(secrets.into_iter().filter(|secret| secret.key == key.id).map(|secret| secret.public_id).collect())
+        }
+        Ok(key) => Ok(vec![key.public_id]),
+        Err(_) if text::is_public_id(named) => Ok(vec![named.to_owned()]),
+        Err(why) => Err(why),
+    }
 }
 
 /// What of an entry is shown to people.

@@ -1,6 +1,6 @@
 //! What is told of the usage log: entries as they come, totals, and what is kept; and the server's own log.
 
-use crate::support::{Client, Folder, MODELS, Server, eventually, fails, jqlite, log_rows, request, run};
+use crate::support::{Client, Folder, MODELS, Server, eventually, fails, jqlite, log_rows, logs, request, run};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
@@ -211,6 +211,13 @@ fn a_secret_of_before_a_rotation_has_its_keys_name() {
     fill(&folder, 2, 0, &format!("'{}', NULL, NULL, NULL, 200", public_id(&old)));
     assert_eq!(stats(&folder, &[])["by_key"][0]["name"], "ci");
     assert_eq!(stats(&folder, &["--key", public_id(&old)])["requests"], 2);
+    // By its name a key is asked for with all secrets that it had, by an id with that one.
+    let new = run(&folder, &["keys", "rotate", "ci"]);
+    fill(&folder, 3, 0, &format!("'{}', NULL, NULL, NULL, 200", public_id(&new)));
+    for (named, count) in [("ci", 5), (public_id(&old), 2), (public_id(&new), 3)] {
+        assert_eq!(stats(&folder, &["--key", named])["requests"], count, "{named}");
+        assert_eq!(logs(&folder, &["--key", named]).len(), count, "{named}");
+    }
 }
 
 #[test]
