@@ -96,8 +96,10 @@ pub struct Known {
     permissions: String,
     disabled: bool,
     revoked: bool,
-    /// When it ends, and when the overlap of its rotation does.
-    ends: [Option<String>; 2],
+    /// When it ends.
+    expires: Option<String>,
+    /// When this secret of it does, since there is another.
+    until: Option<String>,
     rate: Option<u32>,
     allowed_ips: Option<String>,
     /// When this secret of the key was made.
@@ -150,7 +152,8 @@ pub fn recognise(session: &Session, key: &KeyText) -> Result<Known, Problem> {
         permissions: permissions.clone(),
         disabled: *disabled != Scalar::Null,
         revoked: *revoked != Scalar::Null,
-        ends: [expires, until].map(keys::text),
+        expires: keys::text(expires),
+        until: keys::text(until),
         rate,
         allowed_ips: keys::text(allowed_ips),
         made: keys::text(made),
@@ -169,8 +172,12 @@ impl Known {
         if self.disabled {
             return Err(Problem::KeyDisabled);
         }
-        if let Some(end) = self.ends.iter().flatten().find(|end| end.as_str() <= here.now) {
-            return Err(Problem::KeyExpired { at: end.clone() });
+        let over = |end: &Option<String>| end.clone().filter(|end| end.as_str() <= here.now);
+        if let Some(at) = over(&self.expires) {
+            return Err(Problem::KeyExpired { at });
+        }
+        if let Some(at) = over(&self.until) {
+            return Err(Problem::SecretReplaced { at });
         }
         if self.made.as_deref().zip(here.oldest).is_some_and(|(made, oldest)| made < oldest) {
             return Err(Problem::KeyTooOld);
@@ -184,7 +191,7 @@ impl Known {
         }
         let permissions = self.permissions.parse().map_err(fault)?;
         // A secret that is to end sooner than its key cannot give what lasts longer.
-        let expires = self.ends.into_iter().flatten().min();
+        let expires = [self.expires, self.until].into_iter().flatten().min();
         let bounds = Bounds { expires, rate: self.rate, networks };
         let (key, public_id) = (Some(self.id), Some(self.public_id));
         Ok(Authenticated { key, public_id, permissions: Granted::These(permissions), bounds })

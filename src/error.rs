@@ -192,6 +192,10 @@ pub enum Problem {
     KeyExpired {
         at: String,
     },
+    /// The secret of before a rotation, after its overlap.
+    SecretReplaced {
+        at: String,
+    },
     KeyRevoked,
     KeyDisabled,
     /// The secret is older than the server lets any be.
@@ -382,9 +386,13 @@ impl Problem {
             MethodNotAllowed { .. } | BodyTooLarge { .. } | MediaType { .. } | Encoded | TooSlow => Code::Request,
             ForeignOrigin | KeyNotFromHere | Forbidden { .. } | CannotGrant { .. } => Code::Authorization,
             TooFast { .. } | TooManyWrongKeys { .. } => Code::RateLimit,
-            Unauthenticated | KeyExpired { .. } | KeyRevoked | KeyDisabled | KeyTooOld | UnknownClass { .. } => {
-                Code::Authentication
-            }
+            Unauthenticated
+            | KeyExpired { .. }
+            | SecretReplaced { .. }
+            | KeyRevoked
+            | KeyDisabled
+            | KeyTooOld
+            | UnknownClass { .. } => Code::Authentication,
             Taken { .. }
             | StillReferenced { .. }
             | Stale { .. }
@@ -477,6 +485,7 @@ impl fmt::Display for Problem {
 
             Unauthenticated => write!(f, "Authentication failed"),
             KeyExpired { at } => write!(f, "the key expired at {at}"),
+            SecretReplaced { at } => write!(f, "the key has a new secret; this one ended at {at}"),
             KeyRevoked => write!(f, "the key was revoked"),
             KeyDisabled => write!(f, "the key is disabled"),
             KeyTooOld => write!(f, "the key's secret is older than this server allows; rotate it"),

@@ -103,7 +103,9 @@ pub fn ended_in_use(look: &Look<'_>) -> Vec<Found> {
         let Some((key, _)) = look.books.key(secret.key) else { continue };
         let end = used.end.as_deref().unwrap_or_default();
         let what = match key.state(&look.books.now) {
-            "active" => format!("Its secret {}, of before a rotation, ended at {}", secret.public_id, spoken(end)),
+            _ if secret.until.as_deref() == Some(end) => {
+                format!("Its secret {}, of before a rotation, ended at {}", secret.public_id, spoken(end))
+            }
             "revoked" => format!("It was revoked at {}", spoken(key.revoked.as_deref().unwrap_or(end))),
             "disabled" => format!("It was disabled at {}", spoken(key.disabled.as_deref().unwrap_or(end))),
             _ => format!("It expired at {}", spoken(end)),

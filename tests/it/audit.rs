@@ -374,13 +374,14 @@ fn old_secrets_in_use_are_found_while_they_work_and_when_they_do_not() {
     ));
     books.log(&books.ci, "1 hours", "", 401, "192.0.2.2");
     let found = books.finding();
+    let of_before = format!("Its secret {}, of before a rotation, ended at ", books.ci);
     assert_eq!(found["kind"], "ended-in-use");
-    assert!(
-        found["reason"]
-            .as_str()
-            .unwrap()
-            .starts_with(&format!("Its secret {}, of before a rotation, ended at ", books.ci))
-    );
+    assert!(found["reason"].as_str().unwrap().starts_with(&of_before));
+    // It still ended by its rotation when the key is revoked later.
+    run(&books.folder, &["keys", "revoke", current]);
+    let found = books.finding();
+    assert_eq!(found["kind"], "ended-in-use");
+    assert!(found["reason"].as_str().unwrap().starts_with(&of_before));
 }
 
 #[test]

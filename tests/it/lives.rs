@@ -249,7 +249,11 @@ fn keys_are_rotated_with_an_overlap_that_can_be_cut_short() {
     let fourth = run(&server.folder, &["keys", "rotate", name, "--overlap", "1h"]);
     run(&server.folder, &["keys", "rotate", name, "--end-overlap"]);
     assert!(!works(&third) && works(&fourth));
-    assert!(said(&server.send_as(&third, &count("tickets.Ticket"))).1.starts_with("the key expired at "));
+    assert!(
+        said(&server.send_as(&third, &count("tickets.Ticket")))
+            .1
+            .starts_with("the key has a new secret; this one ended at ")
+    );
     // The same over HTTP, where the old secret may have to end before anyone reaches the machine.
     let rotate = |beside: &Value| server.send(&control("rotate", &json!(2), beside));
     let fifth = rotate(&json!({"overlap": "1h"})).json()["data"]["key"].as_str().unwrap().to_owned();
