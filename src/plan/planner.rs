@@ -120,7 +120,9 @@ impl Planner<'_> {
             }
             Intent::RetrieveOne => {
                 let target = self.target(&model, request, &meta);
-                let select = self.select(&model, request, &meta);
+                // One record has no order, and is not kept from who may not read what the model is ordered by.
+                let asked = request.fields.as_deref().unwrap_or_default();
+                let select = Select::of(&model, self.fields(&model, asked, &Pointer::ROOT, "", 1));
                 let target = target?;
                 Work::One { select: Select { condition: target.whole(&model), limit: 1, ..select }, target }
             }

@@ -460,6 +460,9 @@ fn a_default_order_over_a_relation_needs_leave_to_read_there() {
         let own = request("retrieve", model, &json!({"ordering": ["text"]}), &json!({"text": null}));
         let reply = server.send_as(&server.key_for(&permissions), &own);
         assert_eq!(reply.json()["data"], json!([{"text": MARK}]));
+        // One record has no order.
+        let one = request("retrieveOne", model, &json!({"uniqueObject": {"id": 1}}), &json!({"text": null}));
+        assert_eq!(server.send_as(&server.key_for(&permissions), &one).json()["data"], json!({"text": MARK}));
     }
 }
 
