@@ -159,7 +159,22 @@ fn weigh(
             }
         }
         Change::AddField(model, field) => weigh_new_field(session, new, model, field, planned)?,
-        Change::AddModel(_) | Change::AlterField(..) | Change::AlterModel(..) => {}
+        Change::AlterField(model, field, what) => {
+            let altered = new.get(model).and_then(|model| model.field(field));
+            if let Some(altered) = altered {
+                planned.obstacles.extend(misfits(session, model, altered, what)?);
+            }
+        }
+        Change::AlterModel(model, what) if what.contains(&"unique_together") => {
+            let (old, altered) = (catalogue.model(model), new.get(model));
+            for names in altered.into_iter().flat_map(|altered| &altered.unique_together) {
+                // What is yet to be made is looked at when it is.
+                if old.is_some_and(|old| names.iter().all(|name| old.column(name).is_some())) {
+                    planned.obstacles.extend(doubles(session, model, names)?);
+                }
+            }
+        }
+        Change::AddModel(_) | Change::AlterModel(..) => {}
     }
     Ok(())
 }
@@ -183,6 +198,66 @@ fn weigh_new_field(
         ));
     }
     Ok(())
+}
+
+/// Stored values that do not fit a field whose rules are others now; `what` are the options that differ.
+fn misfits(session: &Session, model: &Namespace, field: &Field, what: &[&str]) -> Result<Vec<String>, Failure> {
+    let kind = match &field.kind {
+        Kind::Plain(kind) => *kind,
+        Kind::Ref(reference) => reference.id,
+        Kind::Refs(_) => return Ok(Vec::new()),
+    };
+    let mut found = Vec::new();
+    if what.contains(&"null") && !field.null {
+        let without = count_where(session, model, |statement| {
+            statement.name(&field.name).push(" IS NULL");
+        })?;
+        if without > 0 {
+            let name = &field.name;
+            found.push(format!("{without} records of {model} have no value for {name}: give them one first"));
+        }
+    }
+    for rule in table::rules(field, kind).into_iter().filter(|rule| what.contains(&rule.option)) {
+        let broken = count_where(session, model, |statement| {
+            statement.push("NOT (");
+            rule.append(statement);
+            statement.push(")");
+        })?;
+        if broken > 0 {
+            found.push(format!("{broken} values of {model}.{} do not fit its {}", field.name, rule.option));
+        }
+    }
+    if what.contains(&"unique") && field.unique {
+        found.extend(doubles(session, model, std::slice::from_ref(&field.name))?);
+    }
+    Ok(found)
+}
+
+/// Records that have the same values in these columns as others; nulls are not the same as nulls.
+fn doubles(session: &Session, model: &Namespace, names: &[String]) -> Result<Option<String>, Failure> {
+    let columns = |statement: &mut Statement| {
+        statement.list(names, ", ", |statement, name| {
+            statement.name(name);
+        });
+    };
+    let same = count_where(session, model, |statement| {
+        statement.push("(");
+        columns(statement);
+        statement.push(") IN (SELECT ");
+        columns(statement);
+        statement.push(" FROM ").name(&model.to_string()).push(" GROUP BY ");
+        columns(statement);
+        statement.push(" HAVING count(*) > 1)");
+    })?;
+    Ok((same > 0).then(|| format!("{same} records of {model} have the same {} as others", names.join(" and "))))
+}
+
+/// Records of a model for which a condition holds.
+fn count_where(session: &Session, model: &Namespace, holds: impl Fn(&mut Statement)) -> Result<i64, Failure> {
+    let mut statement = Statement::default();
+    statement.push("SELECT count(*) FROM ").name(&model.to_string()).push(" WHERE ");
+    holds(&mut statement);
+    session.number(&statement)
 }
 
 /// Records of a table, or those with a value in a column.

@@ -19,7 +19,9 @@ pub fn table(model: &Model, name: &str) -> Statement {
     match model.id {
         Type::Uuid => {
             statement.push(" TEXT PRIMARY KEY NOT NULL");
-            append_check(&mut statement, "id", Type::Uuid);
+            statement.push(" CHECK (");
+            append_form(&mut statement, "id", Type::Uuid);
+            statement.push(")");
         }
         // AUTOINCREMENT, so that an id is never given again.
         _ => {
@@ -46,34 +48,10 @@ fn append_column(statement: &mut Statement, field: &Field, kind: Type, reference
     if let Some(default) = &field.default {
         statement.push(" DEFAULT ").literal(default);
     }
-    append_check(statement, name, kind);
-    if !field.choices.is_empty() {
-        statement.push(" CHECK (").name(name).push(" IN (");
-        statement
-            .list(&field.choices, ", ", |statement, choice| {
-                statement.literal(choice);
-            })
-            .push("))");
-    }
-    let length = |length: u64| Scalar::Integer(i64::try_from(length).unwrap_or(i64::MAX));
-    let bounds = [
-        (&field.min, "", " >= "),
-        (&field.max, "", " <= "),
-        (&field.min_length.map(length), "length", " >= "),
-        (&field.max_length.map(length), "length", " <= "),
-    ];
-    for (bound, function, operator) in bounds {
-        if let Some(bound) = bound {
-            statement
-                .push(" CHECK (")
-                .push(function)
-                .push("(")
-                .name(name)
-                .push(")")
-                .push(operator)
-                .literal(bound)
-                .push(")");
-        }
+    for rule in rules(field, kind) {
+        statement.push(" CHECK (");
+        rule.append(statement);
+        statement.push(")");
     }
     if let Some(reference) = reference {
         statement.push(" REFERENCES ").name(&reference.to.to_string()).push(" (").name("id").push(")");
@@ -94,33 +72,89 @@ fn storage(kind: Type) -> &'static str {
     }
 }
 
+/// What a table asks of the values of a field.
+pub struct Rule<'f> {
+    /// The option of the field that it comes of.
+    pub option: &'static str,
+    column: &'f str,
+    asks: Asks<'f>,
+}
+
+enum Asks<'f> {
+    /// The form in which a type is stored, where its storage alone does not see to it.
+    Form(Type),
+    OneOf(&'f [Scalar]),
+    /// That a value, or what a function makes of it, is on the right side of a bound.
+    Bound(&'static str, &'static str, Scalar),
+}
+
+/// What the table asks of the values of a field of that type. It cannot ask for a `pattern`.
+pub fn rules(field: &Field, kind: Type) -> Vec<Rule<'_>> {
+    let rule = |option, asks| Rule { option, column: &field.name, asks };
+    let length = |length: u64| Scalar::Integer(i64::try_from(length).unwrap_or(i64::MAX));
+    let bounds = [
+        ("min", field.min.clone(), "", " >= "),
+        ("max", field.max.clone(), "", " <= "),
+        ("min_length", field.min_length.map(length), "length", " >= "),
+        ("max_length", field.max_length.map(length), "length", " <= "),
+    ];
+    let form = Some(rule("type", Asks::Form(kind))).filter(|_| has_form(kind));
+    let choices = Some(rule("choices", Asks::OneOf(&field.choices))).filter(|_| !field.choices.is_empty());
+    let bounds = bounds
+        .into_iter()
+        .filter_map(|(option, bound, function, operator)| Some(rule(option, Asks::Bound(function, operator, bound?))));
+    form.into_iter().chain(choices).chain(bounds).collect()
+}
+
+fn has_form(kind: Type) -> bool {
+    !matches!(kind, Type::String | Type::Text | Type::Integer | Type::Float | Type::Words | Type::Total { .. })
+}
+
+impl Rule<'_> {
+    /// Appends the condition that holds of what obeys it, and of NULL.
+    pub fn append(&self, statement: &mut Statement) {
+        let column = |statement: &mut Statement| {
+            statement.name(self.column);
+        };
+        match &self.asks {
+            Asks::Form(kind) => append_form(statement, self.column, *kind),
+            Asks::OneOf(choices) => {
+                column(statement);
+                statement.push(" IN (").list(*choices, ", ", |statement, choice| {
+                    statement.literal(choice);
+                });
+                statement.push(")");
+            }
+            Asks::Bound(function, operator, bound) => {
+                statement.push(function).push("(");
+                column(statement);
+                statement.push(")").push(operator).literal(bound);
+            }
+        }
+    }
+}
+
 /// The form in which a type is stored.
-fn append_check(statement: &mut Statement, name: &str, kind: Type) {
-    let form = match kind {
-        Type::Boolean => " IN (0, 1)",
-        Type::Date => " GLOB '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]'",
-        Type::Datetime => {
-            " GLOB '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]Z'"
+fn append_form(statement: &mut Statement, column: &str, kind: Type) {
+    match kind {
+        Type::Boolean => statement.name(column).push(" IN (0, 1)"),
+        Type::Date => statement.name(column).push(" GLOB '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]'"),
+        Type::Datetime => statement.name(column).push(
+            " GLOB '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]Z'",
+        ),
+        Type::Time => {
+            statement.name(column).push(" GLOB '[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]'")
         }
-        Type::Time => " GLOB '[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]'",
-        Type::Json => {
-            // SQLite before 3.45 takes NULL for invalid.
-            statement.push(" CHECK (").name(name).push(" IS NULL OR json_valid(").name(name).push("))");
-            return;
-        }
-        Type::Uuid => {
-            statement.push(" CHECK (length(").name(name).push(") = 36)");
-            return;
-        }
+        // SQLite before 3.45 takes NULL for invalid.
+        Type::Json => statement.name(column).push(" IS NULL OR json_valid(").name(column).push(")"),
+        Type::Uuid => statement.push("length(").name(column).push(") = 36"),
         Type::Decimal { digits, .. } => {
             let most = 10_i64.pow(digits) - 1;
-            statement.push(" CHECK (").name(name).push(" BETWEEN ").literal(&Scalar::Integer(-most));
-            statement.push(" AND ").literal(&Scalar::Integer(most)).push(")");
-            return;
+            statement.name(column).push(" BETWEEN ").literal(&Scalar::Integer(-most));
+            statement.push(" AND ").literal(&Scalar::Integer(most))
         }
         _ => return,
     };
-    statement.push(" CHECK (").name(name).push(form).push(")");
 }
 
 /// The tables of a model's `refs` fields: pairs of ids, gone with either record.

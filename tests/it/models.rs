@@ -440,19 +440,27 @@ fn what_is_stored_may_stand_against_a_change() {
     assert!(said.contains("4 records of a.B have no value for added"), "{said}");
     let planned = diff(&folder, &with("/a.B/fields/added", json!({"type": "integer"})));
     assert!(planned["obstacles"][0].as_str().unwrap().contains("added"), "{planned}");
-    for (pointer, value) in [
-        ("/a.B/fields/name/null", json!(false)),
-        ("/a.B/fields/c/null", json!(false)),
-        ("/a.B/fields/name/unique", json!(true)),
-        ("/a.B/fields/name/max_length", json!(5)),
-        ("/a.B/fields/name/min_length", json!(4)),
-        ("/a.B/fields/name/choices", json!(["one"])),
-        ("/a.B/fields/n/max", json!(3)),
-        ("/a.B/fields/n/min", json!(2)),
-        ("/a.B/unique_together", json!([["name"]])),
+    for (pointer, value, why) in [
+        ("/a.B/fields/name/null", json!(false), "1 records of a.B have no value for name: give them one first"),
+        ("/a.B/fields/c/null", json!(false), "4 records of a.B have no value for c: give them one first"),
+        ("/a.B/fields/name/unique", json!(true), "2 records of a.B have the same name as others"),
+        ("/a.B/fields/name/max_length", json!(5), "1 values of a.B.name do not fit its max_length"),
+        ("/a.B/fields/name/min_length", json!(4), "2 values of a.B.name do not fit its min_length"),
+        ("/a.B/fields/name/choices", json!(["one"]), "1 values of a.B.name do not fit its choices"),
+        ("/a.B/fields/n/max", json!(3), "1 values of a.B.n do not fit its max"),
+        ("/a.B/fields/n/min", json!(2), "1 values of a.B.n do not fit its min"),
+        ("/a.B/unique_together", json!([["name"]]), "2 records of a.B have the same name as others"),
+        ("/a.B/unique_together", json!([["n", "name"], ["c", "name"]]), ""),
     ] {
-        let said = refused(&folder, &with(pointer, value));
-        assert!(said.contains("stored records do not fit"), "{pointer}: {said}");
+        let models = with(pointer, value);
+        let obstacles = diff(&folder, &models)["obstacles"].clone();
+        if why.is_empty() {
+            assert_eq!(obstacles, json!([]), "{pointer}");
+            continue;
+        }
+        assert_eq!(obstacles, json!([why]), "{pointer}");
+        let said = refused(&folder, &models);
+        assert!(said.contains(why), "{pointer}: {said}");
     }
     assert_eq!(rows(&folder, r#"SELECT count(*) FROM "a.B""#), ["4"]);
 }
