@@ -419,8 +419,10 @@ fn framing(head: &Head) -> Result<Framing, Problem> {
     if !head.target.starts_with('/') {
         return bad("a request target that is not a path");
     }
-    if head.all("host").count() > 1 {
-        return bad("two Hosts");
+    match head.all("host").count() {
+        0 if !head.is_1_0 => return bad("no Host"), // RFC 9112, section 3.2
+        0 | 1 => {}
+        _ => return bad("two Hosts"),
     }
     if head.lists("connection", "upgrade") {
         return bad("upgrades are not served");
@@ -477,7 +479,7 @@ mod tests {
     #[test]
     fn bodies_are_delimited_in_one_way_only() {
         let outcome = |headers: &str| {
-            let head = parse(format!("POST / HTTP/1.1\r\n{headers}\r\n").as_bytes()).unwrap();
+            let head = parse(format!("POST / HTTP/1.1\r\nHost: x\r\n{headers}\r\n").as_bytes()).unwrap();
             match framing(&head) {
                 Ok(Framing::None) => "none".to_owned(),
                 Ok(Framing::Length(length)) => length.to_string(),
@@ -501,8 +503,11 @@ mod tests {
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
             "Connection: keep-alive, Upgrade\r\n",
             "Expect: nonsense\r\n",
+            "Host: y\r\n",
         ] {
             assert!(outcome(headers).starts_with("bad HTTP"), "{headers}");
         }
+        let hostless = |version: &str| framing(&parse(format!("GET / {version}\r\n\r\n").as_bytes()).unwrap()).is_ok();
+        assert!(!hostless("HTTP/1.1") && hostless("HTTP/1.0"));
     }
 }

@@ -207,7 +207,10 @@ fn an_answer_to_a_slow_reader_arrives_whole() {
     let mut client = Client::connect(&server.address);
     let body = all.to_string();
     let length = body.len();
-    client.send(format!("POST /jql HTTP/1.1\r\n{}Content-Length: {length}\r\n\r\n{body}", usual(&server)).as_bytes());
+    client.send(
+        format!("POST /jql HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: {length}\r\n\r\n{body}", usual(&server))
+            .as_bytes(),
+    );
     std::thread::sleep(Duration::from_millis(700));
     assert_eq!(client.reply("POST").json()["extras"]["display"], 100);
 }
@@ -288,8 +291,10 @@ fn what_is_left_of_a_chunked_body_that_is_too_large_is_not_carried_out() {
     let size = 200_000;
     let filler = " ".repeat(100_000 / 16_384 * 16_384 + 16_384);
     let head = format!("{}Transfer-Encoding: chunked\r\n", usual(&server));
-    let statuses =
-        answers(&server, &format!("POST /jql HTTP/1.1\r\n{head}\r\n{size:x}\r\n{filler}{}", hidden.repeat(50)));
+    let statuses = answers(
+        &server,
+        &format!("POST /jql HTTP/1.1\r\nHost: localhost\r\n{head}\r\n{size:x}\r\n{filler}{}", hidden.repeat(50)),
+    );
     assert_eq!(statuses.first(), Some(&413));
     assert_eq!(tags(&server), 0, "{statuses:?}");
 }
@@ -301,7 +306,9 @@ fn a_body_cut_short_makes_no_record() {
         let mut client = Client::connect(&server.address);
         let head = usual(&server);
         let body = tag(&format!("cut at {length}"));
-        client.send(format!("POST /jql HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{body}").as_bytes());
+        client.send(
+            format!("POST /jql HTTP/1.1\r\nHost: localhost\r\n{head}Content-Length: {length}\r\n\r\n{body}").as_bytes(),
+        );
         client.stream().shutdown(Shutdown::Write).unwrap();
         let reply = client.try_reply("POST");
         assert!(reply.is_none_or(|reply| reply.status == 400), "{length}");
@@ -319,7 +326,10 @@ fn a_chunked_body_cut_short_makes_no_record() {
     let cut: Vec<String> = ends.into_iter().chain((1..=4).map(|short| whole[..whole.len() - short].into())).collect();
     for body in cut {
         let mut client = Client::connect(&server.address);
-        client.send(format!("POST /jql HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n{body}").as_bytes());
+        client.send(
+            format!("POST /jql HTTP/1.1\r\nHost: localhost\r\n{head}Transfer-Encoding: chunked\r\n\r\n{body}")
+                .as_bytes(),
+        );
         client.stream().shutdown(Shutdown::Write).unwrap();
         let reply = client.try_reply("POST");
         assert!(reply.as_ref().is_none_or(|reply| reply.status == 400), "{body:?}: {reply:?}");
@@ -567,7 +577,10 @@ fn a_huge_chunk_size_is_refused() {
         let mut client = Client::connect(&server.address);
         let inside = making_a_tag(&server, "inside");
         client.send(
-            format!("POST /jql HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n{size}\r\n{inside}").as_bytes(),
+            format!(
+                "POST /jql HTTP/1.1\r\nHost: localhost\r\n{head}Transfer-Encoding: chunked\r\n\r\n{size}\r\n{inside}"
+            )
+            .as_bytes(),
         );
         client.stream().shutdown(Shutdown::Write).unwrap();
         let reply = client.try_reply("POST");
@@ -583,7 +596,7 @@ fn nothing_behind_a_malformed_chunk_is_carried_out() {
     let head = usual(&server);
     for chunk in ["fffffffffffffffff\r\n", "zz\r\n", "\r\n", "1\r\nab\r\n"] {
         let hidden = making_a_tag(&server, "smuggled");
-        let head = format!("POST /jql HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n");
+        let head = format!("POST /jql HTTP/1.1\r\nHost: localhost\r\n{head}Transfer-Encoding: chunked\r\n\r\n");
         let statuses = answers(&server, &format!("{head}{chunk}{hidden}"));
         assert!(matches!(statuses.first(), None | Some(400)), "{chunk:?}: {statuses:?}");
         assert_eq!(tags(&server), 0, "{chunk:?}: {statuses:?}");
@@ -596,7 +609,9 @@ fn a_huge_content_length_does_not_end_the_server() {
     let head = usual(&server);
     for length in ["9999999999", "99999999999999", "9223372036854775807", "18446744073709551615"] {
         let mut client = Client::connect(&server.address);
-        client.send(format!("POST /jql HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n").as_bytes());
+        client.send(
+            format!("POST /jql HTTP/1.1\r\nHost: localhost\r\n{head}Content-Length: {length}\r\n\r\n").as_bytes(),
+        );
         let reply = client.try_reply("POST");
         client.stream().shutdown(Shutdown::Both).unwrap();
         assert_eq!(reply.map(|reply| reply.status), Some(413), "{length}");
