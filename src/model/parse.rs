@@ -262,6 +262,15 @@ mod tests {
     }
 
     #[test]
+    fn the_other_name_of_a_reference_is_taken() {
+        let found = errors(
+            r#"{ "a.B": { "fields": { "c": { "type": "ref", "to": "a.B" }, "c_id": { "type": "integer" },
+                                      "d": { "type": "integer" }, "d_id": { "type": "integer" } } } }"#,
+        );
+        assert_eq!(found, ["/a.B/fields/c_id: \"c_id\" is the other name of a reference already, as in Django"]);
+    }
+
+    #[test]
     fn what_a_file_may_hold_is_bounded() {
         let fields = |count: usize, rule: &str| {
             let fields: Vec<String> = (0..count).map(|number| format!(r#""f{number}": {rule}"#)).collect();

@@ -5,9 +5,10 @@ use super::Reader;
 use crate::access::Namespace;
 use crate::error::is_full;
 use crate::json::Pointer;
-use crate::model::{Catalogue, Kind, Model};
+use crate::model::{Catalogue, Field, Kind, Model};
 use crate::value::Type;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 /// Names in one path: a request takes far shorter ones.
 const LONGEST_PATH: usize = 100;
@@ -33,6 +34,7 @@ impl Reader {
             }
             self.check_accessors(&at, &catalogue, model);
             self.check_columns(&at, model);
+            self.check_names(&at.key("fields"), model);
             for (index, term) in model.ordering.iter().enumerate() {
                 let path = term.strip_prefix('-').unwrap_or(term);
                 if resolve(&catalogue, model, path).is_none() {
@@ -68,6 +70,17 @@ impl Reader {
                 );
                 self.refuse(at, &relation.name, why);
             }
+        }
+    }
+
+    /// A reference has a second name.
+    fn check_names(&mut self, at: &Pointer<'_>, model: &Model) {
+        let is_reference = |field: &Arc<Field>| matches!(field.kind, Kind::Ref(_));
+        let references: HashSet<String> =
+            model.fields.iter().filter(|field| is_reference(field)).map(|field| format!("{}_id", field.name)).collect();
+        for field in model.fields.iter().filter(|field| references.contains(&field.name)) {
+            let name = &field.name;
+            self.refuse(&at.key(name), name, "is the other name of a reference already, as in Django");
         }
     }
 
