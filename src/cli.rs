@@ -366,7 +366,7 @@ fn namespace(text: &str) -> Result<Namespace, String> {
 fn intent(text: &str) -> Result<Intent, String> {
     let found = Intent::named(text, Schema::Model).or_else(|| Intent::named(text, Schema::Controller));
     found.map(|rule| rule.intent).ok_or_else(|| {
-        let names: Vec<&str> = intent::of(Schema::Model).map(|rule| rule.name).collect();
+        let names: Vec<&str> = Schema::ALL.into_iter().flat_map(intent::of).map(|rule| rule.name).collect();
         format!("the intents are {}", names.join(", "))
     })
 }

@@ -227,6 +227,7 @@ fn the_bounds_are_those_of_the_code() {
         ("values in one list", plan::MOST_VALUES),
         ("regular expressions", plan::MOST_EXPRESSIONS),
         ("characters of a regular expression", value::regex::LONGEST_REGEX as u64),
+        ("MiB of a regular expression once compiled", mebibytes(value::regex::MOST_COMPILED)),
         ("characters of a transform's option", table::LONGEST as u64),
         ("characters of a `dateFormat`", table::LONGEST_FORMAT as u64),
         ("records in one page, and in one nested list", serve.max_limit),

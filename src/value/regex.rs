@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 pub const LONGEST_REGEX: usize = 1000;
 
 /// Bytes that one may take once compiled.
-const MOST_COMPILED: usize = 1 << 20;
+pub const MOST_COMPILED: usize = 1 << 20;
 /// About the bytes that a search may take beside it; a large expression takes more.
 const MOST_CACHED: usize = 1 << 18;
 
@@ -70,7 +70,10 @@ impl Regex {
             .dfa_size_limit(MOST_CACHED)
             .build()
             .map_err(|error| match error {
-                regex::Error::CompiledTooBig(_) => "is too large a regular expression".to_owned(),
+                regex::Error::CompiledTooBig(_) => format!(
+                    r"is too large a regular expression: it takes more than {} MiB once compiled; \w and \d stand for all of Unicode, and [0-9A-Za-z_] takes far less",
+                    MOST_COMPILED >> 20
+                ),
                 other => {
                     let said = other.to_string();
                     let last = said.lines().last().unwrap_or_default().trim_start_matches("error: ");
