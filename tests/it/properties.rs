@@ -859,11 +859,7 @@ impl Total {
                 let is_first = |(index, cell): &(usize, &&Cell)| !known[..*index].contains(cell);
                 json!(known.iter().enumerate().filter(is_first).count())
             }
-            "Exists" => {
-                let is_there =
-                    |(_, joined): &Row| !self.source.joined || joined.last().is_some_and(|(_, id)| id.is_some());
-                json!(rows.iter().filter(counts).any(is_there))
-            }
+            "Exists" => json!(!known.is_empty()),
             "Min" => or_null(known.iter().min_by(order).copied()),
             "Max" => or_null(known.iter().max_by(order).copied()),
             "First" => or_null(cells.first()),
