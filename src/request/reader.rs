@@ -448,9 +448,9 @@ impl Reader {
     fn draw(&mut self, meta: &Meta<'_>) -> Option<Json> {
         match meta.get("draw")? {
             Json::Integer(number) => Some(Json::Integer(*number)),
-            Json::String(text) if text.len() <= 100 => Some(Json::String(text.clone())),
+            Json::String(text) if text.chars().count() <= 100 => Some(Json::String(text.clone())),
             other => {
-                self.wrong(&meta.at.key("draw"), "draw", "a whole number or a string of at most 100 bytes", other);
+                self.wrong(&meta.at.key("draw"), "draw", "a whole number or a string of at most 100 characters", other);
                 None
             }
         }

@@ -233,7 +233,7 @@ fn the_frame_of_a_request_is_checked() {
         (update(&json!({}), &json!({})), ": the update names no field to change".into()),
         (
             retrieve(&json!({"draw": []}), &json!({})),
-            "/__meta__/draw: draw must be a whole number or a string of at most 100 bytes, not []".into(),
+            "/__meta__/draw: draw must be a whole number or a string of at most 100 characters, not []".into(),
         ),
         (
             retrieve(&json!({"cache": true}), &json!({})),
@@ -771,9 +771,9 @@ fn names_and_texts_of_a_request_have_their_lengths() {
     lab.works(&separator(100).to_string());
     let message = format!("\"separator\" must be a string of at most 100 bytes, not {}", shown("x"));
     lab.says(&separator(101), &[&format!("/n/separator: {message}")]);
-    let draw = |length: usize| retrieve(&json!({"draw": "x".repeat(length)}), &json!({}));
+    let draw = |length: usize| retrieve(&json!({"draw": "ä".repeat(length)}), &json!({}));
     lab.works(&draw(100).to_string());
-    let message = format!("draw must be a whole number or a string of at most 100 bytes, not {}", shown("x"));
+    let message = format!("draw must be a whole number or a string of at most 100 characters, not {}", shown("ä"));
     lab.says(&draw(101), &[&format!("/__meta__/draw: {message}")]);
     let key = |length: usize| retrieve(&json!({}), &json!({"n".repeat(length): {"__field__": "name"}}));
     lab.works(&key(4096).to_string());
