@@ -1,9 +1,11 @@
 //! The paths that tell of the server itself: is it up, is it ready; how much it does, what it takes. The first two
 //! are answered here, to anyone; the others take a key, and `handle.rs` sees to that.
 
+use crate::access::Action;
 use crate::call::Call;
 use crate::envelope::{self, Reply};
 use crate::error::{Problem, shown};
+use crate::model::system;
 use crate::store::{Store, catalogue_version};
 
 /// One of these paths.
@@ -11,11 +13,37 @@ use crate::store::{Store, catalogue_version};
 pub struct About {
     pub path: &'static str,
     pub page: Page,
-    pub takes_key: bool,
+    pub takes: Takes,
     /// What it tells.
-    pub tells: &'static str,
+    tells: &'static str,
     /// What the answer is called that it gives.
     pub answer: &'static str,
+}
+
+/// What a client must have to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    Nothing,
+    /// A key that may be used.
+    Key,
+    /// One that may do this to that model of the server's own.
+    Permission(Action, &'static str),
+}
+
+impl About {
+    pub fn takes_key(&self) -> bool {
+        self.takes != Takes::Nothing
+    }
+
+    /// What it tells, and the permission that it takes.
+    pub fn told(&self) -> String {
+        match self.takes {
+            Takes::Nothing | Takes::Key => self.tells.to_owned(),
+            Takes::Permission(action, model) => {
+                format!("{} It takes the permission {}.", self.tells, system::namespace(model).permission(action))
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,28 +59,28 @@ pub static PAGES: [About; 4] = [
     About {
         path: "/healthz",
         page: Page::Health,
-        takes_key: false,
+        takes: Takes::Nothing,
         tells: "Whether the server is up.",
         answer: "It is up.",
     },
     About {
         path: "/readyz",
         page: Page::Ready,
-        takes_key: false,
+        takes: Takes::Nothing,
         tells: "Whether the server answers requests: its database answers, and it is not stopping.",
         answer: "It is ready.",
     },
     About {
         path: "/metrics",
         page: Page::Metrics,
-        takes_key: true,
-        tells: "How much the server does, for Prometheus. It takes the permission system.UsageLog:read.",
+        takes: Takes::Permission(Action::Read, system::USAGE_LOG),
+        tells: "How much the server does, for Prometheus.",
         answer: "Numbers, in the text format 0.0.4.",
     },
     About {
         path: "/openapi.json",
         page: Page::OpenApi,
-        takes_key: true,
+        takes: Takes::Key,
         tells: "This description, with the models that the key may do something with.",
         answer: "An OpenAPI document.",
     },
@@ -62,8 +90,8 @@ pub static PAGES: [About; 4] = [
 pub const METHODS: &str = "GET, HEAD";
 
 /// The page that takes a key at that path.
-pub fn with_key(path: &str) -> Option<Page> {
-    PAGES.iter().find(|about| about.takes_key && about.path == path).map(|about| about.page)
+pub fn with_key(path: &str) -> Option<&'static About> {
+    PAGES.iter().find(|about| about.takes_key() && about.path == path)
 }
 
 /// Answers a request that takes no key.
@@ -74,12 +102,16 @@ pub fn answer(call: &Call, store: &Store, stopping: bool) -> Result<Reply, Probl
     if let Some(problem) = &call.broken {
         return Err(problem.clone());
     }
-    let page = PAGES.iter().find(|about| about.path == call.path).map(|about| about.page);
-    match (page, call.method.as_str()) {
-        (Some(Page::Health), "GET" | "HEAD") => Ok(envelope::note("up")),
-        (Some(Page::Ready), "GET" | "HEAD") => ready(store, stopping).map(|()| envelope::note("ready")),
-        (Some(_), _) => Err(Problem::MethodNotAllowed { allow: METHODS }),
-        (None, _) => Err(Problem::NoSuchPath { path: shown(&call.path) }),
+    let Some(about) = PAGES.iter().find(|about| about.path == call.path) else {
+        return Err(Problem::NoSuchPath { path: shown(&call.path) });
+    };
+    if !METHODS.split(", ").any(|method| method == call.method) {
+        return Err(Problem::MethodNotAllowed { allow: METHODS });
+    }
+    match about.page {
+        Page::Health => Ok(envelope::note("up")),
+        Page::Ready => ready(store, stopping).map(|()| envelope::note("ready")),
+        Page::Metrics | Page::OpenApi => Err(Problem::Unauthenticated),
     }
 }
 

@@ -1,7 +1,8 @@
-//! A whole request on one screen: every stage, in its order.
+//! A whole request on one screen: every stage, in its order. [`tell`] is that of a request about the server itself.
 
-use crate::about::{self, Page};
-use crate::access::Action;
+mod tell;
+
+use crate::about;
 use crate::auth::text::KeyText;
 use crate::auth::{self, Authenticated, Circumstances};
 use crate::cache::{self, Cache};
@@ -9,8 +10,7 @@ use crate::call::Call;
 use crate::envelope::{self, Answer, Echo, Reply};
 use crate::error::{Errors, Problem};
 use crate::idempotency::{self, InFlight, Retry};
-use crate::metrics::{self, Metrics, Now};
-use crate::model::system;
+use crate::metrics::Metrics;
 use crate::plan::Limits;
 use crate::plan::planner::Given;
 use crate::rate::Rates;
@@ -20,7 +20,7 @@ use crate::store::{Session, Store, catalogue_version, has_triggers};
 use crate::usage::Entry;
 use crate::value::time;
 use crate::writer::Writer;
-use crate::{log, openapi, road};
+use crate::{log, road};
 use jiff::SignedDuration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -55,16 +55,16 @@ pub fn answer(app: &App, call: &Call) -> (Reply, Option<Entry>) {
     }
     let mut entry = Entry::of(call, time::now());
     let mut echo = Echo::default();
-    let page = about::with_key(&call.path).filter(|_| !is_jql);
-    let answer = AssertUnwindSafe(|| match page {
+    let about = about::with_key(&call.path).filter(|_| !is_jql);
+    let answer = AssertUnwindSafe(|| match about {
         _ if is_jql => jql(app, call, &mut entry, &mut echo),
-        Some(page) => tell(app, call, page, &mut entry),
+        Some(about) => tell::answer(app, call, about, &mut entry),
         None => Ok(about::answer(call, &app.store, app.stopping.load(Ordering::Relaxed))?),
     });
     let panicked = |_| Err(Problem::Fault { cause: "the request panicked; the line above has where".into() }.into());
     let reply = catch_unwind(answer).unwrap_or_else(panicked).unwrap_or_else(|errors| refuse(&errors, &echo, call));
     entry.close(call, &reply);
-    let leaves_entry = is_jql || page.is_some();
+    let leaves_entry = is_jql || about.is_some();
     if leaves_entry {
         app.metrics.request(&entry);
     }
@@ -140,45 +140,6 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
         keep.keep(app, &reader);
     }
     Ok(step)
-}
-
-/// What the server tells of itself to those who have a key.
-fn tell(app: &App, call: &Call, page: Page, entry: &mut Entry) -> Result<Reply, Errors> {
-    let key = call.admitted(about::METHODS, &app.cors_origins).map_err(|problem| wrong_key(app, call, problem))?;
-    let reader = app.store.reader_for(key.public_id())?;
-    reader.start();
-    let (caller, catalogue, size) = reader.reading(|| {
-        let caller = let_in(app, call, &reader, key, entry)?;
-        Ok::<_, Problem>((caller, app.store.catalogue(&reader)?, app.store.size(&reader)?))
-    })?;
-    drop(reader);
-    if page == Page::OpenApi {
-        let document = openapi::document(&catalogue, &caller, app.limits);
-        return Ok(envelope::page(envelope::JSON, document));
-    }
-    let log = system::namespace(system::USAGE_LOG);
-    entry.namespace = Some(log.to_string());
-    entry.action = Some(Action::Read.name());
-    match caller.may(&log, Action::Read) {
-        true => Ok(envelope::page(metrics::MEDIA, app.metrics.page(&now(app, size)).into_bytes())),
-        false => Err(Problem::Forbidden { permission: log.permission(Action::Read) }.into()),
-    }
-}
-
-/// What is so at this moment; `size` is that of the database and of its write-ahead log.
-fn now(app: &App, (database_bytes, wal_bytes): (u64, u64)) -> Now {
-    let (readers, most_readers) = app.store.readers_in_use();
-    let (cache_answers, cache_bytes) = app.cache.size();
-    Now {
-        connections: app.connections.load(Ordering::Relaxed) as u64,
-        readers: readers as u64,
-        most_readers: most_readers as u64,
-        log_backlog: app.writer.log_backlog(),
-        cache_answers: cache_answers as u64,
-        cache_bytes: cache_bytes as u64,
-        database_bytes,
-        wal_bytes,
-    }
 }
 
 /// Who holds the key, if it may be used now and from there, and no more often than it may.

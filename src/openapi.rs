@@ -95,7 +95,7 @@ fn operations(about: &About) -> Json {
     };
     let may_fail = |status: &u16| match status {
         404 | 405 | 409 => false,
-        401 | 403 | 429 => about.takes_key,
+        401 | 403 | 429 => about.takes_key(),
         _ => true,
     };
     let operation = |method: &str| {
@@ -114,11 +114,11 @@ fn operations(about: &About) -> Json {
         let name = about.path.trim_start_matches('/').split('.').next().unwrap_or_default();
         let mut operation = vec![
             ("operationId", format!("{method}_{name}").as_str().into()),
-            ("summary", about.tells.into()),
+            ("summary", about.told().as_str().into()),
             ("parameters", Json::List(vec![refer("parameters", &"X-Request-Id")])),
             ("responses", Json::Object(responses)),
         ];
-        if !about.takes_key {
+        if !about.takes_key() {
             operation.push(("security", Json::List(Vec::new())));
         }
         object(operation)

@@ -214,6 +214,20 @@ fn values_have_the_types_and_limits_of_their_fields() {
 }
 
 #[test]
+fn a_page_tells_which_permission_it_takes() {
+    let server = Server::start();
+    let paths = ask(&server, &server.key).json()["paths"].clone();
+    let told = "How much the server does, for Prometheus. It takes the permission system.UsageLog:read.";
+    assert_eq!(paths["/metrics"]["get"]["summary"], told);
+    let reply = {
+        let headers = format!("Authorization: Bearer {}\r\n", server.key_for("tickets.Ticket:read"));
+        Client::connect(&server.address).request("GET", "/metrics", &headers, "")
+    };
+    assert_eq!(reply.status, 403);
+    assert!(reply.errors()[0].ends_with("system.UsageLog:read"), "{}", reply.body);
+}
+
+#[test]
 fn a_model_that_may_only_be_created_shows_that_and_nothing_to_read() {
     let server = Server::start();
     let document = document(&server, "tickets.Ticket:create");
