@@ -3,24 +3,88 @@
 //!
 //! It is made of the code's own tables and of the models in force, so that it cannot tell anything else than what is
 //! served; what never changes stands in `openapi/frame.json`. [`language`] is what all models have in common,
-//! [`models`] what each of them takes and gives.
+//! [`models`] what each of them takes and gives; of that, [`filter`] the names of filters, orders and groups, and
+//! [`values`] what is written.
 
+mod filter;
 mod language;
 mod models;
+mod values;
 
 use crate::about::{About, METHODS, PAGES, Page};
 use crate::auth::Authenticated;
-use crate::error::Code;
+use crate::error::{Code, Problem};
 use crate::intent::INTENTS;
-use crate::json::{Json, Object};
+use crate::json::{Json, Object, write_string};
 use crate::metrics;
 use crate::model::Catalogue;
 use crate::plan::Limits;
+use crate::shape::{MOST_WRITTEN, TOO_LARGE};
 
 const FRAME: &str = include_str!("openapi/frame.json");
 
-/// The description for that caller.
-pub fn document(catalogue: &Catalogue, caller: &Authenticated, limits: Limits) -> Vec<u8> {
+/// What the frame ends with: its schemas, its components and itself.
+const END: &str = "}}}";
+
+/// What is told of beside the models.
+#[derive(Clone, Copy)]
+pub struct Served<'a> {
+    pub limits: Limits,
+    /// The paths that take JQL.
+    pub jql_paths: &'a [String],
+}
+
+/// The description for that caller. `in_time` is asked on the way whether there is still time.
+///
+/// # Errors
+/// It is larger than an answer may be, or there is no time left.
+pub fn document(
+    catalogue: &Catalogue,
+    caller: &Authenticated,
+    served: Served<'_>,
+    in_time: &dyn Fn() -> Result<(), Problem>,
+) -> Result<Vec<u8>, Problem> {
+    let mut out = Vec::with_capacity(64 * 1024);
+    frame(served.jql_paths).write(&mut out);
+    out.truncate(out.len() - END.len());
+    let mut schemas = Schemas { out, most: MOST_WRITTEN, in_time };
+    for (name, schema) in language::schemas() {
+        schemas.add(&name, &schema)?;
+    }
+    models::add(&mut schemas, catalogue, caller, served.limits)?;
+    let intents = INTENTS.iter().map(|rule| rule.name.into()).chain([Json::Null]);
+    schemas.add("Intent", &object(vec![("enum", Json::List(intents.collect()))]))?;
+    schemas.add("Code", &object(vec![("enum", list(Code::ALL.map(Code::name)))]))?;
+    let mut out = schemas.out;
+    out.extend_from_slice(END.as_bytes());
+    Ok(out)
+}
+
+/// The schemas, each written as soon as it is made: in memory there is the text, and the tree of one of them.
+struct Schemas<'a> {
+    out: Vec<u8>,
+    /// The most bytes that there may be.
+    most: usize,
+    in_time: &'a dyn Fn() -> Result<(), Problem>,
+}
+
+impl Schemas<'_> {
+    /// Adds one behind those that are there.
+    ///
+    /// # Errors
+    /// There is more than there may be, or no time left.
+    fn add(&mut self, name: &str, schema: &Json) -> Result<(), Problem> {
+        (self.in_time)()?;
+        self.out.push(b',');
+        write_string(name, &mut self.out);
+        self.out.push(b':');
+        schema.write(&mut self.out);
+        if self.out.len() > self.most { Err(TOO_LARGE) } else { Ok(()) }
+    }
+}
+
+/// All but the schemas that are made here.
+fn frame(jql_paths: &[String]) -> Json {
     let mut frame = Json::parse(FRAME.as_bytes()).expect("the frame is JSON, as a test shows");
     put(&mut frame, &["info", "version"], env!("CARGO_PKG_VERSION").into());
     for code in Code::ALL {
@@ -29,49 +93,52 @@ pub fn document(catalogue: &Catalogue, caller: &Authenticated, limits: Limits) -
         }
     }
     for status in statuses().filter(|status| *status != 405) {
-        put(&mut frame, &["paths", "/jql", "post", "responses", &status.to_string()], refer("responses", &status));
+        put(&mut frame, &["paths", JQL, "post", "responses", &status.to_string()], refer("responses", &status));
     }
     for about in &PAGES {
         put(&mut frame, &["paths", about.path], operations(about));
     }
-    let mut schemas = match frame.get("components").and_then(|components| components.get("schemas")) {
-        Some(Json::Object(known)) => known.clone(),
-        _ => Object::new(),
-    };
-    schemas.extend(language::schemas());
-    schemas.extend(models::schemas(catalogue, caller, limits));
-    let intents = INTENTS.iter().map(|rule| rule.name.into()).chain([Json::Null]);
-    schemas.push(("Intent".into(), object(vec![("enum", Json::List(intents.collect()))])));
-    schemas.push(("Code".into(), object(vec![("enum", list(Code::ALL.map(Code::name)))])));
-    put(&mut frame, &["components", "schemas"], Json::Object(schemas));
-    let mut out = Vec::with_capacity(64 * 1024);
-    frame.write(&mut out);
-    out
+    let jql = frame.get("paths").and_then(|paths| paths.get(JQL)).cloned();
+    // Braces in a path would mean that it has parameters.
+    let others = jql_paths.iter().filter(|path| *path != JQL && !path.contains(['{', '}']));
+    for (path, number) in others.zip(2..) {
+        let mut operations = jql.clone().unwrap_or(Json::Null);
+        put(&mut operations, &["post", "operationId"], format!("jql{number}").as_str().into());
+        put(&mut frame, &["paths", path], operations);
+    }
+    frame
 }
+
+/// The path of JQL in the frame.
+const JQL: &str = "/jql";
 
 /// The statuses of all that can go wrong.
 fn statuses() -> impl Iterator<Item = u16> {
     Code::ALL.into_iter().flat_map(Code::statuses).copied()
 }
 
+/// What an answer with that status tells. A test sees to it that each has its sentence.
+fn sentence(status: u16) -> Option<&'static str> {
+    Some(match status {
+        400 => "The request is malformed, or names what there is not, or gives a value that cannot be.",
+        401 => "There is no key, or none that may be used.",
+        403 => "The key lacks a permission, which is named, or may not be used from there.",
+        404 => "There is no such record or model.",
+        405 => "The path does not take the method.",
+        408 => "The request did not arrive in time.",
+        409 => "What is stored stands against it: a value that is taken, a record that is referred to, a version.",
+        413 => "The body is too large.",
+        415 => "The body is not declared as JSON, or is compressed.",
+        429 => "The key was used too often, or too many wrong keys came from the address.",
+        500 => "A fault of the server; its log has it under the id of the request.",
+        503 => "The server has too much to do, is stopping, or its disk is full.",
+        _ => return None,
+    })
+}
+
 /// The answer with that status.
 fn failure(code: Code, status: u16) -> Json {
-    let when = match (code, status) {
-        (Code::Jql, _) => "The request is malformed, or names what there is not, or gives a value that cannot be.",
-        (Code::Authentication, _) => "There is no key, or none that may be used.",
-        (Code::Authorization, _) => "The key lacks a permission, which is named, or may not be used from there.",
-        (Code::NotFound, _) => "There is no such record or model.",
-        (Code::Request, 405) => "The path does not take the method.",
-        (Code::Request, 408) => "The request did not arrive in time.",
-        (Code::Request, 413) => "The body is too large.",
-        (Code::Request, _) => "The body is not declared as JSON, or is compressed.",
-        (Code::Conflict, _) => {
-            "What is stored stands against it: a value that is taken, a record that is referred to, a version."
-        }
-        (Code::RateLimit, _) => "The key was used too often, or too many wrong keys came from the address.",
-        (Code::Unavailable, _) => "The server has too much to do, is stopping, or its disk is full.",
-        (Code::Server, _) => "A fault of the server; its log has it under the id of the request.",
-    };
+    let when = sentence(status).unwrap_or_default();
     let own = match code {
         Code::Authentication => Some("WWW-Authenticate"),
         Code::RateLimit | Code::Unavailable => Some("Retry-After"),
@@ -202,11 +269,28 @@ mod tests {
     use super::*;
     use crate::auth;
     use crate::envelope;
-    use serde_json::Value;
+    use crate::model;
+    use serde_json::{Value, json};
+
+    fn of(catalogue: &Catalogue) -> Vec<u8> {
+        let served = Served { limits: Limits { max_limit: 1000 }, jql_paths: &["/jql".to_owned()] };
+        document(catalogue, &auth::operator(), served, &|| Ok(())).unwrap()
+    }
 
     fn whole() -> Value {
-        let document = document(&Catalogue::default(), &auth::operator(), Limits { max_limit: 1000 });
-        serde_json::from_slice(&document).unwrap()
+        serde_json::from_slice(&of(&Catalogue::default())).unwrap()
+    }
+
+    /// A model that so many references lead to.
+    fn hub(references: usize) -> Catalogue {
+        let reference = |number| {
+            let name = format!("way{number:04}");
+            let field = json!({"type": "ref", "to": "a.Hub", "null": true, "related_name": format!("back{number:04}")});
+            (name, field)
+        };
+        let fields: serde_json::Map<_, _> = (0..references).map(reference).collect();
+        let models = json!({"a.Hub": {"fields": {}}, "a.Spoke": {"fields": fields}});
+        Catalogue::new(1, model::parse::models(&Json::parse(models.to_string().as_bytes()).unwrap()).unwrap())
     }
 
     fn names(object: &Value) -> Vec<&str> {
@@ -229,6 +313,31 @@ mod tests {
             there.sort_unstable();
             assert_eq!(described, there, "{schema}");
         }
+    }
+
+    #[test]
+    fn every_status_has_its_sentence() {
+        let sentences: Vec<&str> = statuses().map(|status| sentence(status).unwrap_or_default()).collect();
+        for (status, sentence) in statuses().zip(&sentences) {
+            assert!(!sentence.is_empty(), "{status}");
+        }
+    }
+
+    #[test]
+    fn so_many_more_relations_take_so_many_more_bytes() {
+        let bytes = |relations| of(&hub(relations)).len();
+        let (few, more, most) = (bytes(100), bytes(400), bytes(700));
+        assert_eq!(most - more, more - few);
+    }
+
+    #[test]
+    fn what_is_too_large_or_late_is_refused_while_it_is_made() {
+        let mut schemas = Schemas { out: Vec::new(), most: 40, in_time: &|| Ok(()) };
+        assert_eq!(schemas.add("A", &plain("string")), Ok(()));
+        assert_eq!(schemas.add("B", &plain("string")), Err(TOO_LARGE));
+        let served = Served { limits: Limits { max_limit: 1000 }, jql_paths: &[] };
+        let late = document(&hub(3), &auth::operator(), served, &|| Err(Problem::Busy));
+        assert_eq!(late, Err(Problem::Busy));
     }
 
     #[test]

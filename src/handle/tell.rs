@@ -7,14 +7,14 @@ use crate::envelope::{self, Reply};
 use crate::error::{Errors, Problem};
 use crate::metrics::{self, Now};
 use crate::model::system;
-use crate::openapi;
+use crate::openapi::{self, Served};
 use crate::usage::Entry;
 use std::sync::atomic::Ordering;
 
 /// Answers a request for that page.
 ///
 /// # Errors
-/// The key is refused, or lacks the permission for it.
+/// The key is refused, or lacks the permission for it; or the description is too large, or takes too long.
 pub fn answer(app: &App, call: &Call, about: &About, entry: &mut Entry) -> Result<Reply, Errors> {
     let key = call.admitted(about::METHODS, &app.cors_origins).map_err(|problem| wrong_key(app, call, problem))?;
     let reader = app.store.reader_for(key.public_id())?;
@@ -33,7 +33,9 @@ pub fn answer(app: &App, call: &Call, about: &About, entry: &mut Entry) -> Resul
     }
     match about.page {
         Page::OpenApi => {
-            let document = openapi::document(&catalogue, &caller, app.limits);
+            // With the reader in hand, so that no more descriptions are made at once than there are readers.
+            let served = Served { limits: app.limits, jql_paths: &app.jql_paths };
+            let document = openapi::document(&catalogue, &caller, served, &|| reader.in_time())?;
             Ok(envelope::page(envelope::JSON, document))
         }
         Page::Metrics => {

@@ -55,7 +55,9 @@ pub fn of_type(kind: Type) -> Json {
         Type::Boolean => ("boolean", None),
         Type::Date => ("string", Some(("format", "date".to_owned()))),
         Type::Datetime => ("string", Some(("format", "date-time".to_owned()))),
-        Type::Time => ("string", Some(("pattern", r"^[0-2][0-9]:[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?$".to_owned()))),
+        Type::Time => {
+            ("string", Some(("pattern", r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?$".to_owned())))
+        }
         Type::Uuid => ("string", Some(("format", "uuid".to_owned()))),
         Type::Json => return anything(),
         Type::Words => {

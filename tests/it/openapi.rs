@@ -2,7 +2,7 @@
 //!
 //! That it is valid, and that the server does as it says, is held by `.ci/openapi.py`.
 
-use crate::support::{Client, MODELS, Reply, Server, run};
+use crate::support::{Client, MODELS, Reply, Server, request, run};
 use serde_json::{Value, json};
 
 #[track_caller]
@@ -121,6 +121,8 @@ fn it_describes_every_intent_of_every_model() {
     assert_eq!(meta["required"], json!(["intent", "namespace"]));
     let rotate = &schema(&document, "system.ApiKey.rotate")["properties"];
     assert_eq!(names(rotate), ["__meta__", "overlap", "endOverlap"]);
+    let both = json!({"required": ["overlap", "endOverlap"], "properties": {"endOverlap": {"const": true}}});
+    assert_eq!(schema(&document, "system.ApiKey.rotate")["not"], both);
     assert_eq!(rotate["__meta__"]["required"], json!(["intent", "namespace", "schema", "uniqueObject"]));
     for (controller, arguments) in [("diff", vec!["models"]), ("apply", vec!["models", "allowDataLoss"])] {
         let request = schema(&document, &format!("system.Model.{controller}"));
@@ -137,6 +139,7 @@ fn values_have_the_types_and_limits_of_their_fields() {
         "name": {"type": "string", "max_length": 9, "min_length": 2, "unique": true, "help": "What it is called."},
         "code": {"type": "string", "max_length": 5, "null": true, "pattern": "^[a-z]+$"},
         "word": {"type": "string", "max_length": 5, "null": true, "pattern": "^\\p{Lu}+$"},
+        "digits": {"type": "string", "max_length": 5, "null": true, "pattern": "^\\d+$"},
         "ratio": {"type": "float", "default": 0.5, "max": 1},
         "open": {"type": "boolean", "null": true},
         "day": {"type": "date"},
@@ -174,6 +177,11 @@ fn values_have_the_types_and_limits_of_their_fields() {
             "a.All.field.word",
             json!({"type": ["string", "null"], "maxLength": 5, "description": "It matches ^\\p{Lu}+$"}),
         ),
+        ("a.All.field.digits", json!({"type": ["string", "null"], "maxLength": 5, "description": "It matches ^\\d+$"})),
+        (
+            "a.All.field.hour",
+            json!({"type": ["string", "null"], "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,6})?)?$"}),
+        ),
         ("a.All.field.ratio", json!({"type": "number", "format": "double", "maximum": 1.0, "default": 0.5})),
         ("a.All.field.open", json!({"type": ["boolean", "null"]})),
         ("a.All.field.day", json!({"type": "string", "format": "date"})),
@@ -194,6 +202,7 @@ fn values_have_the_types_and_limits_of_their_fields() {
     assert_eq!(keys, [(vec!["id", "version"], &id), (vec!["name"], &name), (vec!["name", "day"], &both)]);
     let meta = &schema(&document, "a.All.retrieve")["properties"]["__meta__"]["properties"];
     assert_eq!(meta["limit"]["maximum"], 50);
+    assert_eq!(meta["offset"]["maximum"], i64::MAX);
     let filter = schema(&document, "a.All.filter");
     for (key, takes) in [
         ("name", "compared.text.exact"),
@@ -211,6 +220,65 @@ fn values_have_the_types_and_limits_of_their_fields() {
         refer("compared.integer.list")
     );
     assert_eq!(patterns["^more__"], json!({}));
+}
+
+#[test]
+fn an_order_or_a_group_is_a_field_and_what_may_stand_behind_it() {
+    let models = json!({
+        "a.Thing": {"fields": {
+            "number": {"type": "integer", "default": 0},
+            "day": {"type": "date", "null": true},
+            "more": {"type": "json", "null": true},
+            "part": {"type": "ref", "to": "a.Part", "null": true, "on_delete": "set_null", "related_name": "things"},
+        }},
+        "a.Part": {"fields": {"hour": {"type": "time", "null": true}}},
+    });
+    let server = Server::with(&models.to_string(), &[]);
+    let document = ask(&server, &server.key).json();
+    let form = |name: &str| schema(&document, name)["anyOf"][0]["pattern"].as_str().unwrap().to_owned();
+    let date = "year|iso_year|quarter|month|week|day|week_day|iso_week_day";
+    let thing = format!("(id|number|day|more|part|(part|more)__[A-Za-z0-9_]+|(day)__({date}))$");
+    assert_eq!(form("a.Thing.ordering"), format!("^-?{thing}"));
+    assert_eq!(form("a.Thing.paths"), format!("^{thing}"));
+    assert_eq!(form("a.Part.paths"), "^(id|hour|things|(things)__[A-Za-z0-9_]+|(hour)__(hour|minute|second))$");
+    for (name, status) in [("number__x", 400), ("day__year", 200), ("part__id", 200), ("more__x", 200)] {
+        for (intent, key) in [("retrieve", "ordering"), ("aggregate", "groupBy")] {
+            let request = request(intent, "a.Thing", &json!({key: [name]}), &json!({}));
+            assert_eq!(server.send(&request).status, status, "{request}");
+        }
+    }
+}
+
+#[test]
+fn an_aggregate_names_a_total_or_a_group() {
+    let server = Server::start();
+    let document = ask(&server, &server.key).json();
+    let group = json!({"required": ["groupBy"], "properties": {"groupBy": {"minItems": 1}}});
+    assert_eq!(
+        schema(&document, "tickets.Tag.aggregate")["anyOf"],
+        json!([{"minProperties": 2}, {"properties": {"__meta__": group}}])
+    );
+    for (meta, beside, status) in [
+        (json!({}), json!({}), 400),
+        (json!({"groupBy": []}), json!({}), 400),
+        (json!({"groupBy": []}), json!({"n": {"function": "Count"}}), 200),
+        (json!({"groupBy": ["name"]}), json!({}), 200),
+        (json!({"groupBy": "name"}), json!({}), 200),
+    ] {
+        let request = request("aggregate", "tickets.Tag", &meta, &beside);
+        assert_eq!(server.send(&request).status, status, "{request}");
+    }
+}
+
+#[test]
+fn another_path_of_jql_is_described_too() {
+    let server = Server::with(MODELS, &["--jql-path", "/api/v1/jql"]);
+    let paths = ask(&server, &server.key).json()["paths"].clone();
+    assert_eq!(names(&paths), ["/jql", "/healthz", "/readyz", "/metrics", "/openapi.json", "/api/v1/jql"]);
+    let (first, mut other) = (&paths["/jql"]["post"], paths["/api/v1/jql"]["post"].clone());
+    assert_eq!((&first["operationId"], &other["operationId"]), (&json!("jql"), &json!("jql2")));
+    other["operationId"] = json!("jql");
+    assert_eq!(*first, other);
 }
 
 #[test]
@@ -308,7 +376,10 @@ fn ways_to_other_models_are_shown_where_those_may_be_read() {
     let fields = &schema(&alone, "tickets.Ticket.retrieve")["properties"];
     assert_eq!((&fields["category"], &fields["tags"]), (&refer("Asked"), &refer("Asked")), "their ids are its own");
     assert_eq!(schema(&alone, "tickets.Ticket.filter")["properties"]["tags__in"], refer("compared.integer.list"));
-    assert_silent(&alone, &["tickets.Category", "tickets.Tag", "profile", "^category__(id", "^tags__(id", "email"]);
+    assert_silent(
+        &alone,
+        &["tickets.Category", "tickets.Tag", "profile", "^category__", "^tags__", "(category)__", "email"],
+    );
 
     let both = document(&server, "tickets.Ticket:read,tickets.Category:read");
     let fields = |model: &str| schema(&both, &format!("{model}.retrieve"))["properties"].clone();
@@ -316,7 +387,9 @@ fn ways_to_other_models_are_shown_where_those_may_be_read() {
     assert_eq!(fields("tickets.Ticket")["category"], nested("tickets.Category.one"));
     assert_eq!(fields("tickets.Category")["tickets"], nested("tickets.Ticket.list"));
     let paths = names(&schema(&both, "tickets.Ticket.filter")["patternProperties"]).join(" ");
-    assert!(paths.contains("^category__(id|name|tickets)") && !paths.contains("^tags__"), "{paths}");
+    assert!(paths.contains("^category__") && !paths.contains("^tags__"), "{paths}");
+    let ordering = schema(&both, "tickets.Ticket.ordering")["anyOf"][0]["pattern"].as_str().unwrap();
+    assert!(ordering.contains("|(category)__[A-Za-z0-9_]+|"), "{ordering}");
     let subqueries = &schema(&both, "Subquery")["properties"]["__meta__"]["properties"]["namespace"];
     assert_eq!(*subqueries, json!({"enum": ["tickets.Category", "tickets.Ticket"]}));
     assert_silent(&both, &["tickets.Tag", "profile", "email"]);
