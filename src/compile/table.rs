@@ -19,9 +19,7 @@ pub fn table(model: &Model, name: &str) -> Statement {
     match model.id {
         Type::Uuid => {
             statement.push(" TEXT PRIMARY KEY NOT NULL");
-            statement.push(" CHECK (");
-            append_form(&mut statement, "id", Type::Uuid);
-            statement.push(")");
+            form("id", model.id).iter().for_each(|form| form.append_check(&mut statement));
         }
         // AUTOINCREMENT, so that an id is never given again.
         _ => {
@@ -49,9 +47,7 @@ fn append_column(statement: &mut Statement, field: &Field, kind: Type, reference
         statement.push(" DEFAULT ").literal(default);
     }
     for rule in rules(field, kind) {
-        statement.push(" CHECK (");
-        rule.append(statement);
-        statement.push(")");
+        rule.append_check(statement);
     }
     if let Some(reference) = reference {
         statement.push(" REFERENCES ").name(&reference.to.to_string()).push(" (").name("id").push(")");
@@ -81,10 +77,13 @@ pub struct Rule<'f> {
 }
 
 enum Asks<'f> {
-    /// The form in which a type is stored, where its storage alone does not see to it.
-    Form(Type),
+    /// That a value, or what a function makes of it, has this form.
+    Form(&'static str, &'static str),
+    /// That it is not further from zero.
+    Within(i64),
+    Json,
     OneOf(&'f [Scalar]),
-    /// That a value, or what a function makes of it, is on the right side of a bound.
+    /// That it, or what a function makes of it, is on the right side of a bound.
     Bound(&'static str, &'static str, Scalar),
 }
 
@@ -98,7 +97,7 @@ pub fn rules(field: &Field, kind: Type) -> Vec<Rule<'_>> {
         ("min_length", field.min_length.map(length), "length", " >= "),
         ("max_length", field.max_length.map(length), "length", " <= "),
     ];
-    let form = Some(rule("type", Asks::Form(kind))).filter(|_| has_form(kind));
+    let form = form(&field.name, kind);
     let choices = Some(rule("choices", Asks::OneOf(&field.choices))).filter(|_| !field.choices.is_empty());
     let bounds = bounds
         .into_iter()
@@ -106,55 +105,55 @@ pub fn rules(field: &Field, kind: Type) -> Vec<Rule<'_>> {
     form.into_iter().chain(choices).chain(bounds).collect()
 }
 
-fn has_form(kind: Type) -> bool {
-    !matches!(kind, Type::String | Type::Text | Type::Integer | Type::Float | Type::Words | Type::Total { .. })
+/// The form in which a type is stored, where its storage alone does not see to it.
+fn form(column: &str, kind: Type) -> Option<Rule<'_>> {
+    let asks = match kind {
+        Type::Boolean => Asks::Form("", " IN (0, 1)"),
+        Type::Date => Asks::Form("", " GLOB '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]'"),
+        Type::Datetime => Asks::Form(
+            "",
+            " GLOB '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]Z'",
+        ),
+        Type::Time => Asks::Form("", " GLOB '[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]'"),
+        Type::Uuid => Asks::Form("length", " = 36"),
+        Type::Json => Asks::Json,
+        Type::Decimal { digits, .. } => Asks::Within(10_i64.pow(digits) - 1),
+        _ => return None,
+    };
+    Some(Rule { option: "type", column, asks })
 }
 
 impl Rule<'_> {
     /// Appends the condition that holds of what obeys it, and of NULL.
     pub fn append(&self, statement: &mut Statement) {
-        let column = |statement: &mut Statement| {
-            statement.name(self.column);
-        };
+        let column = self.column;
         match &self.asks {
-            Asks::Form(kind) => append_form(statement, self.column, *kind),
-            Asks::OneOf(choices) => {
-                column(statement);
-                statement.push(" IN (").list(*choices, ", ", |statement, choice| {
+            Asks::Form("", form) => statement.name(column).push(form),
+            Asks::Form(function, form) => statement.push(function).push("(").name(column).push(")").push(form),
+            Asks::Within(most) => {
+                statement.name(column).push(" BETWEEN ").literal(&Scalar::Integer(-most));
+                statement.push(" AND ").literal(&Scalar::Integer(*most))
+            }
+            // SQLite before 3.45 takes NULL for invalid.
+            Asks::Json => statement.name(column).push(" IS NULL OR json_valid(").name(column).push(")"),
+            Asks::OneOf(choices) => statement
+                .name(column)
+                .push(" IN (")
+                .list(*choices, ", ", |statement, choice| {
                     statement.literal(choice);
-                });
-                statement.push(")");
-            }
+                })
+                .push(")"),
             Asks::Bound(function, operator, bound) => {
-                statement.push(function).push("(");
-                column(statement);
-                statement.push(")").push(operator).literal(bound);
+                statement.push(function).push("(").name(column).push(")").push(operator).literal(bound)
             }
-        }
+        };
     }
-}
 
-/// The form in which a type is stored.
-fn append_form(statement: &mut Statement, column: &str, kind: Type) {
-    match kind {
-        Type::Boolean => statement.name(column).push(" IN (0, 1)"),
-        Type::Date => statement.name(column).push(" GLOB '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]'"),
-        Type::Datetime => statement.name(column).push(
-            " GLOB '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]Z'",
-        ),
-        Type::Time => {
-            statement.name(column).push(" GLOB '[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]'")
-        }
-        // SQLite before 3.45 takes NULL for invalid.
-        Type::Json => statement.name(column).push(" IS NULL OR json_valid(").name(column).push(")"),
-        Type::Uuid => statement.push("length(").name(column).push(") = 36"),
-        Type::Decimal { digits, .. } => {
-            let most = 10_i64.pow(digits) - 1;
-            statement.name(column).push(" BETWEEN ").literal(&Scalar::Integer(-most));
-            statement.push(" AND ").literal(&Scalar::Integer(most))
-        }
-        _ => return,
-    };
+    fn append_check(&self, statement: &mut Statement) {
+        statement.push(" CHECK (");
+        self.append(statement);
+        statement.push(")");
+    }
 }
 
 /// The tables of a model's `refs` fields: pairs of ids, gone with either record.
