@@ -139,7 +139,7 @@ fn weigh(
     let table = |model: &Namespace| model.to_string();
     match change {
         Change::DropModel(model) => {
-            let records = count(session, &table(model), None)?;
+            let records = count_all(session, &table(model))?;
             if records > 0 {
                 planned.losses.push(format!("{records} records of {model}"));
             }
@@ -147,8 +147,10 @@ fn weigh(
         Change::DropField(model, field) | Change::RetypeField(model, field, ..) => {
             let old = catalogue.model(model).and_then(|model| model.field(field));
             let values = match old.map(|old| &old.kind) {
-                Some(Kind::Refs(_)) => count(session, &format!("{model}.{field}"), None)?,
-                Some(_) => count(session, &table(model), Some(field))?,
+                Some(Kind::Refs(_)) => count_all(session, &format!("{model}.{field}"))?,
+                Some(_) => count(session, &table(model), |statement| {
+                    statement.name(field).push(" IS NOT NULL");
+                })?,
                 None => 0,
             };
             if values > 0 {
@@ -191,7 +193,7 @@ fn weigh_new_field(
     if new.get(model).and_then(field_of).is_none_or(|field| field.is_optional()) {
         return Ok(());
     }
-    let records = count(session, &model.to_string(), None)?;
+    let records = count_all(session, &model.to_string())?;
     if records > 0 {
         planned.obstacles.push(format!(
             "{records} records of {model} have no value for {field}: give it a default, or \"null\": true"
@@ -209,7 +211,7 @@ fn misfits(session: &Session, model: &Namespace, field: &Field, what: &[&str]) -
     };
     let mut found = Vec::new();
     if what.contains(&"null") && !field.null {
-        let without = count_where(session, model, |statement| {
+        let without = count(session, &model.to_string(), |statement| {
             statement.name(&field.name).push(" IS NULL");
         })?;
         if without > 0 {
@@ -218,7 +220,7 @@ fn misfits(session: &Session, model: &Namespace, field: &Field, what: &[&str]) -
         }
     }
     for rule in table::rules(field, kind).into_iter().filter(|rule| what.contains(&rule.option)) {
-        let broken = count_where(session, model, |statement| {
+        let broken = count(session, &model.to_string(), |statement| {
             statement.push("NOT (");
             rule.append(statement);
             statement.push(")");
@@ -240,7 +242,7 @@ fn doubles(session: &Session, model: &Namespace, names: &[String]) -> Result<Opt
             statement.name(name);
         });
     };
-    let same = count_where(session, model, |statement| {
+    let same = count(session, &model.to_string(), |statement| {
         statement.push("(");
         columns(statement);
         statement.push(") IN (SELECT ");
@@ -252,21 +254,18 @@ fn doubles(session: &Session, model: &Namespace, names: &[String]) -> Result<Opt
     Ok((same > 0).then(|| format!("{same} records of {model} have the same {} as others", names.join(" and "))))
 }
 
-/// Records of a model for which a condition holds.
-fn count_where(session: &Session, model: &Namespace, holds: impl Fn(&mut Statement)) -> Result<i64, Failure> {
+/// The rows of a table for which a condition holds.
+fn count(session: &Session, table: &str, holds: impl Fn(&mut Statement)) -> Result<i64, Failure> {
     let mut statement = Statement::default();
-    statement.push("SELECT count(*) FROM ").name(&model.to_string()).push(" WHERE ");
+    statement.push("SELECT count(*) FROM ").name(table).push(" WHERE ");
     holds(&mut statement);
     session.number(&statement)
 }
 
-/// Records of a table, or those with a value in a column.
-fn count(session: &Session, table: &str, column: Option<&str>) -> Result<i64, Failure> {
+/// The rows of a table. SQLite has their number at hand where nothing is asked of them.
+fn count_all(session: &Session, table: &str) -> Result<i64, Failure> {
     let mut statement = Statement::default();
-    statement.push("SELECT count(*) FROM ").name(table).push(" AS t0");
-    if let Some(column) = column {
-        statement.push(" WHERE ").column(crate::sql::Alias(0), column).push(" IS NOT NULL");
-    }
+    statement.push("SELECT count(*) FROM ").name(table);
     session.number(&statement)
 }
 
