@@ -208,7 +208,8 @@ impl Planner<'_> {
         for (name, json) in values {
             let at = at.key(name);
             // What does not count among the terms is bounded by its mistakes.
-            if if counted { !self.term(&at) } else { is_full(&self.errors) } {
+            let is_over = if counted { !self.term(&at) } else { is_full(&self.errors) };
+            if is_over {
                 break;
             }
             let Some(field) = model.field(name).cloned() else {
