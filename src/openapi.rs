@@ -8,6 +8,7 @@
 
 mod filter;
 mod language;
+mod maker;
 mod models;
 mod values;
 

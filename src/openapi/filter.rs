@@ -4,7 +4,7 @@
 //! large as the square of the relations.
 
 use super::language::operand;
-use super::models::{Maker, part};
+use super::maker::{Maker, part};
 use super::{any_of, anything, closed, object, put, schema};
 use crate::json::{Json, Object};
 use crate::lookup::{LOOKUPS, PARTS};

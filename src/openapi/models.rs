@@ -4,19 +4,19 @@
 //! written shows what a write names, and of the records that it refers to their ids.
 
 use super::language::{of_type, or_null};
+use super::maker::{Maker, part};
 use super::values::{field_name, required, writable};
 use super::{Schemas, any_of, anything, closed, list, number, object, open, plain, put, schema};
-use crate::access::{Action, Namespace};
+use crate::access::Action;
 use crate::auth::Authenticated;
 use crate::error::Problem;
 use crate::intent::{BATCH, Beside, COMMON, INTENTS, Intent, Rule, Schema};
 use crate::json::{Json, Object};
-use crate::model::{Catalogue, Column, Model, Relation, VERSION};
+use crate::model::{Catalogue, Column, Model, VERSION};
 use crate::plan::{Limits, keys::ROTATE_KEYS, models::MODELS_KEYS, totals};
 use crate::request::fields::{FIELD, LIST_KEYS, SUBQUERY_KEYS, TRANSFORM};
 use crate::request::{BATCH_KEYS, MOST_OBJECTS, MOST_REQUESTS};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// Adds the schemas of all models that the caller may do something with, and of all requests that it may send.
 ///
@@ -37,29 +37,7 @@ pub fn add(
     schemas.add("Request", &any_of(maker.requests.iter().map(|name| schema(name)).collect()))
 }
 
-/// What makes the schemas of a model.
-pub struct Maker<'a> {
-    pub catalogue: &'a Catalogue,
-    caller: &'a Authenticated,
-    limits: Limits,
-    /// The schemas that are requests.
-    requests: Vec<String>,
-}
-
-/// The name of a schema that is a part of a model.
-pub fn part(model: &Model, what: &str) -> String {
-    format!("{}.{what}", model.namespace)
-}
-
 impl Maker<'_> {
-    pub fn may(&self, namespace: &Namespace, action: Action) -> bool {
-        self.caller.may(namespace, action)
-    }
-
-    pub fn reads(&self, model: &Model) -> bool {
-        self.may(&model.namespace, Action::Read)
-    }
-
     fn model(&mut self, model: &Model, schemas: &mut Schemas<'_>) -> Result<(), Problem> {
         let rules: Vec<&Rule> = INTENTS.iter().filter(|rule| self.is_shown(model, rule)).collect();
         if self.reads(model) && !rules.is_empty() {
@@ -223,11 +201,6 @@ impl Maker<'_> {
         });
         let many = many.into_iter().filter(|(relation, nested)| relation.is_own() || nested.is_some());
         columns.chain(many.map(|(relation, nested)| (relation.name.clone(), asked(nested)))).collect()
-    }
-
-    /// The model that a relation leads to, where it may be read.
-    pub fn target(&self, relation: &Relation) -> Option<&Arc<Model>> {
-        self.catalogue.model(&relation.target).filter(|target| self.reads(target))
     }
 
     /// The fields asked of a related record, or of a list of them.

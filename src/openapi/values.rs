@@ -1,7 +1,7 @@
 //! The values that a write takes, each by the type and the rules of its field.
 
 use super::language::{of_type, or_null};
-use super::models::Maker;
+use super::maker::Maker;
 use super::{number, object, put, schema};
 use crate::access::Action;
 use crate::json::{Json, Object};
