@@ -1,0 +1,85 @@
+//! jqlite: JQL over HTTP from one SQLite file, with API keys and a usage log.
+//!
+//! The modules stand in reading order; each imports only from those above it. All of them are private: this is a library
+//! only so that more than the command can be built from it, and it promises nothing to other crates.
+
+mod handoff;
+mod json;
+
+mod access;
+mod error;
+mod network;
+
+mod config;
+mod value;
+
+mod intent;
+mod transform;
+
+mod cli;
+
+mod function;
+mod lookup;
+mod model;
+mod sql;
+
+mod cursor;
+
+mod store;
+
+mod auth;
+mod log;
+
+mod call;
+mod request;
+
+mod plan;
+
+mod compile;
+
+mod apply;
+
+mod run;
+
+mod shape;
+
+mod envelope;
+
+mod about;
+mod cache;
+mod idempotency;
+mod rate;
+mod usage;
+
+mod metrics;
+mod openapi;
+
+mod audit;
+mod road;
+mod writer;
+
+mod handle;
+mod http;
+
+mod server;
+
+mod terminal;
+
+mod commands;
+
+#[cfg(test)]
+mod manual;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Runs the command that this process was called with, and says on standard error why it failed, if it did.
+pub fn run() -> ExitCode {
+    match commands::run(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            log::message(log::Level::Error, format_args!("jqlite: {why}"));
+            ExitCode::FAILURE
+        }
+    }
+}
