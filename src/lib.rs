@@ -1,7 +1,7 @@
 //! jqlite: JQL over HTTP from one SQLite file, with API keys and a usage log.
 //!
-//! The modules stand in reading order; each imports only from those above it. All of them are private: this is a library
-//! only so that more than the command can be built from it, and it promises nothing to other crates.
+//! The modules stand in reading order; each imports only from those above it. All but [`stages`] are private:
+//! this is a library only so that more than the command can be built from it, and it promises nothing to other crates.
 
 mod handoff;
 mod json;
@@ -66,6 +66,9 @@ mod server;
 mod terminal;
 
 mod commands;
+
+#[doc(hidden)]
+pub mod stages;
 
 #[cfg(test)]
 mod manual;
