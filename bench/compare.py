@@ -2,19 +2,20 @@
 
 import argparse
 import contextlib
-import json
 import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import plots
 import report
 from drive import Figures, Requests, fresh, start_time, turns
 from peers import Echo, Failed, Jqlite, Memory, Peer, PocketBase
-from work import WORKS, Work
+from work import WORKS, Request, Work
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("BENCH_TARGET", ROOT / "target"))
@@ -27,6 +28,38 @@ EXAMPLES = """examples:
   bench/run scale --sizes 10000,1000000         jqlite at several sizes of its data"""
 
 
+def words(text: str) -> list[str]:
+    """What stands between commas."""
+    return text.split(",")
+
+
+def numbers(text: str) -> list[int]:
+    """The numbers between commas."""
+    return [int(word) for word in text.split(",")]
+
+
+def add_shared(parser: argparse.ArgumentParser, rounds: int, connections: list[int]) -> None:
+    """The options that every measurement has."""
+    listed = ",".join(map(str, connections))
+    parser.add_argument("--quick", action="store_true", help="one round of a second; the figures do not go to docs/")
+    parser.add_argument("--rounds", type=int, metavar="N", help=f"rounds of which the median is taken [{rounds}]")
+    parser.add_argument("--seconds", type=int, metavar="N", help="how long each load lasts [8]")
+    parser.add_argument("--connections", type=numbers, default=connections, metavar="N,…", help=f"[{listed}]")
+    parser.add_argument("--only", type=words, metavar="NAME,…", help=f"of {', '.join(work.name for work in WORKS)}")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the figures go [docs/performance]")
+    parser.set_defaults(usual_rounds=rounds)
+
+
+def finished(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The arguments, with what was left out."""
+    args = parser.parse_args()
+    args.rounds = args.rounds or (1 if args.quick else args.usual_rounds)
+    args.seconds = args.seconds or (1 if args.quick else 8)
+    args.out = (args.out or (TARGET / "bench-quick" if args.quick else ROOT / "docs/performance")).absolute()
+    args.works = chosen(parser, args.only)
+    return args
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="bench/run",
@@ -34,13 +67,7 @@ def arguments() -> argparse.Namespace:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    words = lambda text: text.split(",")
-    numbers = lambda text: [int(word) for word in text.split(",")]
-    parser.add_argument("--quick", action="store_true", help="one round of a second; the figures do not go to docs/")
-    parser.add_argument("--rounds", type=int, help="rounds of which the median is taken [5]")
-    parser.add_argument("--seconds", type=int, help="how long each load lasts [8]")
-    parser.add_argument("--connections", type=numbers, default=[1, 8, 64], metavar="N,…", help="[1,8,64]")
-    parser.add_argument("--only", type=words, metavar="NAME,…", help=f"of {', '.join(work.name for work in WORKS)}")
+    add_shared(parser, rounds=5, connections=[1, 8, 64])
     parser.add_argument(
         "--peers",
         type=words,
@@ -49,13 +76,10 @@ def arguments() -> argparse.Namespace:
         help="of jqlite, pocketbase, echo, jqlite-no-log, before [jqlite,pocketbase,echo]",
     )
     parser.add_argument("--against", type=Path, metavar="FILE", help="the binary of the peer `before`")
-    parser.add_argument("--rows", type=int, default=100_000, help="tickets [100000]")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the figures go [docs/performance]")
-    args = parser.parse_args()
-    args.rounds = args.rounds or (1 if args.quick else 5)
-    args.seconds = args.seconds or (1 if args.quick else 8)
-    args.out = args.out or (TARGET / "bench-quick" if args.quick else ROOT / "docs/performance")
-    args.works = chosen(parser, args.only)
+    parser.add_argument("--rows", type=int, default=100_000, metavar="N", help="tickets [100000]")
+    args = finished(parser)
+    # The echo answers what jqlite answered, so jqlite goes first.
+    args.peers.sort(key=lambda peer: peer != "jqlite")
     if "echo" in args.peers and "jqlite" not in args.peers:
         parser.error("the echo answers what jqlite answered: name jqlite too")
     return args
@@ -127,29 +151,38 @@ class Echoed(Requests):
         self.peer, self.work, self.file, self.rows, self.first = peer, source.work, source.file, source.rows, source.first
 
 
-def memory(peers: list[Peer], folder: Path, args: argparse.Namespace) -> dict[str, dict[str, int]]:
-    """Resident memory of servers that were just started, after all kinds of work with 64 connections."""
+def memory(peers: list[Peer], folder: Path, args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Resident memory of servers that were just started, after each kind of work in turn with 64 connections."""
     found = {}
     for peer in peers:
         fresh(peer, folder / f"{peer.name}-seeded")
         peer.start()
+        after = {}
         for work in args.works:
             Requests(peer, work, args.rows, folder / f"{peer.name}.requests").load(64, args.seconds)
-        now, peak = peer.memory()
+            after[work.name] = peer.memory()[0]
+        resident, peak = peer.memory()
         peer.stop()
-        found[peer.name] = {"resident": now, "peak": peak}
+        found[peer.name] = {"resident": resident, "peak": peak, "after": after}
     return found
 
 
-def starts(peers: list[Peer], folder: Path) -> dict[str, float]:
-    """Seconds to the first good answer. jqlite and PocketBase are asked a page that opens the database."""
+def starts(peers: list[Peer], folder: Path, args: argparse.Namespace) -> dict[str, float]:
+    """Seconds to the first good answer, which is a record by its id."""
     found = {}
+    record = next(work for work in WORKS if work.name == "record")
     for peer in peers:
         fresh(peer, folder / f"{peer.name}-seeded")
-        found[peer.name] = start_time(peer, "/readyz" if peer.dialect == "jqlite" else "/api/health")
+        found[peer.name] = start_time(peer, record.requests(peer.dialect, args.rows)[0])
     (folder / "memory").mkdir()
-    found["jqlite in memory"] = start_time(Memory("jqlite in memory", JQLITE, folder / "memory"), "/readyz")
+    in_memory = Memory("jqlite in memory", JQLITE, folder / "memory")
+    found[in_memory.name] = start_time(in_memory, Request("GET", "/readyz"))
     return found
+
+
+def settings(args: argparse.Namespace) -> dict[str, Any]:
+    """How it was measured."""
+    return {"rounds": args.rounds, "seconds": args.seconds, "machine": report.machine()}
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -157,16 +190,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jqlite-bench-")))
         peers = [seeded(name, folder, args, stack) for name in args.peers]
-        figures = {work.name: compared(work, peers, folder, args) for work in args.works}
+        figures = {}
+        for work in args.works:
+            by_connections = compared(work, peers, folder, args).items()
+            figures[work.name] = {str(at): {peer: asdict(one) for peer, one in by.items()} for at, by in by_connections}
         real = [peer for peer in peers if not isinstance(peer, Echo)]
         return {
-            "settings": {"rows": args.rows, "rounds": args.rounds, "seconds": args.seconds, "machine": report.machine()},
-            "figures": {
-                name: {str(at): {peer: asdict(one) for peer, one in by.items()} for at, by in found.items()}
-                for name, found in figures.items()
-            },
+            "settings": {**settings(args), "rows": args.rows},
+            "figures": figures,
             "memory": memory(real, folder, args),
-            "start": starts(real, folder),
+            "start": starts(real, folder, args),
             "binary": {peer.name: peer.binary.stat().st_size for peer in real},
             "file": {peer.name: (folder / f"{peer.name}-seeded" / peer.database().name).stat().st_size for peer in real},
         }
@@ -176,18 +209,32 @@ def interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def main() -> int:
-    args = arguments()
+def guarded(work: Callable[[], None]) -> int:
+    """The exit code of what was done; servers and files are gone, however it ends."""
     signal.signal(signal.SIGTERM, interrupted)
     try:
-        found = run(args)
-    except Failed as failed:
+        work()
+    except (Failed, OSError) as failed:
         print(f"bench: {failed}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    report.write(found, args.out)
     return 0
+
+
+def main() -> int:
+    args = arguments()
+
+    def work() -> None:
+        found = run(args)
+        args.out.mkdir(parents=True, exist_ok=True)
+        if report.has_plots(found):
+            plots.compare(found["figures"], args.out)
+        text = report.page(found, f"{args.out.name}/")
+        report.write(found, "compare", text, args.out)
+        print(f"\n{text}\nfigures in {args.out}")
+
+    return guarded(work)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The servers that are compared: how each gets its data, is started, asked and stopped."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,7 +8,6 @@ import socket
 import sqlite3
 import subprocess
 import time
-import urllib.request
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,9 @@ class Peer(ABC):
                 time.sleep(0.005)
         raise Failed(f"{self.name} did not start")
 
+    def expect_connections(self, number: int) -> None:
+        """Called before a load with so many connections."""
+
     def alive(self) -> None:
         """Fails if the process is gone."""
         if self.process is None or self.process.poll() is not None:
@@ -144,12 +147,12 @@ class Peer(ABC):
                 answer += more
         return answer
 
-    def ask(self, method: str, path: str, body: Any = None) -> Any:
+    def ask(self, request: Request) -> Any:
         """What is answered, as JSON; fails unless the status is 2xx."""
-        answer = self.send(self.bytes_of(Request(method, path, body)))
+        answer = self.send(self.bytes_of(request))
         head, _, told = answer.partition(b"\r\n\r\n")
         if head.split()[1][:1] != b"2":
-            raise Failed(f"{self.name} answered {method} {path} with {answer.decode(errors='replace')}")
+            raise Failed(f"{self.name} answered {request.method} {request.path} with {answer.decode(errors='replace')}")
         return json.loads(unchunked(head, told))
 
 
@@ -294,7 +297,7 @@ class PocketBase(Peer):
     def sign_in(self, collection: str) -> str:
         """The token of the person of a collection."""
         body = {"identity": self.PERSON["email"], "password": self.PERSON["password"]}
-        return self.ask("POST", f"/api/collections/{collection}/auth-with-password", body)["token"]
+        return self.ask(Request("POST", f"/api/collections/{collection}/auth-with-password", body))["token"]
 
     def seed(self, rows: int) -> None:
         words = ["superuser", "upsert", self.PERSON["email"], self.PERSON["password"], "--dir", self.folder]
@@ -302,7 +305,8 @@ class PocketBase(Peer):
         self.start()
         self.token = self.sign_in("_superusers")
         self.make_collections()
-        self.ask("POST", "/api/collections/users/records", {**self.PERSON, "passwordConfirm": self.PERSON["password"]})
+        person = {**self.PERSON, "passwordConfirm": self.PERSON["password"]}
+        self.ask(Request("POST", "/api/collections/users/records", person))
         self.token = self.sign_in("users")
         self.stop()
         with writing(self.database()) as database:
@@ -355,7 +359,7 @@ class PocketBase(Peer):
         rules = dict.fromkeys(["listRule", "viewRule", "createRule", "updateRule"], '@request.auth.id != ""')
         indexes = [f"CREATE INDEX idx_{name}_{field} ON {name} ({field})" for field in indexed]
         body = {"name": name, "type": "base", **rules, "fields": fields, "indexes": indexes}
-        return self.ask("POST", "/api/collections", body)["id"]
+        return self.ask(Request("POST", "/api/collections", body))["id"]
 
     @staticmethod
     def row(ticket: data.Ticket) -> tuple[Any, ...]:
@@ -399,6 +403,14 @@ class Echo(Peer):
 
     def check(self, work: Work, answer: Any, rows: int) -> None:
         expect(self.name, work, answer["status"], "OK")
+
+    def expect_connections(self, number: int) -> None:
+        """Makes `tiny_http` start a thread for each. Of many that come at once it would leave most unserved for the whole
+        load; it makes threads for those that come one by one, and keeps them for five seconds."""
+        with contextlib.ExitStack() as opened:
+            for _ in range(number + 4):
+                opened.enter_context(socket.create_connection((HOST, self.port)))
+                time.sleep(0.001)
 
 
 class writing:

@@ -32,7 +32,7 @@ end
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(
-    'FIGURES {"requests": %d, "seconds": %f, "p50_us": %d, "p99_us": %d, "refused": %d, "broken": %d}\n',
-    summary.requests, summary.duration / 1e6, latency:percentile(50), latency:percentile(99), errors.status,
+    'FIGURES {"requests": %d, "seconds": %f, "mean_us": %f, "p50_us": %d, "p99_us": %d, "refused": %d, "broken": %d}\n',
+    summary.requests, summary.duration / 1e6, latency.mean, latency:percentile(50), latency:percentile(99), errors.status,
     errors.connect + errors.read + errors.write + errors.timeout))
 end

@@ -1,6 +1,8 @@
 """The table of what is asked: each row is one kind of work, as each peer is asked for it.
 
-The same fields are asked of both. PocketBase answers whole records unless `fields` narrows them; see `FIELDS`.
+jqlite is asked for the fields that a client wants. PocketBase would narrow its whole records to them by `fields`, which
+costs it 5 to 25 % of its rate (on one machine: 3,000 pages in place of 3,700, 5,200 records in place of 5,500); so it is
+not asked to, and its answers are longer.
 """
 
 import json
@@ -37,7 +39,8 @@ class Work:
     records: int = 0
     """Of a page: how many records it must have."""
     total: bool = False
-    writes: bool = False
+    least_seconds: int = 1
+    """How long a load must last for each connection to get some answers."""
 
     def requests(self, dialect: str, rows: int) -> list[Request]:
         """What is sent to a peer, in order."""
@@ -73,7 +76,6 @@ def jqlite_update(number: int, turn: int) -> Request:
 
 
 RECORDS = "/api/collections/tickets/records"
-FIELDS: dict[str, str] = {"fields": "id,title,status,priority"}
 
 
 def pocketbase_page(**query: Any) -> Callable[[int, int], Request]:
@@ -82,16 +84,16 @@ def pocketbase_page(**query: Any) -> Callable[[int, int], Request]:
 
 
 def pocketbase_record(number: int, turn: int) -> Request:
-    return Request("GET", f"{RECORDS}/{data.text_id('ticket', number)}?{urlencode(FIELDS)}")
+    return Request("GET", f"{RECORDS}/{data.text_id('ticket', number)}")
 
 
 def pocketbase_create(number: int, turn: int) -> Request:
     category = data.text_id("category", number % data.CATEGORIES + 1)
-    return Request("POST", f"{RECORDS}?fields=id", {**written(number), "category": category})
+    return Request("POST", RECORDS, {**written(number), "category": category})
 
 
 def pocketbase_update(number: int, turn: int) -> Request:
-    return Request("PATCH", f"{RECORDS}/{data.text_id('ticket', number)}?fields=id", {"priority": turn % 6})
+    return Request("PATCH", f"{RECORDS}/{data.text_id('ticket', number)}", {"priority": turn % 6})
 
 
 def written(number: int) -> dict[str, Any]:
@@ -107,14 +109,13 @@ def mixed(read: Callable[[int, int], Request], create: Callable[[int, int], Requ
 
 IS_OPEN = "status='open'"
 HOLDS = f"title~'{data.WORD}' || description~'{data.WORD}'"
-NESTED = "id,title,expand.category.name,expand.comments_via_ticket.id,expand.comments_via_ticket.text"
 
 WORKS = [
     Work(
         "page",
         "page of 10 by an indexed filter, no total",
         jqlite_page({**OPEN, "count": False}),
-        pocketbase_page(filter=IS_OPEN, skipTotal=1, **FIELDS),
+        pocketbase_page(filter=IS_OPEN, skipTotal=1),
         records=10,
     ),
     Work("record", "record by id", jqlite_record, pocketbase_record, varied=True),
@@ -122,7 +123,7 @@ WORKS = [
         "total",
         "the same page with its total",
         jqlite_page(OPEN),
-        pocketbase_page(filter=IS_OPEN, **FIELDS),
+        pocketbase_page(filter=IS_OPEN),
         records=10,
         total=True,
     ),
@@ -139,24 +140,24 @@ WORKS = [
                 "comments": {"__meta__": {"limit": 5}, "id": None, "text": None},
             },
         ),
-        pocketbase_page(filter=IS_OPEN, skipTotal=1, expand="category,comments_via_ticket", fields=NESTED),
+        pocketbase_page(filter=IS_OPEN, skipTotal=1, expand="category,comments_via_ticket"),
         records=10,
     ),
     Work(
         "search",
         "text search for a rare word, no total",
         jqlite_page({"search": {"value": data.WORD}, "limit": 10, "count": False}),
-        pocketbase_page(filter=HOLDS, skipTotal=1, **FIELDS),
+        pocketbase_page(filter=HOLDS, skipTotal=1),
         records=10,
+        least_seconds=8,
     ),
-    Work("create", "create a ticket", jqlite_create, pocketbase_create, varied=True, writes=True),
-    Work("update", "update one field by id", jqlite_update, pocketbase_update, varied=True, writes=True),
+    Work("create", "create a ticket", jqlite_create, pocketbase_create, varied=True),
+    Work("update", "update one field by id", jqlite_update, pocketbase_update, varied=True),
     Work(
         "mixed",
         "9 records by id, then 1 create",
         mixed(jqlite_record, jqlite_create),
         mixed(pocketbase_record, pocketbase_create),
         varied=True,
-        writes=True,
     ),
 ]
