@@ -86,19 +86,28 @@ def latencies(found: Found) -> str:
 
 
 def sizes(found: Found) -> str:
-    """Memory, start, binary and file of each peer."""
+    """Start, binary and file of each peer."""
     rows = [
         [
             peer,
-            f"{memory['resident'] / MB:.1f}",
-            f"{memory['peak'] / MB:.1f}",
             f"{found['start'][peer] * 1000:.1f}",
             f"{found['binary'][peer] / MB:.1f}",
             f"{found['file'][peer] / MB:.1f}",
         ]
-        for peer, memory in found["memory"].items()
+        for peer in found["binary"]
     ]
-    return table(["peer", "memory MB", "its peak MB", "start ms", "binary MB", "database MB"], rows)
+    return table(["peer", "start ms", "binary MB", "database MB"], rows)
+
+
+def memories(found: Found) -> str:
+    """Memory of each peer after each kind of work, and the most of it."""
+    peers = found["memory"]
+    rows = [
+        [TITLES[work], *(f"{peers[peer]['after'][work] / MB:,.1f}" for peer in peers)]
+        for work in next(iter(peers.values()))["after"]
+    ]
+    peaks = ["the most at any time", *(f"{memory['peak'] / MB:,.1f}" for memory in peers.values())]
+    return table(["after", *peers], [*rows, peaks])
 
 
 @dataclass(frozen=True)
@@ -167,6 +176,8 @@ def page(found: Found, folder: str) -> str:
         rates(found),
         "Milliseconds, and processor seconds of the server for a thousand requests:\n",
         latencies(found),
+        "Resident memory in MB with 64 connections, after each kind of work in turn:\n",
+        memories(found),
         sizes(found),
     ]
     return "\n".join(part for part in parts if part)

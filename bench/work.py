@@ -5,7 +5,6 @@ costs it 5 to 25 % of its rate (on one machine: 3,000 pages in place of 3,700, 5
 not asked to, and its answers are longer.
 """
 
-import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
