@@ -20,6 +20,7 @@ from work import WORKS, Request, Work
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("BENCH_TARGET", ROOT / "target"))
 JQLITE = TARGET / "release/jqlite"
+PEERS = ["jqlite", "pocketbase", "echo"]
 EXAMPLES = """examples:
   bench/run --quick                             one short round, figures beside the build
   bench/run                                     the figures of docs/performance.md
@@ -41,12 +42,12 @@ def numbers(text: str) -> list[int]:
 def add_shared(parser: argparse.ArgumentParser, rounds: int, connections: list[int]) -> None:
     """The options that every measurement has."""
     listed = ",".join(map(str, connections))
-    parser.add_argument("--quick", action="store_true", help="one round of a second; the figures do not go to docs/")
+    parser.add_argument("--quick", action="store_true", help="one round of a second")
     parser.add_argument("--rounds", type=int, metavar="N", help=f"rounds of which the median is taken [{rounds}]")
     parser.add_argument("--seconds", type=int, metavar="N", help="how long each load lasts [8]")
     parser.add_argument("--connections", type=numbers, default=connections, metavar="N,…", help=f"[{listed}]")
     parser.add_argument("--only", type=words, metavar="NAME,…", help=f"of {', '.join(work.name for work in WORKS)}")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the figures go [docs/performance]")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the figures go [docs/performance; of a part, bench-part in the target folder]")
     parser.set_defaults(usual_rounds=rounds)
 
 
@@ -55,7 +56,9 @@ def finished(parser: argparse.ArgumentParser) -> argparse.Namespace:
     args = parser.parse_args()
     args.rounds = args.rounds or (1 if args.quick else args.usual_rounds)
     args.seconds = args.seconds or (1 if args.quick else 8)
-    args.out = (args.out or (TARGET / "bench-quick" if args.quick else ROOT / "docs/performance")).absolute()
+    # Figures of a part would take the place of those of the whole in the documentation.
+    part = args.quick or args.only or getattr(args, "peers", PEERS) != PEERS
+    args.out = (args.out or (TARGET / "bench-part" if part else ROOT / "docs/performance")).absolute()
     args.works = chosen(parser, args.only)
     return args
 
@@ -71,7 +74,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--peers",
         type=words,
-        default=["jqlite", "pocketbase", "echo"],
+        default=PEERS,
         metavar="NAME,…",
         help="of jqlite, pocketbase, echo, jqlite-no-log, before [jqlite,pocketbase,echo]",
     )
@@ -79,7 +82,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=100_000, metavar="N", help="tickets [100000]")
     args = finished(parser)
     # The echo answers what jqlite answered, so jqlite goes first.
-    args.peers.sort(key=lambda peer: peer != "jqlite")
+    args.peers = sorted(args.peers, key=lambda peer: peer != "jqlite")
     if "echo" in args.peers and "jqlite" not in args.peers:
         parser.error("the echo answers what jqlite answered: name jqlite too")
     return args

@@ -38,8 +38,13 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def settings(found: Found) -> str:
     """What was measured, as a sentence."""
     told = found["settings"]
-    rounds = "one round" if told["rounds"] == 1 else f"the median of {told['rounds']} rounds"
-    return f"{told['machine']}; {told['rows']:,} tickets; {rounds} of {told['seconds']} s.\n"
+    return f"{told['machine']}; {told['rows']:,} tickets; {rounds(told)}.\n"
+
+
+def rounds(told: dict[str, Any]) -> str:
+    """How many rounds of which length, in words."""
+    many = "one round" if told["rounds"] == 1 else f"the median of {told['rounds']} rounds"
+    return f"{many} of {told['seconds']} s"
 
 
 def each(found: Found) -> list[tuple[str, str, dict[str, dict[str, float]]]]:

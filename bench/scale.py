@@ -113,7 +113,7 @@ def page(found: dict[str, Any], folder: str) -> str:
     told = found["settings"]
     return "\n".join(
         [
-            f"{told['machine']}; the median of {told['rounds']} rounds of {told['seconds']} s.\n",
+            f"{told['machine']}; {report.rounds(told)}.\n",
             report.table(["bar", "asked", "found", "reached"], [bar.cells()]),
             f"![Median time by the number of tickets]({folder}scale.svg)\n",
             "Requests a second, and the median time of one, by the number of tickets:\n",
