@@ -3,33 +3,32 @@
 use crate::auth::text::KeyText;
 use crate::error::{Problem, shown};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A request without what only HTTP knows.
-pub struct Call {
-    pub method: String,
+pub struct Call<'r> {
+    pub method: &'r str,
     /// The path, without what follows a `?`.
-    pub path: String,
+    pub path: &'r str,
     /// Why the request is refused before anything in it is looked at.
     pub broken: Option<Problem>,
     pub key: Option<KeyText>,
     /// Whether there was anything that could be meant as a key.
     pub has_key: bool,
-    pub content_type: Option<String>,
+    pub content_type: Option<&'r str>,
     /// The key under which the request may be sent again.
-    pub idempotency_key: Option<String>,
-    pub origin: Option<String>,
-    pub host: Option<String>,
-    pub body: Vec<u8>,
-    /// Bytes of the body.
-    pub bytes: u64,
-    pub request_id: String,
+    pub idempotency_key: Option<&'r str>,
+    pub origin: Option<&'r str>,
+    pub host: Option<&'r str>,
+    pub body: &'r [u8],
+    pub request_id: Arc<str>,
     /// The client's address, or what a proxy of ours says it is.
     pub remote: IpAddr,
     pub started: Instant,
 }
 
-impl Call {
+impl Call<'_> {
     /// The key of a request that takes one, once nothing about its transport stands against it. `allow` names the
     /// methods of its path.
     pub fn admitted(&self, allow: &'static str, origins: &[String]) -> Result<&KeyText, Problem> {
@@ -47,12 +46,12 @@ impl Call {
 
     /// The body, once it is declared as JSON.
     pub fn json(&self) -> Result<&[u8], Problem> {
-        let media = self.content_type.as_deref().map(|given| given.split(';').next().unwrap_or_default().trim());
+        let media = self.content_type.map(|given| given.split(';').next().unwrap_or_default().trim());
         match media {
             Some(media) if media.eq_ignore_ascii_case("application/json") => {}
             other => return Err(Problem::MediaType { given: other.map(|given| shown(&given)) }),
         }
-        Ok(&self.body)
+        Ok(self.body)
     }
 
     /// Whether a browser asks if a page of one of these origins may send requests.
@@ -63,9 +62,9 @@ impl Call {
     /// Whether no page sent it, or one of ours, or one of an origin that was let in. A page of ours is known by
     /// its address: a name in `Host` may be anybody's who lets it lead here.
     fn is_from_known_page(&self, origins: &[String]) -> bool {
-        let Some(origin) = &self.origin else { return true };
-        let own = self.host.as_ref().filter(|host| is_address(host)).map(|host| format!("http://{host}"));
-        own.as_ref() == Some(origin) || origins.contains(origin)
+        let Some(origin) = self.origin else { return true };
+        let own = origin.strip_prefix("http://").filter(|host| is_address(host));
+        (own.is_some() && own == self.host) || origins.iter().any(|known| known == origin)
     }
 }
 

@@ -49,13 +49,13 @@ pub struct App {
 /// Answers a request, and gives the entry that it leaves in the usage log. A panic is answered too.
 pub fn answer(app: &App, call: &Call) -> (Reply, Option<Entry>) {
     let _about = log::about(&call.request_id);
-    let is_jql = app.jql_paths.contains(&call.path);
+    let is_jql = app.jql_paths.iter().any(|path| path == call.path);
     if is_jql && call.is_preflight(&app.cors_origins) {
         return (envelope::preflight(), None);
     }
     let mut entry = Entry::of(call, time::now());
     let mut echo = Echo::default();
-    let about = about::with_key(&call.path).filter(|_| !is_jql);
+    let about = about::with_key(call.path).filter(|_| !is_jql);
     let answer = AssertUnwindSafe(|| match about {
         _ if is_jql => jql(app, call, &mut entry, &mut echo),
         Some(about) => tell::answer(app, call, about, &mut entry),
@@ -112,7 +112,7 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
         let (ask, malformed) = reader::parse(call.json()?)?;
         entry.note(&ask);
         *echo = Echo::of(&ask);
-        let retry = call.idempotency_key.as_ref().map(|key| Retry::of(caller.id(), key, &call.body)).transpose()?;
+        let retry = call.idempotency_key.map(|key| Retry::of(caller.id(), key, call.body)).transpose()?;
 
         let catalogue = app.store.catalogue(&reader)?;
         let (secret, now, request_id) = (*app.store.secret(), entry.at.clone(), call.request_id.clone());
@@ -123,7 +123,7 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
         }
         let may_be_kept = planned.may_be_kept() && !has_triggers(&reader)?;
         reader.start();
-        let key = may_be_kept.then(|| cache::key(given.caller.id(), given.catalogue.version, &call.body));
+        let key = may_be_kept.then(|| cache::key(given.caller.id(), given.catalogue.version, call.body));
         if let Some(answer) = key.and_then(|key| app.cache.find(&key, app.writer.foreign_mark()?)) {
             app.metrics.cache_hits.add(1);
             return Ok(Step::Answered(answer.reply(echo, true)));

@@ -10,15 +10,20 @@
 //! over a large `Content-Length`, reads on after a refusal, leaves connections unserved when many come at
 //! once, and bounds neither heads nor time, none of which can be mended from outside.
 
+mod buffer;
+mod head;
+
 use crate::error::Problem;
+use buffer::Buffer;
+use head::Framing;
+pub use head::Head;
 use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
-use tiny_http::{HTTPVersion, Method, StatusCode};
+use tiny_http::StatusCode;
 
 /// The bounds of connections.
 #[derive(Debug)]
@@ -47,14 +52,17 @@ const LINGER_BYTES: usize = 64 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 /// Bytes of the line that tells a chunk's size, and of all trailers.
 const MOST_CHUNK_LINE: usize = 1024;
+/// Bytes of an answer whose memory is kept.
+const KEPT_OUTPUT: usize = 16 * 1024;
 
 /// A connection of a client.
 pub struct Connection {
     stream: TcpStream,
     pub remote: SocketAddr,
     bounds: Arc<Bounds>,
-    /// Bytes read and not used yet.
-    buffer: Vec<u8>,
+    input: Buffer,
+    /// The bytes of an answer; the memory is kept for the next one.
+    output: Vec<u8>,
     /// The time that a read may take, as it is set on the socket.
     patience: Duration,
 }
@@ -69,38 +77,6 @@ pub struct Incoming {
     pub last: bool,
     /// When its first byte was there.
     pub started: Instant,
-}
-
-/// A request line and headers.
-#[derive(Default)]
-pub struct Head {
-    pub method: String,
-    /// The request target, as it was sent.
-    pub target: String,
-    is_1_0: bool,
-    /// Names in small letters.
-    headers: Vec<(String, Vec<u8>)>,
-}
-
-impl Head {
-    /// The values of a header; there are several where it stands there several times.
-    pub fn all<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
-        self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_slice())
-    }
-
-    /// The value of a header that stands there exactly once and is text.
-    pub fn one<'h>(&'h self, name: &'h str) -> Option<&'h str> {
-        let mut values = self.all(name);
-        let first = values.next()?;
-        if values.next().is_none() { std::str::from_utf8(first).ok() } else { None }
-    }
-
-    /// Whether a header that is a list holds this word.
-    fn lists(&self, name: &str, word: &str) -> bool {
-        self.all(name).any(|value| {
-            value.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
-        })
-    }
 }
 
 /// A body, counted among those that are held until it is dropped.
@@ -122,12 +98,12 @@ impl Body {
     }
 
     /// Adds bytes that came, and counts them.
-    fn extend(&mut self, bytes: impl Iterator<Item = u8>, count: usize) -> Result<(), Problem> {
-        self.counted += count;
-        if self.bounds.held.fetch_add(count, Ordering::Relaxed) + count > MOST_HELD {
+    fn extend(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+        self.counted += bytes.len();
+        if self.bounds.held.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len() > MOST_HELD {
             return Err(Problem::Overloaded);
         }
-        self.bytes.extend(bytes);
+        self.bytes.extend_from_slice(bytes);
         Ok(())
     }
 }
@@ -138,11 +114,16 @@ impl Drop for Body {
     }
 }
 
-/// How a body is delimited.
-enum Framing {
-    None,
-    Length(usize),
-    Chunked,
+/// The headers of an answer, as they are written.
+pub struct Headers<'o>(&'o mut Vec<u8>);
+
+impl Headers<'_> {
+    /// Adds one; neither part may hold a line's end.
+    pub fn add(&mut self, name: &str, value: &str) {
+        for part in [name, ": ", value, "\r\n"] {
+            self.0.extend_from_slice(part.as_bytes());
+        }
+    }
 }
 
 /// Why nothing more can be read.
@@ -159,19 +140,19 @@ impl Connection {
         stream.set_read_timeout(Some(bounds.idle))?;
         stream.set_write_timeout(Some(bounds.idle))?;
         let patience = bounds.idle;
-        Ok(Connection { stream, remote, bounds, buffer: Vec::new(), patience })
+        Ok(Connection { stream, remote, bounds, input: Buffer::default(), output: Vec::new(), patience })
     }
 
     /// Reads the next request. `None` where the client is gone or said nothing for too long.
     pub fn next(&mut self) -> Option<Incoming> {
-        if self.buffer.is_empty() {
+        if self.input.is_empty() {
             self.read(Instant::now() + self.bounds.idle).ok()?; // nothing was begun, so nothing is answered
         }
         let started = Instant::now();
         let refused = |problem| Some(Incoming { head: Head::default(), body: Err(problem), last: true, started });
         let deadline = started + HEAD_TIMEOUT.min(self.bounds.idle);
         let end = loop {
-            match end_of_head(&self.buffer) {
+            match head::end(self.input.held()) {
                 Ok(Some(end)) => break end,
                 Ok(None) => {}
                 Err(what) => return refused(Problem::BadHttp { what }),
@@ -182,14 +163,13 @@ impl Connection {
                 Err(Cut::Gone) => return None,
             }
         };
-        let head = match parse(&self.buffer[..end]) {
+        let head = match head::parse(self.input.take(end)) {
             Ok(head) => head,
             Err(what) => return refused(Problem::BadHttp { what }),
         };
-        self.buffer.drain(..end);
-        let body = framing(&head).and_then(|framing| self.body(&head, &framing));
+        let body = head::framing(&head).and_then(|framing| self.body(&head, &framing));
         let asked_to_end =
-            if head.is_1_0 { !head.lists("connection", "keep-alive") } else { head.lists("connection", "close") };
+            if head.is_1_0() { !head.lists("connection", "keep-alive") } else { head.lists("connection", "close") };
         let last = asked_to_end || body.is_err();
         Some(Incoming { head, body, last, started })
     }
@@ -216,8 +196,8 @@ impl Connection {
     fn exactly(&mut self, length: usize, body: &mut Body, deadline: Instant) -> Result<(), Problem> {
         let mut missing = length;
         loop {
-            let count = missing.min(self.buffer.len());
-            body.extend(self.buffer.drain(..count), count)?;
+            let count = missing.min(self.input.held().len());
+            body.extend(self.input.take(count))?;
             missing -= count;
             if missing == 0 {
                 return Ok(());
@@ -262,15 +242,15 @@ impl Connection {
     /// A line without its end.
     fn line(&mut self, deadline: Instant) -> Result<Vec<u8>, Problem> {
         loop {
-            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let mut line: Vec<u8> = self.buffer.drain(..=end).collect();
+            if let Some(end) = memchr::memchr(b'\n', self.input.held()) {
+                let mut line = self.input.take(end + 1).to_vec();
                 line.pop();
                 return match line.pop() {
                     Some(b'\r') if line.iter().all(|byte| *byte >= b' ' || *byte == b'\t') => Ok(line),
                     _ => Err(Problem::BadHttp { what: "a line of a chunked body that does not end as it should" }),
                 };
             }
-            if self.buffer.len() > MOST_CHUNK_LINE {
+            if self.input.held().len() > MOST_CHUNK_LINE {
                 return Err(Problem::BadHttp { what: "a line of more than 1024 bytes in a chunked body" });
             }
             self.read(deadline).map_err(cut)?;
@@ -288,14 +268,10 @@ impl Connection {
             self.stream.set_read_timeout(Some(left)).map_err(|_| Cut::Gone)?;
             self.patience = left;
         }
-        let mut chunk = [0; 8192];
         loop {
-            match self.stream.read(&mut chunk) {
+            match self.input.fill(|room| self.stream.read(room)) {
                 Ok(0) => return Err(Cut::Gone),
-                Ok(count) => {
-                    self.buffer.extend_from_slice(&chunk[..count]);
-                    return Ok(());
-                }
+                Ok(_) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                     return Err(Cut::Slow);
@@ -305,32 +281,36 @@ impl Connection {
         }
     }
 
-    /// Sends an answer, head and body in one write. With `closing` it is the last one.
+    /// Sends an answer, head and body in one write, with the headers that `headers` adds. With `closing` it is the last
+    /// one.
     pub fn answer(
         &mut self,
-        incoming: &Incoming,
+        asked: &Head,
         status: u16,
-        headers: &[(&str, String)],
         body: &[u8],
         closing: bool,
+        headers: impl FnOnce(&mut Headers<'_>),
     ) -> io::Result<()> {
-        let mut out = Vec::with_capacity(body.len() + 512);
-        let reason = StatusCode(status).default_reason_phrase();
-        write!(out, "HTTP/1.1 {status} {reason}\r\n")?;
-        for (name, value) in headers {
-            write!(out, "{name}: {value}\r\n")?;
-        }
-        write!(out, "Date: {}\r\nContent-Length: {}\r\n", httpdate::fmt_http_date(SystemTime::now()), body.len())?;
+        let mut out = std::mem::take(&mut self.output);
+        out.reserve(body.len() + 512);
+        write!(out, "HTTP/1.1 {status} {}\r\n", StatusCode(status).default_reason_phrase())?;
+        let mut all = Headers(&mut out);
+        headers(&mut all);
+        all.add("Date", &httpdate::fmt_http_date(SystemTime::now()));
         if closing {
-            out.extend_from_slice(b"Connection: close\r\n");
-        } else if incoming.head.is_1_0 {
-            out.extend_from_slice(b"Connection: keep-alive\r\n");
+            all.add("Connection", "close");
+        } else if asked.is_1_0() {
+            all.add("Connection", "keep-alive");
         }
-        out.extend_from_slice(b"\r\n");
-        if incoming.head.method != "HEAD" {
+        write!(out, "Content-Length: {}\r\n\r\n", body.len())?;
+        if asked.method() != "HEAD" {
             out.extend_from_slice(body);
         }
-        self.write(&out)
+        let sent = self.write(&out);
+        out.clear();
+        out.shrink_to(KEPT_OUTPUT);
+        self.output = out;
+        sent
     }
 
     fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
@@ -358,11 +338,11 @@ impl Connection {
         }
         let mut rest = 0;
         while rest < LINGER_BYTES {
-            self.buffer.clear();
+            self.input.clear();
             if self.read(deadline).is_err() {
                 return;
             }
-            rest += self.buffer.len();
+            rest += self.input.held().len();
         }
     }
 }
@@ -373,141 +353,5 @@ fn cut(cut: Cut) -> Problem {
     match cut {
         Cut::Slow => Problem::TooSlow,
         Cut::Gone => Problem::BadHttp { what: CUT_SHORT },
-    }
-}
-
-/// Where the head ends, if its end is there.
-fn end_of_head(buffer: &[u8]) -> Result<Option<usize>, &'static str> {
-    for (place, byte) in buffer.iter().enumerate().take(MOST_HEAD) {
-        if *byte == b'\n' {
-            if place == 0 || buffer[place - 1] != b'\r' {
-                return Err("a line that ends without a carriage return");
-            }
-            if place == 1 {
-                return Err("an empty line before the request line");
-            }
-            if buffer[..place - 1].ends_with(b"\r\n") {
-                return Ok(Some(place + 1));
-            }
-        }
-    }
-    if buffer.len() >= MOST_HEAD { Err("a head of more than 16 KiB") } else { Ok(None) }
-}
-
-fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
-    let mut request = httparse::Request::new(&mut headers);
-    request.parse(bytes).map_err(|error| match error {
-        httparse::Error::TooManyHeaders => "more than 100 headers",
-        httparse::Error::Version => "a version other than HTTP/1.0 and HTTP/1.1",
-        httparse::Error::HeaderName => "the name of a header",
-        httparse::Error::HeaderValue => "the value of a header",
-        _ => "the request line",
-    })?;
-    let method = request.method.unwrap_or_default();
-    let method = Method::from_str(method).map_err(|()| "the method")?;
-    let version = HTTPVersion(1, request.version.unwrap_or(1));
-    let headers =
-        request.headers.iter().map(|header| (header.name.to_ascii_lowercase(), header.value.to_vec())).collect();
-    let target = request.path.unwrap_or_default().to_owned();
-    Ok(Head { method: method.to_string(), target, is_1_0: version == HTTPVersion(1, 0), headers })
-}
-
-/// How the body is delimited, where everyone would read it alike.
-fn framing(head: &Head) -> Result<Framing, Problem> {
-    let bad = |what| Err(Problem::BadHttp { what });
-    if !head.target.starts_with('/') {
-        return bad("a request target that is not a path");
-    }
-    match head.all("host").count() {
-        0 if !head.is_1_0 => return bad("no Host"), // RFC 9112, section 3.2
-        0 | 1 => {}
-        _ => return bad("two Hosts"),
-    }
-    if head.lists("connection", "upgrade") {
-        return bad("upgrades are not served");
-    }
-    if head.all("expect").any(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
-        return bad("an Expect other than 100-continue");
-    }
-    if head.all("content-encoding").any(|value| !value.eq_ignore_ascii_case(b"identity")) {
-        return Err(Problem::Encoded);
-    }
-    let lengths: Vec<&[u8]> = head.all("content-length").collect();
-    let encodings: Vec<&[u8]> = head.all("transfer-encoding").collect();
-    match (lengths.as_slice(), encodings.as_slice()) {
-        ([], []) => Ok(Framing::None),
-        ([length], []) if !length.is_empty() && length.iter().all(u8::is_ascii_digit) => {
-            // What does not fit into a number is too large as well.
-            let length = std::str::from_utf8(length).ok().and_then(|length| length.parse().ok());
-            Ok(Framing::Length(length.unwrap_or(usize::MAX / 2)))
-        }
-        ([], [encoding]) if encoding.eq_ignore_ascii_case(b"chunked") && !head.is_1_0 => Ok(Framing::Chunked),
-        ([_], []) => bad("a Content-Length that is no number"),
-        ([], [_]) => bad("a Transfer-Encoding other than chunked"),
-        ([], _) => bad("two Transfer-Encodings"),
-        (_, []) => bad("two Content-Lengths"),
-        _ => bad("both Content-Length and Transfer-Encoding"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn case(text: &str, expected: Result<(&str, &str), &str>) {
-        let outcome = end_of_head(text.as_bytes()).and_then(|end| parse(&text.as_bytes()[..end.ok_or("no end")?]));
-        let outcome = outcome.as_ref().map(|head| (head.method.as_str(), head.target.as_str()));
-        assert_eq!(outcome.map_err(|what| *what), expected, "{text:?}");
-    }
-
-    #[test]
-    fn heads_are_read_strictly() {
-        case("GET /a HTTP/1.1\r\nHost: b\r\n\r\n", Ok(("GET", "/a")));
-        case("GET /a HTTP/1.1\r\n", Err("no end"));
-        case("GET /a HTTP/1.1\nHost: b\n\n", Err("a line that ends without a carriage return"));
-        case("\r\nGET /a HTTP/1.1\r\n\r\n", Err("an empty line before the request line"));
-        case("GET /a HTTP/2.0\r\n\r\n", Err("a version other than HTTP/1.0 and HTTP/1.1"));
-        case("GET /a HTTP/1.1 more\r\n\r\n", Err("the request line"));
-        case("GET /a HTTP/1.1\r\nA: b\r\n c\r\n\r\n", Err("the name of a header"));
-        case("GET /a HTTP/1.1\r\nA : b\r\n\r\n", Err("the name of a header"));
-        case("GET /a HTTP/1.1\r\nA: b\u{1}\r\n\r\n", Err("the value of a header"));
-        case(&format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(MOST_HEAD)), Err("a head of more than 16 KiB"));
-    }
-
-    #[test]
-    fn bodies_are_delimited_in_one_way_only() {
-        let outcome = |headers: &str| {
-            let head = parse(format!("POST / HTTP/1.1\r\nHost: x\r\n{headers}\r\n").as_bytes()).unwrap();
-            match framing(&head) {
-                Ok(Framing::None) => "none".to_owned(),
-                Ok(Framing::Length(length)) => length.to_string(),
-                Ok(Framing::Chunked) => "chunked".into(),
-                Err(problem) => problem.to_string(),
-            }
-        };
-        assert_eq!(outcome(""), "none");
-        assert_eq!(outcome("Content-Length: 5\r\n"), "5");
-        assert_eq!(outcome("Transfer-Encoding: Chunked\r\n"), "chunked");
-        assert_eq!(outcome("Content-Encoding: identity\r\nContent-Length: 5\r\n"), "5");
-        let compressed = "the body has a Content-Encoding, and this server reads none";
-        assert_eq!(outcome("Content-Encoding: gzip\r\nContent-Length: 5\r\n"), compressed);
-        for headers in [
-            "Content-Length: +5\r\n",
-            "Content-Length: \r\n",
-            "Content-Length: 5, 5\r\n",
-            "Content-Length: 5\r\nContent-Length: 5\r\n",
-            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-            "Transfer-Encoding: gzip, chunked\r\n",
-            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-            "Connection: keep-alive, Upgrade\r\n",
-            "Expect: nonsense\r\n",
-            "Host: y\r\n",
-        ] {
-            assert!(outcome(headers).starts_with("bad HTTP"), "{headers}");
-        }
-        let hostless = |version: &str| framing(&parse(format!("GET / {version}\r\n\r\n").as_bytes()).unwrap()).is_ok();
-        assert!(!hostless("HTTP/1.1") && hostless("HTTP/1.0"));
     }
 }

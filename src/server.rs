@@ -9,15 +9,14 @@ use crate::call::Call;
 use crate::envelope::{self, Echo, Reply};
 use crate::error::Problem;
 use crate::handle::{self, App};
-use crate::handoff::lock;
-use crate::http::{Bounds, Connection, Head, Incoming};
+use crate::http::{Bounds, Connection, Head, Headers, Incoming};
 use crate::log::{self, Level};
 use crate::network::{self, Networks};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
@@ -78,8 +77,8 @@ pub fn run(
         }),
         max_connections: settings.max_connections,
         proxies: settings.proxies.clone(),
-        in_flight: Mutex::new(InFlight { requests: 0, since: Instant::now() }),
-        next_id: AtomicU64::new(0),
+        in_flight: AtomicUsize::new(0),
+        begun: AtomicU64::new(0),
         boot: request_id_prefix(),
     });
     let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
@@ -107,16 +106,12 @@ struct State {
     bounds: Arc<Bounds>,
     max_connections: usize,
     proxies: Networks,
-    in_flight: Mutex<InFlight>,
-    next_id: AtomicU64,
+    /// Requests read and not answered yet.
+    in_flight: AtomicUsize,
+    /// Requests read since the start.
+    begun: AtomicU64,
     /// Tells the requests of this run from those of others.
     boot: String,
-}
-
-/// Requests read and not answered yet, and since when their number is what it is.
-struct InFlight {
-    requests: usize,
-    since: Instant,
 }
 
 /// Takes connections until the server stops.
@@ -186,26 +181,22 @@ impl Drop for Counted {
 /// Answers the first request of a connection too many, and ends it.
 fn turn_away(state: &State, mut connection: Connection) {
     if let Some(incoming) = connection.next() {
-        let call = state.call(&incoming, &connection);
+        let busy = Busy::new(state);
+        let call = state.call(&incoming, busy.number, connection.remote);
         let reply = envelope::failure(&[Problem::Overloaded.into()], &Echo::default());
-        let _ = connection.answer(&incoming, reply.status, &headers(state, &call, &reply), &reply.body, true);
+        let _ = connection.answer(&incoming.head, reply.status, &reply.body, true, headers(state, &call, &reply));
         connection.end();
     }
 }
 
 /// Reads requests and answers them, one after the other.
 fn converse(state: &Arc<State>, mut connection: Connection) {
-    while let Some(mut incoming) = connection.next() {
+    while let Some(incoming) = connection.next() {
         let busy = Busy::new(state);
-        let mut call = state.call(&incoming, &connection);
-        if let Ok(body) = &mut incoming.body {
-            call.bytes = body.bytes.len() as u64;
-            call.body = std::mem::take(&mut body.bytes); // it stays counted among those that are held
-        }
+        let call = state.call(&incoming, busy.number, connection.remote);
         let (reply, entry) = handle::answer(&state.app, &call);
         let last = incoming.last || state.app.stopping.load(Ordering::SeqCst);
-        let headers = headers(state, &call, &reply);
-        let sent = connection.answer(&incoming, reply.status, &headers, &reply.body, last);
+        let sent = connection.answer(&incoming.head, reply.status, &reply.body, last, headers(state, &call, &reply));
         if let Some(entry) = entry {
             state.app.writer.log(entry);
         }
@@ -220,79 +211,79 @@ fn converse(state: &Arc<State>, mut connection: Connection) {
 }
 
 /// Counts a request for as long as it is in flight.
-struct Busy<'s>(&'s State);
+struct Busy<'s> {
+    state: &'s State,
+    /// Counts the requests of all connections.
+    number: u64,
+}
 
 impl Busy<'_> {
     fn new(state: &State) -> Busy<'_> {
-        state.count(1);
-        Busy(state)
+        state.in_flight.fetch_add(1, Ordering::SeqCst);
+        Busy { state, number: state.begun.fetch_add(1, Ordering::SeqCst) }
     }
 }
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.count(-1);
+        self.state.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl State {
-    fn count(&self, change: isize) {
-        let mut in_flight = lock(&self.in_flight);
-        in_flight.requests = in_flight.requests.saturating_add_signed(change);
-        in_flight.since = Instant::now();
-    }
-
     /// Waits until no request has been in flight for a moment.
     fn wait_until_quiet(&self) {
         let deadline = Instant::now() + STOP_TIMEOUT;
+        let (mut begun, mut since) = (self.begun.load(Ordering::SeqCst), Instant::now());
         while Instant::now() < deadline {
-            let in_flight = lock(&self.in_flight);
-            if in_flight.requests == 0 && in_flight.since.elapsed() > QUIET {
+            let now = self.begun.load(Ordering::SeqCst);
+            if now != begun || self.in_flight.load(Ordering::SeqCst) > 0 {
+                (begun, since) = (now, Instant::now());
+            } else if since.elapsed() > QUIET {
                 return;
             }
-            drop(in_flight);
             std::thread::sleep(QUIET / 5);
         }
     }
 
-    /// What there is to know of a request, its body aside.
-    fn call(&self, incoming: &Incoming, connection: &Connection) -> Call {
+    /// What there is to know of a request, the one of this number.
+    fn call<'r>(&self, incoming: &'r Incoming, number: u64, remote: SocketAddr) -> Call<'r> {
         let head = &incoming.head;
-        let path = head.target.split('?').next().unwrap_or_default();
+        let path = head.target().split('?').next().unwrap_or_default();
         let forwarded: Vec<&str> =
             head.all("x-forwarded-for").map(|line| std::str::from_utf8(line).unwrap_or_default()).collect();
-        let key_in_url = text::holds_key(&head.target).then_some(Problem::KeyInUrl);
+        let (body, broken) = match &incoming.body {
+            Ok(body) => (body.bytes.as_slice(), None),
+            Err(problem) => (&[][..], Some(problem.clone())),
+        };
+        // One that stands there twice, or is no text, is refused where it matters, as an empty one is.
+        let present = |name| head.all(name).next().map(|_| head.one(name).unwrap_or_default());
         Call {
-            method: head.method.clone(),
-            path: path.to_owned(),
-            broken: incoming.body.as_ref().err().cloned().or(key_in_url),
+            method: head.method(),
+            path,
+            broken: broken.or_else(|| text::holds_key(head.target()).then_some(Problem::KeyInUrl)),
             has_key: head.all("authorization").next().is_some(),
             key: head.one("authorization").and_then(text::bearer),
-            content_type: head.one("content-type").map(str::to_owned),
-            // One that stands there twice, or is no text, is refused where it matters, as an empty one is.
-            idempotency_key: head
-                .all("idempotency-key")
-                .next()
-                .map(|_| head.one("idempotency-key").unwrap_or_default().to_owned()),
-            origin: head.all("origin").next().map(|_| head.one("origin").unwrap_or_default().to_owned()),
-            host: head.one("host").map(str::to_owned),
-            body: Vec::new(),
-            bytes: 0,
-            request_id: self.request_id(head),
-            remote: network::client(connection.remote.ip(), &forwarded, &self.proxies),
+            content_type: head.one("content-type"),
+            idempotency_key: present("idempotency-key"),
+            origin: present("origin"),
+            host: head.one("host"),
+            body,
+            request_id: self.request_id(head, number),
+            remote: network::client(remote.ip(), &forwarded, &self.proxies),
             started: incoming.started,
         }
     }
 
-    /// The client's own id, where it is a sane one, else the next of ours.
-    fn request_id(&self, head: &Head) -> String {
+    /// The client's own id, where it is a sane one, else one of ours.
+    fn request_id(&self, head: &Head, number: u64) -> Arc<str> {
         let sane = |id: &&str| {
             let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
             plain && (1..=128).contains(&id.len()) && !text::holds_key(id)
         };
         match head.one("x-request-id").filter(sane) {
-            Some(id) => id.to_owned(),
-            None => format!("{}-{:x}", self.boot, self.next_id.fetch_add(1, Ordering::Relaxed)),
+            Some(id) => id.into(),
+            None => format!("{}-{number:x}", self.boot).into(),
         }
     }
 }
@@ -303,18 +294,20 @@ fn request_id_prefix() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn headers(state: &State, call: &Call, reply: &Reply) -> Vec<(&'static str, String)> {
-    let mut headers = vec![
-        ("Content-Type", reply.media.to_owned()),
-        ("X-Request-Id", call.request_id.clone()),
-        ("Cache-Control", "no-store".to_owned()),
-        ("X-Content-Type-Options", "nosniff".to_owned()),
-    ];
-    headers.extend(reply.headers.iter().cloned());
-    if let Some(origin) = call.origin.as_ref().filter(|origin| state.app.cors_origins.contains(origin)) {
-        headers.push(("Access-Control-Allow-Origin", origin.clone()));
-        headers.push(("Access-Control-Expose-Headers", "X-Request-Id, Retry-After, Idempotency-Replayed".to_owned()));
-        headers.push(("Vary", "Origin".to_owned()));
+/// What adds the headers of an answer.
+fn headers<'r>(state: &'r State, call: &'r Call<'_>, reply: &'r Reply) -> impl FnOnce(&mut Headers<'_>) + 'r {
+    move |headers| {
+        headers.add("Content-Type", reply.media);
+        headers.add("X-Request-Id", &call.request_id);
+        headers.add("Cache-Control", "no-store");
+        headers.add("X-Content-Type-Options", "nosniff");
+        for (name, value) in &reply.headers {
+            headers.add(name, value);
+        }
+        if let Some(origin) = call.origin.filter(|origin| state.app.cors_origins.iter().any(|known| known == origin)) {
+            headers.add("Access-Control-Allow-Origin", origin);
+            headers.add("Access-Control-Expose-Headers", "X-Request-Id, Retry-After, Idempotency-Replayed");
+            headers.add("Vary", "Origin");
+        }
     }
-    headers
 }

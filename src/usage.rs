@@ -34,11 +34,11 @@ pub struct Entry {
 
 impl Entry {
     /// The entry of a request that came in at this moment.
-    pub fn of(call: &Call, at: String) -> Entry {
+    pub fn of(call: &Call<'_>, at: String) -> Entry {
         Entry {
             at,
-            request_id: call.request_id.clone(),
-            request_bytes: call.bytes,
+            request_id: call.request_id.to_string(),
+            request_bytes: call.body.len() as u64,
             remote_addr: Some(call.remote.to_string()),
             ..Entry::default()
         }
@@ -53,7 +53,7 @@ impl Entry {
     }
 
     /// Adds what came of it.
-    pub fn close(&mut self, call: &Call, reply: &Reply) {
+    pub fn close(&mut self, call: &Call<'_>, reply: &Reply) {
         self.status = reply.status;
         self.code = reply.code.map(Code::name);
         self.rows = reply.rows;

@@ -24,7 +24,7 @@ pub struct Given {
     /// The moment of the request, for the fields that the server sets.
     pub now: String,
     /// The id of the request, for the server's own log.
-    pub request_id: String,
+    pub request_id: Arc<str>,
 }
 
 /// Plans a request. `malformed` is what is wrong with it already.
