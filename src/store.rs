@@ -306,6 +306,10 @@ impl Store {
 
     /// The models in force, as the session sees them.
     pub fn catalogue(&self, session: &Session) -> Result<Arc<Catalogue>, Failure> {
+        session.remember("models", || self.read_catalogue(session))
+    }
+
+    fn read_catalogue(&self, session: &Session) -> Result<Arc<Catalogue>, Failure> {
         let version = catalogue_version(session)?;
         let known = lock(&self.catalogue).clone();
         if known.version == version {
@@ -352,7 +356,7 @@ pub fn catalogue_version(session: &Session) -> Result<i64, Failure> {
 /// Whether a write may change more than it says: another tool may have put triggers into the file.
 pub fn has_triggers(session: &Session) -> Result<bool, Failure> {
     let any = Statement::fixed("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger')", []);
-    Ok(session.number(&any)? == 1)
+    session.remember("triggers", || Ok(Arc::new(session.number(&any)? == 1))).map(|any| *any)
 }
 
 /// Makes the file, readable by its owner only, where it is not there and may be made.

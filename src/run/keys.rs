@@ -30,7 +30,7 @@ pub fn act(table: &Table<'_>, act: &KeyAct, caller: &Authenticated) -> Result<Ou
             let text = KeyText::generate()?;
             if let Scalar::Integer(id) = id {
                 keys::add_secret(session, id, &text)?;
-                keys::note_maker(session, id, caller.public_id.as_deref())?;
+                keys::note_maker(session, id, caller.public_id())?;
             }
             permitted(table.model, &found(session, &id)?, caller)?;
             Ok(Outcome::One { loaded: table.answer(&write.answer, ids)?, done: "created", key: Some(text) })
@@ -119,7 +119,7 @@ fn permitted(model: &Model, key: &Key, caller: &Authenticated) -> Result<(), Err
     let bounds = Bounds { expires: key.expires.clone(), rate, networks };
     let granted = caller.grant(&permissions, &bounds);
     // What another key has is told to those only who may read it.
-    let own = key.id == caller.id() || (key.created_by.is_some() && key.created_by == caller.public_id);
+    let own = key.id == caller.id() || (key.created_by.is_some() && key.created_by.as_deref() == caller.public_id());
     let hidden = !own && !caller.may(&model.namespace, Action::Read);
     let told = |what: String| if hidden { "what that key has".to_owned() } else { what };
     granted.map_err(|what| Problem::CannotGrant { what: told(what) }.into())

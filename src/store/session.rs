@@ -10,8 +10,10 @@ use crate::sql::Statement;
 use crate::value::Scalar;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql};
+use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Instructions of SQLite between two looks at the clock: few, as one may read a megabyte of json.
@@ -28,19 +30,21 @@ pub struct Session {
     /// Bytes of rows that may still be read since [`Session::start`].
     room: Cell<usize>,
     pub(super) only_reads: bool,
-    totals: RefCell<Totals>,
+    remembered: RefCell<Remembered>,
 }
 
-/// Totals that were counted since the database last changed.
+/// What was read from the database and holds until anything in it changes.
 #[derive(Default)]
-struct Totals {
-    /// The mark of the database when they were.
+struct Remembered {
+    /// The mark of the database when it was.
     data_version: i64,
-    counted: HashMap<Statement, i64>,
+    totals: HashMap<Statement, i64>,
+    /// By what each is and by its name.
+    values: HashMap<TypeId, HashMap<String, Arc<dyn Any + Send + Sync>>>,
 }
 
-/// Totals remembered, a session.
-const MOST_TOTALS: usize = 256;
+/// Totals remembered, a session, and values of one type.
+const MOST_REMEMBERED: usize = 256;
 /// Bytes of a statement whose total is remembered.
 const LONGEST_REMEMBERED: usize = 4096;
 
@@ -101,7 +105,7 @@ impl Session {
             timeout,
             room: Cell::new(usize::MAX),
             only_reads: false,
-            totals: RefCell::default(),
+            remembered: RefCell::default(),
         })
     }
 
@@ -209,23 +213,63 @@ impl Session {
     /// until anything in the database changes. Within [`Self::reading`], so that the mark and the total are
     /// of one moment.
     pub fn total(&self, statement: &Statement) -> Result<i64, Failure> {
-        // The mark does not tell of a session's own writes; and what is long is not worth its memory.
-        if !self.only_reads || statement.size() > LONGEST_REMEMBERED {
+        // What is long is not worth its memory.
+        if !self.remembers() || statement.size() > LONGEST_REMEMBERED {
             return self.number(statement);
         }
-        let version = self.data_version()?;
-        let mut totals = self.totals.borrow_mut();
-        if totals.data_version != version || totals.counted.len() >= MOST_TOTALS {
-            totals.counted.clear();
-            totals.data_version = version;
-        }
-        if let Some(total) = totals.counted.get(statement) {
+        let known = self.remembered.borrow().totals.get(statement).copied();
+        if let Some(total) = known {
             self.queries.set(self.queries.get() + 1); // it counts as the statement that it stands for
-            return Ok(*total);
+            return Ok(total);
         }
         let total = self.number(statement)?;
-        totals.counted.insert(statement.clone(), total);
+        let totals = &mut self.remembered.borrow_mut().totals;
+        if totals.len() >= MOST_REMEMBERED {
+            totals.clear();
+        }
+        totals.insert(statement.clone(), total);
         Ok(total)
+    }
+
+    /// What `read` makes of rows of the database, under its type and a name: a reader remembers it until anything in the
+    /// database changes. Within [`Self::reading`], so that it is of the moment of all else.
+    pub fn remember<T: Send + Sync + 'static, E>(
+        &self,
+        name: &str,
+        read: impl FnOnce() -> Result<Arc<T>, E>,
+    ) -> Result<Arc<T>, E> {
+        if !self.remembers() {
+            return read();
+        }
+        let known =
+            self.remembered.borrow().values.get(&TypeId::of::<T>()).and_then(|values| values.get(name).cloned());
+        if let Some(value) = known.and_then(|value| value.downcast().ok()) {
+            return Ok(value);
+        }
+        let value = read()?;
+        let mut remembered = self.remembered.borrow_mut();
+        let values = remembered.values.entry(TypeId::of::<T>()).or_default();
+        if values.len() >= MOST_REMEMBERED {
+            values.clear();
+        }
+        values.insert(name.to_owned(), value.clone());
+        Ok(value)
+    }
+
+    /// Whether what is remembered is of this moment: only in a transaction of a session that does not write, since the
+    /// mark of the database does not tell of a session's own writes.
+    fn remembers(&self) -> bool {
+        self.only_reads && self.in_transaction()
+    }
+
+    /// Forgets what was remembered of another state of the database than the one that the transaction sees.
+    fn look(&self) -> Result<(), Failure> {
+        let version = self.data_version()?;
+        let mut remembered = self.remembered.borrow_mut();
+        if remembered.data_version != version {
+            *remembered = Remembered { data_version: version, ..Remembered::default() };
+        }
+        Ok(())
     }
 
     /// Runs a statement that gives no rows; the number of records it changed.
@@ -261,6 +305,9 @@ impl Session {
     pub fn reading<T, E: From<Failure>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         self.bare("BEGIN")?;
         let guard = Undo(self);
+        if self.only_reads {
+            self.look()?;
+        }
         let outcome = work();
         drop(guard); // nothing was written, so undoing is as good as committing
         outcome

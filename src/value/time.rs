@@ -4,7 +4,7 @@
 //! A moment is UTC to the microsecond, `2026-01-31T09:30:00.000000Z`. Years run from 1 to 9999, as Django's do.
 
 use jiff::civil::{Date, DateTime, Time};
-use jiff::fmt::temporal::Pieces;
+use jiff::fmt::temporal::{DateTimePrinter, Pieces};
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Span, Timestamp};
 
@@ -110,7 +110,8 @@ pub fn parse_datetime(text: &str) -> Result<String, String> {
 
 /// What is stored of a moment.
 pub fn format_timestamp(moment: Timestamp) -> String {
-    moment.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+    PRINTER.timestamp_to_string(&moment)
 }
 
 fn micros(time: Time) -> Result<(), String> {
