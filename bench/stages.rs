@@ -41,11 +41,13 @@ impl Display for Request {
     }
 }
 
-fn requests() -> [Request; 5] {
+fn requests() -> [Request; 6] {
     let reading = |name, body: Value| Request { name, body: body.to_string().into_bytes(), writes: false };
     let writing = |name, body: Value| Request { writes: true, ..reading(name, body) };
     let page = json!({"intent": "retrieve", "namespace": "tickets.Ticket", "filter": {"status": "open"}, "limit": 10, "count": false});
     let one = json!({"intent": "retrieveOne", "namespace": "tickets.Ticket", "uniqueObject": {"id": 5000}});
+    // In none of the texts, so that all of them are read.
+    let search = json!({"intent": "retrieve", "namespace": "tickets.Ticket", "search": {"value": "Somebody"}});
     let mut create = ticket(1);
     // Undone, so that all that is timed finds the same records.
     create["__meta__"] = json!({"intent": "create", "namespace": "tickets.Ticket", "dryRun": true});
@@ -58,6 +60,7 @@ fn requests() -> [Request; 5] {
             json!({"__meta__": page, "id": null, "title": null, "category": {"name": null}, "tags": {"name": null}}),
         ),
         reading("record by id", json!({"__meta__": one, "id": null, "title": null, "status": null, "priority": null})),
+        reading("search", json!({"__meta__": search, "id": null, "title": null})),
         writing("create", create),
         writing("createMany of 100", json!({"__meta__": many})),
     ]

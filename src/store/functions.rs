@@ -2,8 +2,9 @@
 
 use super::deadline::Deadline;
 use crate::function;
+use crate::value::fold::Piece;
 use crate::value::regex::{Regex, Unsearched};
-use crate::value::{self, Scalar, Type, decimal, wide};
+use crate::value::{Scalar, Type, decimal, wide};
 use memchr::memmem::Finder;
 use rusqlite::functions::{Aggregate, Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
@@ -12,22 +13,25 @@ use rusqlite::{Connection, Error, Result, ffi};
 /// Makes them known to a connection. Those that read a text stop at the deadline.
 pub fn register(connection: &Connection, deadline: &Deadline) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
-    let of_text = |name, arguments, function: OfText| {
+    let of_text = |name, function: OfText| {
         let deadline = deadline.clone();
-        connection.create_scalar_function(name, arguments, flags, move |context| {
+        connection.create_scalar_function(name, 2, flags, move |context| {
             let Some(text) = context.get_raw(0).as_str_or_null()? else { return Ok(Value::Null) };
-            if text.len() > SHORT && deadline.has_passed() {
+            if (text.len() > SHORT || is_long(context.get_raw(1))) && deadline.has_passed() {
                 return Err(interrupted());
             }
             function(text, context, &deadline)
         })
     };
-    of_text("fold", 1, |text, _, _| Ok(value::fold(text).into()))?;
-    of_text("starts_with", 2, |text, context, _| with(context, |start| text.starts_with(start)))?;
-    of_text("ends_with", 2, |text, context, _| with(context, |end| text.ends_with(end)))?;
-    of_text("contains", 2, contains)?;
-    of_text("regexp", 2, |text, context, deadline| regexp(text, context, deadline, false))?;
-    of_text("iregexp", 2, |text, context, deadline| regexp(text, context, deadline, true))?;
+    of_text("starts_with", |text, context, _| with(context, |start| text.starts_with(start)))?;
+    of_text("ends_with", |text, context, _| with(context, |end| text.ends_with(end)))?;
+    of_text("contains", contains)?;
+    of_text("iequals", |text, context, _| folded(context, |piece| piece.is(text)))?;
+    of_text("istarts_with", |text, context, _| folded(context, |start| start.starts(text)))?;
+    of_text("iends_with", |text, context, _| folded(context, |end| end.ends(text)))?;
+    of_text("icontains", |text, context, _| folded(context, |piece| piece.is_in(text)))?;
+    of_text("regexp", |text, context, deadline| regexp(text, context, deadline, false))?;
+    of_text("iregexp", |text, context, deadline| regexp(text, context, deadline, true))?;
     connection.create_scalar_function("decimal_text", 2, flags, decimal_text)?;
     connection.create_scalar_function("float_text", 1, flags, float_text)?;
     connection.create_scalar_function("finite", 1, flags, finite)?;
@@ -39,11 +43,15 @@ pub fn register(connection: &Connection, deadline: &Deadline) -> Result<()> {
     connection.create_aggregate_function("last_of", 1, flags, Last)
 }
 
-/// A function of a text, its first argument.
+/// A function of a text, and of another that it is held against.
 type OfText = fn(&str, &Context<'_>, &Deadline) -> Result<Value>;
 
 /// Bytes of a text that is not worth a look at the clock.
 const SHORT: usize = 1024;
+
+fn is_long(value: ValueRef<'_>) -> bool {
+    matches!(value, ValueRef::Text(text) if text.len() > SHORT)
+}
 
 /// How our functions fail, by codes that SQLite leaves to others.
 pub const OVERFLOW: i32 = ffi::SQLITE_CONSTRAINT_FUNCTION;
@@ -70,6 +78,16 @@ fn contains(text: &str, context: &Context<'_>, _: &Deadline) -> Result<Value> {
     }
     let finder = context.get_or_create_aux(1, |piece| Ok::<_, Error>(Finder::new(piece.as_str()?).into_owned()))?;
     Ok(finder.find(text.as_bytes()).is_some().into())
+}
+
+/// What holds, whatever the case, of the text that is the second argument: one that is the same for all rows is folded once a
+/// statement.
+fn folded(context: &Context<'_>, holds: impl Fn(&Piece) -> bool) -> Result<Value> {
+    if context.get_raw(1) == ValueRef::Null {
+        return Ok(Value::Null);
+    }
+    let piece = context.get_or_create_aux(1, |piece| Ok::<_, Error>(Piece::new(piece.as_str()?)))?;
+    Ok(holds(&piece).into())
 }
 
 /// `regexp(text, expression)`, and `iregexp` that folds case: the expression is compiled once a statement.
@@ -206,5 +224,72 @@ impl Aggregate<Option<Value>, Option<Value>> for Last {
     }
     fn finalize(&self, _: &mut Context<'_>, last: Option<Option<Value>>) -> Result<Option<Value>> {
         Ok(last.flatten())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn connection(deadline: &Deadline) -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        register(&connection, deadline).unwrap();
+        connection
+    }
+
+    #[track_caller]
+    fn case(expression: &str, expected: std::result::Result<Option<bool>, ()>) {
+        let answer = connection(&Deadline::never()).query_one(&format!("SELECT {expression}"), (), |row| row.get(0));
+        assert_eq!(answer.map_err(|_| ()), expected, "{expression}");
+    }
+
+    #[test]
+    fn case_is_folded_on_both_sides() {
+        case("iequals('Straße', 'STRASSE')", Ok(Some(true)));
+        case("icontains('Straße', 'ASS')", Ok(Some(true)));
+        case("istarts_with('Straße', 'sT')", Ok(Some(true)));
+        case("iends_with('Straße', 'ssE')", Ok(Some(true)));
+        case("iends_with('Straße', 's')", Ok(Some(false)));
+    }
+
+    #[test]
+    fn null_makes_null_and_a_number_is_refused() {
+        for name in ["iequals", "icontains", "istarts_with", "iends_with", "contains", "starts_with", "ends_with"] {
+            case(&format!("{name}(NULL, 'a')"), Ok(None));
+            case(&format!("{name}('a', NULL)"), Ok(None));
+            case(&format!("{name}(NULL, NULL)"), Ok(None));
+            case(&format!("{name}(1, '1')"), Err(()));
+            case(&format!("{name}('1', 1)"), Err(()));
+        }
+    }
+
+    #[test]
+    fn a_piece_is_that_of_its_row_and_of_its_run() {
+        let connection = connection(&Deadline::never());
+        let rows = "FROM (VALUES ('Aa', 'a'), ('Aa', 'b'), ('Bb', 'b'))";
+        let sql =
+            format!("SELECT group_concat(icontains(column1, column2)), group_concat(icontains(column1, ?1)) {rows}");
+        let mut statement = connection.prepare(&sql).unwrap();
+        for (piece, expected) in [("A", "1,1,0"), ("B", "0,0,1")] {
+            let found = statement.query_one([piece], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            assert_eq!(found, ("1,0,1".to_string(), expected.to_string()));
+        }
+    }
+
+    #[test]
+    fn a_long_text_on_either_side_is_not_read_when_it_is_late() {
+        let deadline = Deadline::never();
+        deadline.set(Some(Duration::ZERO));
+        std::thread::sleep(Duration::from_millis(2));
+        let connection = connection(&deadline);
+        let answer = |arguments| {
+            let sql = format!("SELECT icontains({arguments})");
+            connection.query_one(&sql, (), |row| row.get::<_, bool>(0)).map_err(|error| error.sqlite_error_code())
+        };
+        assert_eq!(answer("'a', 'A'"), Ok(true));
+        let late = Err(Some(ffi::ErrorCode::OperationInterrupted));
+        assert_eq!(answer("printf('%02000d', 1), 'a'"), late);
+        assert_eq!(answer("'a', printf('%02000d', 1)"), late);
     }
 }
