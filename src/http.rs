@@ -13,13 +13,18 @@
 mod buffer;
 mod head;
 
+use crate::crew::step_aside;
 use crate::error::Problem;
 use buffer::Buffer;
 use head::Framing;
 pub use head::Head;
+#[cfg(unix)]
+use rustix::net::{RecvFlags, SendFlags};
 use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -143,6 +148,11 @@ impl Connection {
         Ok(Connection { stream, remote, bounds, input: Buffer::default(), output: Vec::new(), patience })
     }
 
+    /// Whether nothing came that was not answered yet.
+    pub fn is_idle(&self) -> bool {
+        self.input.is_empty()
+    }
+
     /// Reads the next request. `None` where the client is gone or said nothing for too long.
     pub fn next(&mut self) -> Option<Incoming> {
         if self.input.is_empty() {
@@ -263,6 +273,12 @@ impl Connection {
         if left.is_zero() {
             return Err(Cut::Slow);
         }
+        match self.input.fill(|room| read_now(&self.stream, room)) {
+            Ok(0) => return Err(Cut::Gone),
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => step_aside(),
+            Err(_) => return Err(Cut::Gone),
+        }
         // Setting it costs a system call, so what is nearly right is left.
         if left.abs_diff(self.patience) > Duration::from_millis(100) {
             self.stream.set_read_timeout(Some(left)).map_err(|_| Cut::Gone)?;
@@ -315,8 +331,13 @@ impl Connection {
 
     fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         let deadline = Instant::now() + SEND_TIMEOUT;
+        let mut waits = false;
         while !bytes.is_empty() {
-            match self.stream.write(bytes) {
+            match if waits { self.stream.write(bytes) } else { write_now(&self.stream, bytes) } {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !waits => {
+                    step_aside();
+                    waits = true;
+                }
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => bytes = &bytes[count..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -331,7 +352,7 @@ impl Connection {
 
     /// Ends the connection so that the client can still read the last answer: what it goes on sending is
     /// read for a while, because closing over unread bytes would reset the connection.
-    pub fn end(mut self) {
+    pub fn end(&mut self) {
         let deadline = Instant::now() + LINGER_TIME;
         if SockRef::from(&self.stream).shutdown(Shutdown::Write).is_err() {
             return;
@@ -345,6 +366,35 @@ impl Connection {
             rest += self.input.held().len();
         }
     }
+}
+
+#[cfg(unix)]
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+/// Reads what is there, and waits for nothing.
+#[cfg(unix)]
+fn read_now(stream: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::io::retry_on_intr(|| rustix::net::recv(stream, &mut *room, RecvFlags::DONTWAIT))?.0)
+}
+
+/// Sends what the other side can take, and waits for nothing.
+#[cfg(unix)]
+fn write_now(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::io::retry_on_intr(|| rustix::net::send(stream, bytes, SendFlags::DONTWAIT))?)
+}
+
+#[cfg(not(unix))]
+fn read_now(_: &TcpStream, _: &mut [u8]) -> io::Result<usize> {
+    Err(io::ErrorKind::WouldBlock.into())
+}
+
+#[cfg(not(unix))]
+fn write_now(_: &TcpStream, _: &[u8]) -> io::Result<usize> {
+    Err(io::ErrorKind::WouldBlock.into())
 }
 
 const CUT_SHORT: &str = "the body was cut short";

@@ -3,6 +3,7 @@
 //! The modules stand in reading order; each imports only from those above it. All but [`stages`] are private:
 //! this is a library only so that more than the command can be built from it, and it promises nothing to other crates.
 
+mod crew;
 mod handoff;
 mod json;
 

@@ -1,11 +1,16 @@
-//! The server: listening, a thread for each connection, and an orderly stop.
+//! The server: listening, connections and whose turn it is, and an orderly stop.
 //!
-//! A connection's thread reads a request, answers it, and reads the next; no request is handed from thread to
-//! thread but those that write. That is the plain way, and with hundreds of clients also the fastest: what
-//! limits a database server on one machine is not the number of threads that wait.
+//! A connection that says nothing waits among the idle ones. A thread that has a turn takes the next one that speaks, reads
+//! its request, answers it, and has it wait again; no request is handed from thread to thread but those that write.
+//! Whoever has to wait within a request steps aside, so that there are never fewer threads at work than there should be.
+
+#[cfg(target_os = "linux")]
+mod idle;
 
 use crate::auth::text;
 use crate::call::Call;
+use crate::config;
+use crate::crew::Crew;
 use crate::envelope::{self, Echo, Reply};
 use crate::error::Problem;
 use crate::handle::{self, App};
@@ -80,7 +85,10 @@ pub fn run(
         in_flight: AtomicUsize::new(0),
         begun: AtomicU64::new(0),
         boot: request_id_prefix(),
+        #[cfg(target_os = "linux")]
+        idle: idle::Idle::new()?,
     });
+    start(&state)?;
     let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
     let (stopping, waker) = (state.clone(), listener.try_clone()?);
     Builder::new().name("jqlite-signals".into()).spawn(move || {
@@ -112,6 +120,14 @@ struct State {
     begun: AtomicU64,
     /// Tells the requests of this run from those of others.
     boot: String,
+    #[cfg(target_os = "linux")]
+    idle: idle::Idle<Guest>,
+}
+
+/// A connection, counted for as long as it is there.
+struct Guest {
+    connection: Connection,
+    _count: Counted,
 }
 
 /// Takes connections until the server stops.
@@ -137,24 +153,63 @@ fn accept(state: &Arc<State>, listener: &TcpListener) {
     }
 }
 
-/// Gives a connection its thread, or says that there are too many.
+/// Has a new connection wait for its first request, or says that there are too many.
 fn welcome(state: &Arc<State>, stream: TcpStream, remote: SocketAddr) {
     let count = Counted::new(state);
-    let full = count.number > state.max_connections;
-    let thread = state.clone();
-    let talk = move || {
-        let state = thread;
-        let Ok(connection) = Connection::new(stream, remote, state.bounds.clone()) else { return };
-        if full {
-            turn_away(&state, connection)
-        } else {
-            converse(&state, connection)
-        }
-        drop(count);
-    };
-    if full && state.app.connections.load(Ordering::SeqCst) > state.max_connections + 64 {
-        return; // not even that can be said any more
+    let number = count.number;
+    let Ok(connection) = Connection::new(stream, remote, state.bounds.clone()) else { return };
+    let guest = Guest { connection, _count: count };
+    let state = state.clone();
+    if number <= state.max_connections {
+        wait(&state, guest, true);
+    } else if number <= state.max_connections + 64 {
+        spawn(move || turn_away(&state, guest.connection));
+    } // else not even that can be said any more
+}
+
+/// Has a connection wait for its next request.
+#[cfg(target_os = "linux")]
+fn wait(state: &Arc<State>, guest: Guest, is_new: bool) {
+    if let Err(mut guest) = state.idle.wait(guest, is_new) {
+        let state = state.clone();
+        spawn(move || while converse(&state, &mut guest.connection) {});
     }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn wait(state: &Arc<State>, mut guest: Guest, _is_new: bool) {
+    let state = state.clone();
+    spawn(move || while converse(&state, &mut guest.connection) {});
+}
+
+/// Starts the threads that serve, and one that cuts those who say nothing for too long.
+#[cfg(target_os = "linux")]
+fn start(state: &Arc<State>) -> io::Result<()> {
+    let serving = state.clone();
+    Crew::start(config::turns(), move || {
+        let mut guest = serving.idle.next();
+        if converse(&serving, &mut guest.connection) {
+            wait(&serving, guest, false);
+        }
+    })?;
+    let state = state.clone();
+    let patience = state.bounds.idle;
+    let cut = move || {
+        loop {
+            std::thread::sleep((patience / 4).clamp(Duration::from_millis(10), Duration::from_secs(1)));
+            drop(state.idle.overdue(patience));
+        }
+    };
+    Builder::new().name("jqlite-idle".into()).stack_size(STACK).spawn(cut).map(drop)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn start(_: &Arc<State>) -> io::Result<()> {
+    Ok(())
+}
+
+/// Starts a thread for one connection; where there is none to be had, the connection ends.
+fn spawn(talk: impl FnOnce() + Send + 'static) {
     if Builder::new().name("jqlite-connection".into()).stack_size(STACK).spawn(talk).is_err() {
         std::thread::sleep(REST); // the connection was closed with the closure
     }
@@ -164,6 +219,13 @@ fn welcome(state: &Arc<State>, stream: TcpStream, remote: SocketAddr) {
 struct Counted {
     state: Arc<State>,
     number: usize,
+}
+
+#[cfg(target_os = "linux")]
+impl std::os::fd::AsFd for Guest {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.connection.as_fd()
+    }
 }
 
 impl Counted {
@@ -189,9 +251,10 @@ fn turn_away(state: &State, mut connection: Connection) {
     }
 }
 
-/// Reads requests and answers them, one after the other.
-fn converse(state: &Arc<State>, mut connection: Connection) {
-    while let Some(incoming) = connection.next() {
+/// Reads requests and answers them, one after the other, until no more is there; `false` where the connection is over.
+fn converse(state: &State, connection: &mut Connection) -> bool {
+    loop {
+        let Some(incoming) = connection.next() else { return false };
         let busy = Busy::new(state);
         let call = state.call(&incoming, busy.number, connection.remote);
         let (reply, entry) = handle::answer(&state.app, &call);
@@ -202,10 +265,14 @@ fn converse(state: &Arc<State>, mut connection: Connection) {
         }
         drop(busy);
         if sent.is_err() {
-            return; // the client is gone, or takes nothing
+            return false; // the client is gone, or takes nothing
         }
         if last {
-            return connection.end();
+            connection.end();
+            return false;
+        }
+        if connection.is_idle() {
+            return true;
         }
     }
 }

@@ -10,6 +10,7 @@ pub use failure::Failure;
 pub use session::{Cells, Rows, Session, integrity};
 
 use crate::config;
+use crate::crew::step_aside;
 use crate::cursor::Secret;
 use crate::error::Problem;
 use crate::handoff::lock;
@@ -154,7 +155,7 @@ impl Store {
 
     fn reader_of(&self, holder: &str, most: usize) -> Result<Reader<'_>, Failure> {
         let deadline = Instant::now() + self.timeout;
-        let mut readers = lock(&self.readers);
+        let (mut readers, mut is_aside) = (lock(&self.readers), false);
         loop {
             let free = !readers.idle.is_empty() || readers.made < self.most_readers;
             if free && readers.held.get(holder).is_none_or(|held| *held < most) {
@@ -171,6 +172,13 @@ impl Store {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(Failure::Other(Problem::Overloaded));
+            }
+            if !is_aside {
+                drop(readers);
+                step_aside();
+                is_aside = true;
+                readers = lock(&self.readers);
+                continue; // one may have come back in between
             }
             readers.waiting += 1;
             readers = self.returned.wait_timeout(readers, left).unwrap_or_else(PoisonError::into_inner).0;

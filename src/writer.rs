@@ -2,6 +2,7 @@
 //! savepoint of its own, one commit for all, and every caller is answered only after it. What rebuilds tables is
 //! a group of its own. The usage log's entries ride along.
 
+use crate::crew::step_aside;
 use crate::error::{Errors, Problem};
 use crate::handoff::{Promise, lock, promise};
 use crate::idempotency;
@@ -117,6 +118,7 @@ impl Writer {
         let job = Box::new(Task { work, outcome: None, reply, until: Instant::now() + self.patience, is_alone });
         self.metrics.queue.add(1);
         self.messages.send(Message::Job(job)).map_err(|_| Problem::ShuttingDown)?;
+        step_aside();
         // The thread drops a job unanswered only when it ends or panics.
         answer.wait().ok_or_else(|| Problem::Fault { cause: "the writer dropped a job".into() })?
     }
