@@ -10,6 +10,7 @@ use crate::metrics::Metrics;
 use crate::store::{Failure, Session};
 use crate::usage::{self, Entry, Retention};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, TryLockError};
@@ -222,7 +223,7 @@ struct Turns {
     /// Entries that no commit has taken yet.
     log: Vec<Entry>,
     /// Keys used since that was last written: when, and from where.
-    used: HashMap<String, (String, Option<String>)>,
+    used: HashMap<String, (String, Option<IpAddr>)>,
     use_written: Instant,
     /// When old entries were looked for last, and when they are again.
     pruned: Instant,
@@ -297,8 +298,13 @@ impl Turns {
         drop(arriving);
         for entry in &self.log[arrived..] {
             // A key that was not let in was not used.
-            if let (Some(key), true) = (&entry.key, entry.let_in) {
-                self.used.insert(key.clone(), (entry.at.clone(), entry.remote_addr.clone()));
+            let (Some(key), true) = (&entry.key, entry.let_in) else { continue };
+            match self.used.get_mut(key) {
+                Some((at, address)) => {
+                    at.clone_from(&entry.at);
+                    *address = entry.remote_addr;
+                }
+                None => drop(self.used.insert(key.clone(), (entry.at.clone(), entry.remote_addr))),
             }
         }
     }
@@ -357,7 +363,7 @@ impl Turns {
         let used = self.use_to_write();
         let logged = session.savepoint(|| {
             for (key, (at, address)) in &used {
-                usage::note_use(session, key, at, address.as_deref())?;
+                usage::note_use(session, key, at, *address)?;
             }
             usage::insert(session, &entries)
         });
@@ -392,7 +398,7 @@ impl Turns {
     }
 
     /// The last use of each key, once a minute and at the end.
-    fn use_to_write(&mut self) -> HashMap<String, (String, Option<String>)> {
+    fn use_to_write(&mut self) -> HashMap<String, (String, Option<IpAddr>)> {
         if !self.use_is_due() {
             return HashMap::new();
         }
