@@ -108,9 +108,29 @@ pub fn parse_datetime(text: &str) -> Result<String, String> {
     Ok(moment.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string())
 }
 
-/// What is stored of a moment.
+/// What is stored of a moment. Each request writes one, so this does without a pattern that is read each time.
 pub fn format_timestamp(moment: Timestamp) -> String {
-    moment.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+    let at = Offset::UTC.to_datetime(moment);
+    let (Ok(year), Ok(micros)) = (u32::try_from(at.year()), u32::try_from(at.subsec_nanosecond() / 1000)) else {
+        return moment.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(); // a year before 0
+    };
+    let mut text = b"0000-00-00T00:00:00.000000Z".to_vec();
+    let small = |part: i8| u32::from(part.unsigned_abs());
+    for (place, mut part) in [
+        (0..4, year),
+        (5..7, small(at.month())),
+        (8..10, small(at.day())),
+        (11..13, small(at.hour())),
+        (14..16, small(at.minute())),
+        (17..19, small(at.second())),
+        (20..26, micros),
+    ] {
+        for digit in text[place].iter_mut().rev() {
+            *digit += (part % 10) as u8;
+            part /= 10;
+        }
+    }
+    String::from_utf8(text).expect("digits are UTF-8")
 }
 
 fn micros(time: Time) -> Result<(), String> {
@@ -146,6 +166,23 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(parse_datetime(text).ok().as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_moment_has_the_same_form() {
+        for (micros, expected) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (-1, "1969-12-31T23:59:59.999999Z"),
+            (1_769_851_800_000_042, "2026-01-31T09:30:00.000042Z"),
+            (-62_135_596_800_000_000, "0001-01-01T00:00:00.000000Z"),
+            (253_402_207_199_999_999, "9999-12-30T21:59:59.999999Z"),
+        ] {
+            assert_eq!(from_micros(micros), expected);
+        }
+        for second in (Timestamp::MIN.as_second()..Timestamp::MAX.as_second()).step_by(86_399 * 977) {
+            let moment = Timestamp::new(second, 123_456_789).unwrap();
+            assert_eq!(format_timestamp(moment), moment.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string());
         }
     }
 
