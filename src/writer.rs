@@ -119,7 +119,10 @@ impl Writer {
         self.metrics.queue.add(1);
         self.messages.send(Message::Job(job)).map_err(|_| Problem::ShuttingDown)?;
         // The thread drops a job unanswered only when it ends or panics.
-        answer.wait().ok_or_else(|| Problem::Fault { cause: "the writer dropped a job".into() })?
+        let (outcome, work) =
+            answer.wait().ok_or_else(|| Problem::Fault { cause: "the writer dropped a job".into() })?;
+        drop(work); // a plan is large, and the thread has those of others to carry out
+        outcome
     }
 
     /// A mark that is another one whenever anyone but this writer has changed the database; `None` while it
@@ -178,7 +181,7 @@ trait Job: Send {
 struct Task<T, F> {
     work: F,
     outcome: Option<Result<T, Errors>>,
-    reply: Promise<Result<T, Errors>>,
+    reply: Promise<(Result<T, Errors>, F)>,
     /// When it is too late to begin: whoever waits has been promised an answer by then.
     until: Instant,
     is_alone: bool,
@@ -198,13 +201,14 @@ impl<T: Send, F: FnMut(&Session) -> Result<T, Errors> + Send> Job for Task<T, F>
     }
 
     fn settle(self: Box<Self>, committed: Result<(), Problem>) {
-        let outcome = match (self.outcome, committed) {
+        let Task { work, outcome, reply, .. } = *self;
+        let outcome = match (outcome, committed) {
             (Some(Err(errors)), _) => Err(errors),
             (_, Err(problem)) => Err(problem.into()),
             (Some(Ok(value)), Ok(())) => Ok(value),
             (None, Ok(())) => Err(Problem::Fault { cause: "a job was not run".into() }.into()),
         };
-        self.reply.keep(outcome);
+        reply.keep((outcome, work));
     }
 
     fn is_alone(&self) -> bool {
