@@ -235,6 +235,12 @@ pub fn select(select: &Select, grouped: Option<&Grouped>) -> Query {
     Query { statement, cells, children: columns.children, order, limit }
 }
 
+/// What [`select`] makes of the fields, where nothing needs to be read for them.
+pub fn cells(select: &Select) -> Vec<Cell> {
+    let (mut columns, alias) = Columns::new();
+    columns.cells(alias, &select.fields)
+}
+
 /// The statement of a nested list: the records of a relation for a list of ids, numbered for each of them
 /// so that each gets its own page, and one record more than its limit, to tell that it was cut.
 fn list(relation: &Relation, select: &Select) -> Query {

@@ -7,7 +7,7 @@ mod functions;
 mod session;
 
 pub use failure::Failure;
-pub use session::{Cells, Rows, Session, integrity};
+pub use session::{Cells, Lent, Rows, Session, integrity};
 
 use crate::config;
 use crate::crew::step_aside;

@@ -7,15 +7,18 @@ use crate::envelope::Reply;
 use crate::error::Code;
 use crate::request::Ask;
 use crate::sql::Statement;
-use crate::store::{Failure, Session};
+use crate::store::{Failure, Lent, Session};
 use crate::value::{Scalar, time};
 use jiff::SignedDuration;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::LazyLock;
 
 /// What is kept of one request: never a secret, a header or a body.
 #[derive(Clone, Debug, Default)]
 pub struct Entry {
     pub at: String,
-    pub request_id: String,
+    pub request_id: Arc<str>,
     pub key: Option<String>,
     pub namespace: Option<String>,
     pub intent: Option<&'static str>,
@@ -27,7 +30,7 @@ pub struct Entry {
     pub duration_us: u64,
     pub request_bytes: u64,
     pub response_bytes: u64,
-    pub remote_addr: Option<String>,
+    pub remote_addr: Option<IpAddr>,
     /// Whether the key was let in. Not kept: it is for the key's last use.
     pub let_in: bool,
 }
@@ -37,9 +40,9 @@ impl Entry {
     pub fn of(call: &Call<'_>, at: String) -> Entry {
         Entry {
             at,
-            request_id: call.request_id.to_string(),
+            request_id: call.request_id.clone(),
             request_bytes: call.body.len() as u64,
-            remote_addr: Some(call.remote.to_string()),
+            remote_addr: Some(call.remote),
             ..Entry::default()
         }
     }
@@ -65,8 +68,8 @@ impl Entry {
 }
 
 /// Notes when and from where a key, named by the public id of its secret, was last used.
-pub fn note_use(session: &Session, key: &str, at: &str, address: Option<&str>) -> Result<(), Failure> {
-    let address = address.map_or(Scalar::Null, |address| Scalar::Text(address.to_owned()));
+pub fn note_use(session: &Session, key: &str, at: &str, address: Option<IpAddr>) -> Result<(), Failure> {
+    let address = address.map_or(Scalar::Null, |address| Scalar::Text(address.to_string()));
     session
         .execute(&Statement::fixed(
             r#"UPDATE "system.ApiKey" SET "last_used" = ?1, "last_ip" = ?2 WHERE "id" =
@@ -95,26 +98,46 @@ pub const COLUMNS: [&str; 15] = [
     "remote_addr",
 ];
 
+/// Entries of one statement: the index on `at` is then entered at its end, without a search for each.
+const AT_ONCE: usize = 16;
+
+static INSERT_MANY: LazyLock<String> = LazyLock::new(|| insertion(AT_ONCE));
+static INSERT_ONE: LazyLock<String> = LazyLock::new(|| insertion(1));
+
+/// The statement that appends so many entries.
+fn insertion(entries: usize) -> String {
+    let mut statement = Statement::default();
+    statement.push("INSERT INTO ").name("system.UsageLog").push(" (").list(&COLUMNS[1..], ", ", |statement, column| {
+        statement.name(column);
+    });
+    statement.push(") VALUES ").list(0..entries, ", ", |statement, _| {
+        statement.push("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    });
+    statement.text
+}
+
 /// Appends entries to the log.
 pub fn insert(session: &Session, entries: &[Entry]) -> Result<(), Failure> {
-    for entry in entries {
-        session.execute(&Statement::fixed(
-            r#"INSERT INTO "system.UsageLog" ("at", "request_id", "key", "namespace", "intent", "action", "status", "code", "rows",
-               "queries", "duration_us", "request_bytes", "response_bytes", "remote_addr")
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"#,
-            parameters(entry),
-        ))?;
+    let (many, rest) = entries.split_at(entries.len() - entries.len() % AT_ONCE);
+    if !many.is_empty() {
+        let rows = many.chunks(AT_ONCE).map(|entries| entries.iter().map(cells).collect::<Vec<_>>().concat());
+        session.execute_rows(&INSERT_MANY, rows)?;
+    }
+    if !rest.is_empty() {
+        session.execute_rows(&INSERT_ONE, rest.iter().map(|entry| cells(entry).to_vec()))?;
     }
     Ok(())
 }
 
-fn parameters(entry: &Entry) -> Vec<Scalar> {
-    let text = |text: &str| Scalar::Text(text.to_owned());
-    let maybe = |value: Option<&str>| value.map_or(Scalar::Null, text);
-    let number = |number: u64| Scalar::Integer(i64::try_from(number).unwrap_or(i64::MAX));
-    vec![
-        text(&entry.at),
-        text(&entry.request_id),
+/// What [`COLUMNS`] hold of an entry, its id aside.
+fn cells(entry: &Entry) -> [Lent<'_>; 14] {
+    fn maybe(value: Option<&str>) -> Lent<'_> {
+        value.map_or(Lent::Null, Lent::Text)
+    }
+    let number = |number: u64| Lent::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+    [
+        Lent::Text(&entry.at),
+        Lent::Text(&entry.request_id),
         maybe(entry.key.as_deref()),
         maybe(entry.namespace.as_deref()),
         maybe(entry.intent),
@@ -126,7 +149,7 @@ fn parameters(entry: &Entry) -> Vec<Scalar> {
         number(entry.duration_us),
         number(entry.request_bytes),
         number(entry.response_bytes),
-        maybe(entry.remote_addr.as_deref()),
+        entry.remote_addr.map_or(Lent::Null, Lent::Address),
     ]
 }
 

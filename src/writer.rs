@@ -11,6 +11,7 @@ use crate::metrics::Metrics;
 use crate::store::{Failure, Session};
 use crate::usage::{self, Entry, Retention};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, TryLockError};
@@ -120,7 +121,10 @@ impl Writer {
         self.messages.send(Message::Job(job)).map_err(|_| Problem::ShuttingDown)?;
         step_aside();
         // The thread drops a job unanswered only when it ends or panics.
-        answer.wait().ok_or_else(|| Problem::Fault { cause: "the writer dropped a job".into() })?
+        let (outcome, work) =
+            answer.wait().ok_or_else(|| Problem::Fault { cause: "the writer dropped a job".into() })?;
+        drop(work); // a plan is large, and the thread has those of others to carry out
+        outcome
     }
 
     /// A mark that is another one whenever anyone but this writer has changed the database; `None` while it
@@ -179,7 +183,7 @@ trait Job: Send {
 struct Task<T, F> {
     work: F,
     outcome: Option<Result<T, Errors>>,
-    reply: Promise<Result<T, Errors>>,
+    reply: Promise<(Result<T, Errors>, F)>,
     /// When it is too late to begin: whoever waits has been promised an answer by then.
     until: Instant,
     is_alone: bool,
@@ -199,13 +203,14 @@ impl<T: Send, F: FnMut(&Session) -> Result<T, Errors> + Send> Job for Task<T, F>
     }
 
     fn settle(self: Box<Self>, committed: Result<(), Problem>) {
-        let outcome = match (self.outcome, committed) {
+        let Task { work, outcome, reply, .. } = *self;
+        let outcome = match (outcome, committed) {
             (Some(Err(errors)), _) => Err(errors),
             (_, Err(problem)) => Err(problem.into()),
             (Some(Ok(value)), Ok(())) => Ok(value),
             (None, Ok(())) => Err(Problem::Fault { cause: "a job was not run".into() }.into()),
         };
-        self.reply.keep(outcome);
+        reply.keep((outcome, work));
     }
 
     fn is_alone(&self) -> bool {
@@ -224,7 +229,7 @@ struct Turns {
     /// Entries that no commit has taken yet.
     log: Vec<Entry>,
     /// Keys used since that was last written: when, and from where.
-    used: HashMap<String, (String, Option<String>)>,
+    used: HashMap<String, (String, Option<IpAddr>)>,
     use_written: Instant,
     /// When old entries were looked for last, and when they are again.
     pruned: Instant,
@@ -299,8 +304,13 @@ impl Turns {
         drop(arriving);
         for entry in &self.log[arrived..] {
             // A key that was not let in was not used.
-            if let (Some(key), true) = (&entry.key, entry.let_in) {
-                self.used.insert(key.clone(), (entry.at.clone(), entry.remote_addr.clone()));
+            let (Some(key), true) = (&entry.key, entry.let_in) else { continue };
+            match self.used.get_mut(key) {
+                Some((at, address)) => {
+                    at.clone_from(&entry.at);
+                    *address = entry.remote_addr;
+                }
+                None => drop(self.used.insert(key.clone(), (entry.at.clone(), entry.remote_addr))),
             }
         }
     }
@@ -359,7 +369,7 @@ impl Turns {
         let used = self.use_to_write();
         let logged = session.savepoint(|| {
             for (key, (at, address)) in &used {
-                usage::note_use(session, key, at, address.as_deref())?;
+                usage::note_use(session, key, at, *address)?;
             }
             usage::insert(session, &entries)
         });
@@ -394,7 +404,7 @@ impl Turns {
     }
 
     /// The last use of each key, once a minute and at the end.
-    fn use_to_write(&mut self) -> HashMap<String, (String, Option<String>)> {
+    fn use_to_write(&mut self) -> HashMap<String, (String, Option<IpAddr>)> {
         if !self.use_is_due() {
             return HashMap::new();
         }

@@ -18,8 +18,8 @@ pub fn insert(table: &str, slots: &[Slot]) -> Statement {
     statement.push(" (").list(slots, ", ", |statement, slot| {
         statement.name(&slot.column.name);
     });
-    statement.push(") VALUES (").list(1..=slots.len(), ", ", |statement, number| {
-        statement.parameter(number);
+    statement.push(") VALUES (").list(slots, ", ", |statement, _| {
+        statement.push("?");
     });
     statement.push(")");
     statement

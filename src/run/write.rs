@@ -196,12 +196,12 @@ impl Table<'_> {
 
     /// The fields of written records that are to be answered, in the order of the ids.
     pub fn answer(&self, select: &Select, ids: Vec<Scalar>) -> Result<Loaded, Errors> {
-        let is_id = |what: &What| matches!(what, What::Value(value) if value.plain() == Some(&self.model.id_column()));
+        let id = self.model.id_column();
+        let is_id = |what: &What| matches!(what, What::Value(value) if value.plain() == Some(&id));
         if select.fields.iter().all(|field| is_id(&field.what)) {
             // It is known, so nothing needs to be read.
-            let query = compile::select(select, None);
             let rows = Rows { width: 1, cells: ids };
-            return Ok(Loaded { rows, cells: query.cells, ..Loaded::default() });
+            return Ok(Loaded { rows, cells: compile::cells(select), ..Loaded::default() });
         }
         let (condition, limit) = (self.among(ids.clone()), ids.len() as u64);
         let order = vec![Order::of(self.model.id_column())];

@@ -151,6 +151,23 @@ mod tests {
     }
 
     #[test]
+    fn every_moment_has_the_same_form() {
+        for (micros, expected) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (-1, "1969-12-31T23:59:59.999999Z"),
+            (1_769_851_800_000_042, "2026-01-31T09:30:00.000042Z"),
+            (-62_135_596_800_000_000, "0001-01-01T00:00:00.000000Z"),
+            (253_402_207_199_999_999, "9999-12-30T21:59:59.999999Z"),
+        ] {
+            assert_eq!(from_micros(micros), expected);
+        }
+        for second in (Timestamp::MIN.as_second()..Timestamp::MAX.as_second()).step_by(86_399 * 977) {
+            let moment = Timestamp::new(second, 123_456_789).unwrap();
+            assert_eq!(format_timestamp(moment), moment.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string());
+        }
+    }
+
+    #[test]
     fn dates_and_times_have_one_form() {
         assert_eq!(parse_date("2024-02-29").as_deref(), Ok("2024-02-29"));
         for text in ["2023-02-29", "20240229", "2024-02-29T10:00", "2024-2-9", "0000-01-01"] {
