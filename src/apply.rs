@@ -280,7 +280,7 @@ fn change_tables(session: &Session, catalogue: &Catalogue, new: &[Model]) -> Res
             }
         }
         match kept(old) {
-            None => drop_thing(session, "DROP TABLE ", &old.namespace.to_string())?,
+            None => drop_thing(session, "DROP TABLE ", old.namespace.as_str())?,
             Some(model) if !same_table(old, model) => rebuild(session, old, model)?,
             Some(_) => {}
         }

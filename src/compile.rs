@@ -213,7 +213,7 @@ pub fn select(select: &Select, grouped: Option<&Grouped>) -> Query {
         statement.push(" FROM ");
         match grouped {
             Some(grouped) => totals::append_grouped(statement, grouped),
-            None => drop(statement.name(&select.model.namespace.to_string())),
+            None => drop(statement.name(select.model.namespace.as_str())),
         }
         statement.push(" AS ").alias(alias);
         columns.append_joins(statement);
@@ -258,10 +258,10 @@ fn list(relation: &Relation, select: &Select) -> Query {
     append_order(&mut statement, &mut columns.aliases, alias, &select.order);
     statement.push(") AS number FROM ");
     if let (Some(link), Join::Links { table, far, .. }) = (link, &relation.join) {
-        statement.name(table).push(" AS ").alias(link).push(" JOIN ").name(&select.model.namespace.to_string());
+        statement.name(table).push(" AS ").alias(link).push(" JOIN ").name(select.model.namespace.as_str());
         statement.push(" AS ").alias(alias).push(" ON ").column(alias, "id").push(" = ").column(link, far);
     } else {
-        statement.name(&select.model.namespace.to_string()).push(" AS ").alias(alias);
+        statement.name(select.model.namespace.as_str()).push(" AS ").alias(alias);
     }
     columns.append_joins(&mut statement);
     statement.push(" WHERE ").column(parent.0, parent.1);

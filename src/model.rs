@@ -289,7 +289,7 @@ impl Catalogue {
 
     /// The models that are named in permissions and are not there: most often such a name is mistyped.
     pub fn missing<'p>(&self, permissions: &'p Permissions) -> Vec<&'p Namespace> {
-        let named = permissions.0.iter().filter_map(Permission::model).filter(|model| model.app != SYSTEM);
+        let named = permissions.0.iter().filter_map(Permission::model).filter(|model| model.app() != SYSTEM);
         named.filter(|model| self.model(model).is_none()).collect()
     }
 

@@ -153,7 +153,7 @@ pub enum KeyAct {
 impl Plan {
     /// Whether it is about the server's own models, which change by more than requests.
     pub fn touches_system(&self) -> bool {
-        self.touched.iter().any(|model| model.app == SYSTEM)
+        self.touched.iter().any(|model| model.app() == SYSTEM)
     }
 }
 

@@ -108,7 +108,7 @@ fn order(left: &Scalar, right: &Scalar) -> Ordering {
 /// # Errors
 /// What the database refuses: a value that is taken, a record that is not there or still referred to.
 pub fn plan(session: &Session, plan: &Plan) -> Result<Outcome, Errors> {
-    let table = Table { session, model: &plan.model, name: plan.model.namespace.to_string() };
+    let table = Table { session, model: &plan.model, name: plan.model.namespace.as_str() };
     match &plan.work {
         Work::Page { select, count, cursors, target } => {
             let page = load(session, compile::select(select, None), &mut 0)?;
@@ -133,7 +133,7 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<Outcome, Errors> {
             Ok(Outcome::One { loaded, done: "retrieved", key: None })
         }
         Work::Count { condition } => {
-            let count = session.total(&compile::count(&table.name, condition, None, None))?;
+            let count = session.total(&compile::count(table.name, condition, None, None))?;
             Ok(Outcome::Count(u64::try_from(count).unwrap_or(0)))
         }
         Work::Create { write, many: false } => table.create(write),
@@ -160,7 +160,7 @@ fn filtered(
         Count::Exact => None,
         Count::UpTo(bound) => Some(bound),
     };
-    let found = table.session.total(&compile::count(&table.name, &select.condition, grouped, up_to))?;
+    let found = table.session.total(&compile::count(table.name, &select.condition, grouped, up_to))?;
     let count = u64::try_from(found).unwrap_or(0);
     Ok(Some(Filtered { count, at_least: up_to == Some(count) }))
 }

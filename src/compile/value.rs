@@ -97,7 +97,7 @@ pub fn append_value(statement: &mut Statement, aliases: &mut Aliases, alias: Ali
             statement.name(table).push(" AS ").alias(link).push(" CROSS JOIN ");
             links.push(link);
         }
-        statement.name(&relation.target.to_string()).push(" AS ").alias(*to);
+        statement.name(relation.target.as_str()).push(" AS ").alias(*to);
     });
     let mut links = links.into_iter();
     statement.push(" WHERE ").list(&tables, " AND ", |statement, (from, to, relation)| {

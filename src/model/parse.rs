@@ -150,11 +150,11 @@ impl Reader {
     fn model(&mut self, name: &str, at: &Pointer<'_>, json: &Json) -> Option<Model> {
         let members = self.object(at, name, json)?;
         let namespace = match name.parse::<Namespace>() {
-            Ok(namespace) if namespace.app == SYSTEM => {
+            Ok(namespace) if namespace.app() == SYSTEM => {
                 self.refuse(at, name, "is of the app \"system\", which is the server's own");
                 return None;
             }
-            Ok(namespace) if namespace.app.starts_with("sqlite_") => {
+            Ok(namespace) if namespace.app().starts_with("sqlite_") => {
                 self.refuse(at, name, "begins with sqlite_, which SQLite keeps for itself");
                 return None;
             }

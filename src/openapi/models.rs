@@ -41,7 +41,7 @@ impl Maker<'_> {
     fn model(&mut self, model: &Model, schemas: &mut Schemas<'_>) -> Result<(), Problem> {
         let rules: Vec<&Rule> = INTENTS.iter().filter(|rule| self.is_shown(model, rule)).collect();
         if self.reads(model) && !rules.is_empty() {
-            schemas.add(&model.namespace.to_string(), &record(model))?;
+            schemas.add(model.namespace.as_str(), &record(model))?;
             schemas.add(&part(model, "filter"), &self.filter(model))?;
             schemas.add(&part(model, "ordering"), &self.paths(model, "-?"))?;
             schemas.add(&part(model, "paths"), &self.paths(model, ""))?;
@@ -72,7 +72,7 @@ impl Maker<'_> {
         let served = model.intents.is_none_or(|served| served.contains(&rule.intent));
         let goes_with = match rule.of {
             None => rule.schema == Schema::Model,
-            Some(of) => of == model.namespace.to_string(),
+            Some(of) => of == model.namespace.as_str(),
         };
         // A write that cannot do without a filter takes leave to read.
         let reads = rule.needs.iter().any(|key| narrows(key)).then_some(Action::Read);
@@ -140,7 +140,7 @@ impl Maker<'_> {
         match key {
             "authenticationClass" => fixed("apiKey"),
             "intent" => fixed(rule.name),
-            "namespace" => fixed(&model.namespace.to_string()),
+            "namespace" => fixed(model.namespace.as_str()),
             "schema" => fixed(rule.schema.name()),
             "uniqueObject" => schema(&part(model, "unique")),
             "objects" => object(vec![

@@ -99,7 +99,7 @@ impl Planner<'_> {
             self.note(Error::at(meta.key("intent"), problem));
             return None;
         }
-        let is_key = || model.namespace.to_string() == intent::API_KEY;
+        let is_key = || model.namespace.as_str() == intent::API_KEY;
         let work = match request.intent {
             Intent::Create | Intent::Update if is_key() => self.key_work(&model, request, &meta)?,
             Intent::Rotate | Intent::Revoke | Intent::Disable | Intent::Enable => {

@@ -439,7 +439,7 @@ fn cut(value: Value) -> (Chain, Value) {
 /// A model whose records are groups: its fields are what they are grouped by, and their totals.
 fn result_model(namespace: &Namespace, fields: Vec<Arc<Field>>) -> Model {
     // Its name is seen in errors only.
-    let namespace = Namespace { app: format!("the groups of {}", namespace.app), name: namespace.name.clone() };
+    let namespace = Namespace::new(&format!("the groups of {}", namespace.app()), namespace.name());
     Model {
         namespace,
         id: Type::Integer,

@@ -73,7 +73,7 @@ impl Reader {
         let rule = self.intent(&meta, schema);
         let namespace = self.namespace(&meta);
         let (rule, namespace) = (rule?, namespace?);
-        if rule.of.is_some_and(|of| of != namespace.to_string()) {
+        if rule.of.is_some_and(|of| of != namespace.as_str()) {
             let problem = Problem::NoSuchController { namespace: namespace.to_string(), intent: rule.name };
             self.note(Error::at(at.key("namespace"), problem));
             return None;
