@@ -20,6 +20,7 @@ use crate::sql::{Alias, Statement};
 use crate::transform::Step;
 use crate::value::{Scalar, Type};
 use condition::Scope;
+use smol_str::SmolStr;
 use value::{Pick, append_order, append_value};
 
 /// A statement that reads records, where their parts stand in its rows, and the nested lists below it.
@@ -44,13 +45,13 @@ pub struct Child {
     /// More records than this for one id are cut.
     pub limit: u64,
     /// As `extras.truncated` names it.
-    pub path: String,
+    pub path: SmolStr,
 }
 
 /// One member of an answered record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
-    pub name: String,
+    pub name: SmolStr,
     pub holds: Holds,
     /// What is made of the value before it is answered.
     pub steps: Vec<Step>,
@@ -80,7 +81,7 @@ pub enum Holds {
 struct Columns<'p> {
     aliases: Aliases,
     columns: Vec<Selected<'p>>,
-    joins: Vec<Joined>,
+    joins: Vec<Joined<'p>>,
     children: Vec<Child>,
 }
 
@@ -92,9 +93,9 @@ enum Selected<'p> {
 }
 
 /// A reference that nests its record: the column that holds the id, and the table that it leads to.
-struct Joined {
-    from: (Alias, String),
-    table: String,
+struct Joined<'p> {
+    from: (Alias, &'p str),
+    table: &'p str,
     alias: Alias,
 }
 
@@ -156,8 +157,7 @@ impl<'p> Columns<'p> {
             What::Total(total) => Holds::Value { column: self.add(Selected::Total(alias, total)), kind: total.kind },
             What::Record { column, model, fields } => {
                 let inner = self.aliases.next();
-                let from = (alias, column.clone());
-                self.joins.push(Joined { from, table: model.namespace.to_string(), alias: inner });
+                self.joins.push(Joined { from: (alias, column), table: model.namespace.as_str(), alias: inner });
                 Holds::Record { id: self.column(inner, "id"), cells: self.cells(inner, fields) }
             }
             What::List { relation, path, select } => Holds::List { child: self.child(alias, relation, path, select) },
@@ -167,10 +167,10 @@ impl<'p> Columns<'p> {
         }
     }
 
-    fn child(&mut self, alias: Alias, relation: &Relation, path: &str, select: &Select) -> usize {
+    fn child(&mut self, alias: Alias, relation: &Relation, path: &SmolStr, select: &Select) -> usize {
         let parent = self.column(alias, "id");
         let query = list(relation, select);
-        self.children.push(Child { parent, query, limit: select.limit, path: path.to_owned() });
+        self.children.push(Child { parent, query, limit: select.limit, path: path.clone() });
         self.children.len() - 1
     }
 
@@ -194,8 +194,8 @@ impl<'p> Columns<'p> {
 
     fn append_joins(&self, statement: &mut Statement) {
         for joined in &self.joins {
-            statement.push(" LEFT JOIN ").name(&joined.table).push(" AS ").alias(joined.alias);
-            statement.push(" ON ").column(joined.alias, "id").push(" = ").column(joined.from.0, &joined.from.1);
+            statement.push(" LEFT JOIN ").name(joined.table).push(" AS ").alias(joined.alias);
+            statement.push(" ON ").column(joined.alias, "id").push(" = ").column(joined.from.0, joined.from.1);
         }
     }
 }
@@ -206,7 +206,7 @@ pub fn select(select: &Select, grouped: Option<&Grouped>) -> Query {
     let (mut columns, alias) = Columns::new();
     let cells = columns.cells(alias, &select.fields);
     let order = if select.ends_in_cursor { columns.order(alias, &select.order) } else { Vec::new() };
-    let mut statement = Statement::default();
+    let mut statement = Statement::with_room();
     let mut from = |statement: &mut Statement, columns: &mut Columns<'_>| {
         statement.push("SELECT ");
         columns.append(statement, |_, _| ());
@@ -239,7 +239,7 @@ pub fn select(select: &Select, grouped: Option<&Grouped>) -> Query {
 /// so that each gets its own page, and one record more than its limit, to tell that it was cut.
 fn list(relation: &Relation, select: &Select) -> Query {
     let (mut columns, alias) = Columns::new();
-    let mut statement = Statement::default();
+    let mut statement = Statement::with_room();
     let ids = statement.bind(Scalar::Null); // the ids go here when they are known
     let (parent, link) = match &relation.join {
         Join::Links { near, .. } => {
@@ -277,7 +277,7 @@ fn list(relation: &Relation, select: &Select) -> Query {
 pub fn count(table: &str, condition: &Condition, grouped: Option<&Grouped>, up_to: Option<u64>) -> Statement {
     let mut aliases = Aliases::default();
     let alias = aliases.next();
-    let mut statement = Statement::default();
+    let mut statement = Statement::with_room();
     statement.push(if up_to.is_some() { "SELECT count(*) FROM (SELECT 1 FROM " } else { "SELECT count(*) FROM " });
     match grouped {
         Some(grouped) => totals::append_grouped(&mut statement, grouped),

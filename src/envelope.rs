@@ -130,7 +130,7 @@ impl Answer {
                 };
             }
             Outcome::Applied { planned, is_new, version } => {
-                let mut members = vec![("version".to_owned(), Json::Integer(*version))];
+                let mut members = vec![("version".into(), Json::Integer(*version))];
                 members.extend(planned.members().into_iter().filter(|(name, _)| name != apply::OBSTACLES));
                 Json::Object(members).write(&mut data);
                 (answer.filtered, answer.display) = (Some(1), 1);

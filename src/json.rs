@@ -4,6 +4,7 @@
 //! The reading and writing is `serde_json`'s. Its own `Value` is not used because it drops repeated keys.
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use smol_str::SmolStr;
 use std::fmt;
 
 /// A JSON value. Two are equal when they were written alike, `1.0` and `1.00` apart.
@@ -21,10 +22,10 @@ pub enum Json {
 }
 
 /// The members of an object in the order in which they were written.
-pub type Object = Vec<(String, Json)>;
+pub type Object = Vec<(SmolStr, Json)>;
 
 /// The member of that name.
-pub fn member<'o>(members: &'o [(String, Json)], name: &str) -> Option<&'o Json> {
+pub fn member<'o>(members: &'o [(SmolStr, Json)], name: &str) -> Option<&'o Json> {
     members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
@@ -259,7 +260,7 @@ impl<'de> Visitor<'de> for Tree {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
         let mut members = Vec::new();
-        while let Some(name) = access.next_key::<String>()? {
+        while let Some(name) = access.next_key_seed(Key)? {
             if name.len() > LONGEST_KEY {
                 return Err(A::Error::custom("a key of more than 4096 bytes"));
             }
@@ -273,6 +274,27 @@ impl<'de> Visitor<'de> for Tree {
             }
         }
         Ok(Json::Object(members))
+    }
+}
+
+/// Reads the key of a member.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = SmolStr;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<SmolStr, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = SmolStr;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+    fn visit_str<E>(self, name: &str) -> Result<SmolStr, E> {
+        Ok(name.into())
     }
 }
 
@@ -361,7 +383,7 @@ mod tests {
         let json = Json::parse(br#"{"a":[{"b/c":1,"b/c":2}],"a":3}"#).unwrap();
         assert_eq!(json.repeated_keys(100), ["/a/0/b~1c", "/a"]);
         for count in [2, 16, 17, 100] {
-            let mut members: Object = (0..count).map(|n| (n.to_string(), Json::Null)).collect();
+            let mut members: Object = (0..count).map(|n| (n.to_string().into(), Json::Null)).collect();
             members.push(("1".into(), Json::Null));
             assert_eq!(Json::Object(members).repeated_keys(100), ["/1"], "{count}");
         }

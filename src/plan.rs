@@ -26,6 +26,7 @@ use crate::model::{Catalogue, Column, Definition, Model, Relation, VERSION};
 use crate::request::Count;
 use crate::transform::Step;
 use crate::value::{Scalar, Type};
+use smol_str::SmolStr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -201,15 +202,15 @@ impl Select {
 
 impl Output {
     /// A value as it is, under this name.
-    pub fn of(name: &str, value: Value) -> Output {
-        Output { name: name.to_owned(), what: What::Value(value), steps: Vec::new() }
+    pub fn of(name: SmolStr, value: Value) -> Output {
+        Output { name, what: What::Value(value), steps: Vec::new() }
     }
 }
 
 /// One member of an answered record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
-    pub name: String,
+    pub name: SmolStr,
     pub what: What,
     /// What is made of the value before it is answered.
     pub steps: Vec<Step>,
@@ -222,20 +223,20 @@ pub enum What {
     Total(Box<Subquery>),
     /// The record that the reference in `column` points to, or `null`.
     Record {
-        column: String,
+        column: SmolStr,
         model: Arc<Model>,
         fields: Vec<Output>,
     },
     /// The records of a relation to many; `path` names it in `extras.truncated`.
     List {
         relation: Arc<Relation>,
-        path: String,
+        path: SmolStr,
         select: Box<Select>,
     },
     /// Their ids alone.
     Ids {
         relation: Arc<Relation>,
-        path: String,
+        path: SmolStr,
         select: Box<Select>,
     },
 }
@@ -474,9 +475,9 @@ pub struct Row {
     /// The values, slot by slot.
     pub values: Vec<Scalar>,
     /// The slots that the request itself gave a value for, with the names it gave them.
-    pub given: Vec<(usize, String)>,
+    pub given: Vec<(usize, SmolStr)>,
     /// Those of the names that stand in `uniqueObject`.
-    pub sought: Vec<String>,
+    pub sought: Vec<SmolStr>,
     pub links: Vec<Links>,
 }
 
@@ -492,7 +493,7 @@ impl Row {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Links {
     pub relation: Arc<Relation>,
-    pub given: String,
+    pub given: SmolStr,
     pub ids: Vec<Scalar>,
 }
 

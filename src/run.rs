@@ -14,6 +14,7 @@ use crate::request::Count;
 use crate::sql::id_list;
 use crate::store::{Rows, Session};
 use crate::value::Scalar;
+use smol_str::SmolStr;
 use std::cmp::Ordering;
 use std::ops::Range;
 use write::Table;
@@ -79,7 +80,7 @@ pub struct Loaded {
 pub struct Nested {
     parent: usize,
     pub limit: u64,
-    pub path: String,
+    pub path: SmolStr,
     /// The rows of each id above, in the order of the ids.
     ranges: Vec<(Scalar, Range<usize>)>,
     pub loaded: Loaded,

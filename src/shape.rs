@@ -123,7 +123,7 @@ impl Shape {
         if rows.len() <= limit {
             return rows;
         }
-        self.truncated.insert(nested.path.clone());
+        self.truncated.insert(nested.path.to_string());
         rows.start..rows.start + limit
     }
 }

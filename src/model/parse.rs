@@ -142,7 +142,7 @@ impl Reader {
                 break;
             }
             let nearest = nearest(key, known.iter().copied());
-            let problem = Problem::UnknownKey { place: place.into(), key: key.clone(), nearest };
+            let problem = Problem::UnknownKey { place: place.into(), key: key.to_string(), nearest };
             self.note(Error::at(at.key(key), problem));
         }
     }

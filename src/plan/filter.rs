@@ -243,7 +243,7 @@ impl Planner<'_> {
         };
         if lookup.is_none() {
             let problem = Problem::NoSuchLookup {
-                field: path.column.name.clone(),
+                field: path.column.name.to_string(),
                 lookup: shown(&rest.join("__")),
                 accepted: names_for(kind),
             };
@@ -340,7 +340,7 @@ impl Planner<'_> {
     fn search(&mut self, model: &Arc<Model>, words: &str, at: &Pointer<'_>) -> Condition {
         let all_text = || {
             let text = model.columns().into_iter().filter(|column| column.kind.is_text());
-            text.map(|column| column.name).collect::<Vec<_>>()
+            text.map(|column| column.name.to_string()).collect::<Vec<_>>()
         };
         let searched = model.search.clone().unwrap_or_else(all_text);
         let paths: Vec<Path<'_>> = searched.iter().filter_map(|name| self.path(model, name, at)).collect();

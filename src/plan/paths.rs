@@ -53,8 +53,11 @@ impl Planner<'_> {
     pub fn no_such_field(&mut self, model: &Model, field: &str, at: &Pointer<'_>) {
         let relations = self.catalogue.relations(model);
         let seen = relations.filter(|relation| relation.is_own() || self.caller.may(&relation.target, Action::Read));
-        let names =
-            model.columns().into_iter().map(|column| column.name).chain(seen.map(|relation| relation.name.clone()));
+        let names = model
+            .columns()
+            .into_iter()
+            .map(|column| column.name.to_string())
+            .chain(seen.map(|relation| relation.name.clone()));
         let names: Vec<String> = names.collect();
         let problem = Problem::NoSuchField {
             model: model.namespace.to_string(),

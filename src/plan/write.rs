@@ -9,6 +9,7 @@ use crate::json::{Json, Object, Pointer};
 use crate::model::{Clock, Column, Field, Kind, Model, OnDelete, Reference, VERSION, check};
 use crate::request::Request;
 use crate::value::{self, Scalar, Type};
+use smol_str::SmolStr;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -107,8 +108,8 @@ impl Planner<'_> {
                 Some((None, None, true)) => Scalar::Null,
                 Some((None, None, false)) => {
                     // A value that was given and refused is no missing one.
-                    if !given.refused.contains(name) {
-                        let problem = Problem::Required { model: model.namespace.to_string(), field: name.clone() };
+                    if !given.refused.iter().any(|refused| refused == name) {
+                        let problem = Problem::Required { model: model.namespace.to_string(), field: name.to_string() };
                         self.note(Error::at(at.key(name), problem));
                     }
                     Scalar::Null // the request is refused
@@ -153,9 +154,9 @@ impl Planner<'_> {
         let mut values = request.records.first().map(|(_, values)| values.clone()).unwrap_or_default();
         let given = self.given(model, &values, &Pointer::ROOT, false, true);
         // What it was looked for by is known to the client as well.
-        let known: Vec<String> =
+        let known: Vec<SmolStr> =
             values.iter().chain(request.unique.iter().flatten()).map(|(name, _)| name.clone()).collect();
-        let names = known.iter().map(String::as_str).collect();
+        let names = known.iter().map(SmolStr::as_str).collect();
         let answer = self.answer(model, request.fields.as_deref(), &names);
         let update = self.changed(model, given, answer.clone());
         let field_of = |name: &str| model.column(name).map(|column| column.name);
@@ -221,7 +222,7 @@ impl Planner<'_> {
                 continue;
             }
             if field.clock.is_some() {
-                let problem = Problem::ReadOnly { field: name.clone(), why: "the server sets it" };
+                let problem = Problem::ReadOnly { field: name.to_string(), why: "the server sets it" };
                 self.note(Error::at(at, problem));
                 continue;
             }
@@ -235,7 +236,7 @@ impl Planner<'_> {
                 Kind::Ref(Reference { id: kind, .. }) | Kind::Plain(kind) => {
                     match self.value_to_write(name, &field, *kind, json, &at) {
                         Some(value) => {
-                            written.values.push(GivenValue { column: field.name.clone(), name: name.clone(), value })
+                            written.values.push(GivenValue { column: (&field.name).into(), name: name.clone(), value })
                         }
                         None => written.refused.push(field.name.clone()),
                     }
@@ -308,7 +309,7 @@ impl Planner<'_> {
         }
         if creating && model.id == Type::Uuid {
             let value = self.value(name, Type::Uuid, json, at)?;
-            return Some(GivenValue { column: "id".into(), name: name.to_owned(), value });
+            return Some(GivenValue { column: "id".into(), name: name.into(), value });
         }
         let why = if creating { "the server gives it" } else { "a record keeps its id" };
         self.note(Error::at(at, Problem::ReadOnly { field: name.to_owned(), why }));
@@ -359,9 +360,9 @@ struct Written {
 }
 
 struct GivenValue {
-    column: String,
+    column: SmolStr,
     /// As the request calls it.
-    name: String,
+    name: SmolStr,
     value: Scalar,
 }
 

@@ -213,7 +213,7 @@ impl Reader {
             let (filter, ordering) = (self.object(&inner, "filter"), self.ordering(&inner));
             let options = inner.members.into_iter().filter(|(key, _)| key != "filter" && key != "ordering").collect();
             if let Some(step) = self.step(&at, Json::Object(options)) {
-                totals.push(WantedTotal { name: name.clone(), step, filter, ordering });
+                totals.push(WantedTotal { name: name.to_string(), step, filter, ordering });
             }
         }
         let by_one = matches!(meta.get("groupBy"), Some(Json::String(_)));

@@ -260,7 +260,10 @@ impl Table<'_> {
         let record = || (!row.at.is_empty()).then(|| row.at.clone());
         match failure {
             Failure::Unique(columns) => {
-                let given = row.given.iter().find(|(slot, _)| columns.contains(&write.slots[*slot].column.name));
+                let given = row
+                    .given
+                    .iter()
+                    .find(|(slot, _)| columns.iter().any(|column| *column == write.slots[*slot].column.name));
                 let pointer = given.map(|(_, name)| row.place(name)).or_else(record);
                 Error { problem: Problem::Taken { model: name.to_owned(), fields: columns }, pointer }.into()
             }
