@@ -35,10 +35,10 @@ impl Json {
     /// # Errors
     /// Text that is not JSON, or nested deeper than 127 levels.
     pub fn parse(bytes: &[u8]) -> Result<Json, serde_json::Error> {
-        let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let value = Seed.deserialize(&mut reader)?;
-        reader.end()?;
-        Ok(value)
+        match std::str::from_utf8(bytes) {
+            Ok(text) => read(serde_json::Deserializer::from_str(text)), // which looks at no string of it again
+            Err(_) => read(serde_json::Deserializer::from_slice(bytes)), // which tells where it is none
+        }
     }
 
     /// The member of that name, where this is an object that has it.
@@ -152,7 +152,20 @@ impl fmt::Display for Json {
 
 /// Appends a JSON string.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, text).expect("a string always becomes JSON, and a Vec takes every byte");
+    if !is_plain(text.as_bytes()) {
+        return serde_json::to_writer(out, text).expect("a string always becomes JSON, and a Vec takes every byte");
+    }
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+/// Whether a text stands in JSON as it is, as most do. It is looked at sixteen bytes at a time.
+fn is_plain(text: &[u8]) -> bool {
+    let plain = |byte: &u8| (*byte >= b' ') & (*byte != b'"') & (*byte != b'\\');
+    let (chunks, rest) = text.as_chunks::<16>();
+    chunks.iter().all(|chunk| chunk.iter().fold(true, |all, byte| all & plain(byte))) && rest.iter().all(plain)
 }
 
 /// Appends a JSON number.
@@ -210,6 +223,12 @@ impl fmt::Display for Pointer<'_> {
             Token::Index(index) => write!(f, "/{index}"),
         }
     }
+}
+
+fn read<'de, R: serde_json::de::Read<'de>>(mut reader: serde_json::Deserializer<R>) -> Result<Json, serde_json::Error> {
+    let value = Seed.deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
 }
 
 /// Reads any value into a [`Json`].
@@ -368,6 +387,25 @@ mod tests {
         assert_eq!(round_trip(text), text.replace("1e400", "1e+400"));
         assert_eq!(Json::parse(b"9223372036854775807").unwrap(), Json::Integer(i64::MAX));
         assert_eq!(Json::parse(b"9223372036854775808").unwrap(), Json::Number("9223372036854775808".into()));
+    }
+
+    #[test]
+    fn a_string_is_escaped_wherever_it_must_be() {
+        for length in [0, 1, 15, 16, 17, 40] {
+            let plain = "a é\u{7f}".chars().cycle().take(length).collect::<String>();
+            for text in [plain.clone(), format!("{plain}\""), format!("\\{plain}"), format!("{plain}\u{1f}{plain}")] {
+                let mut out = Vec::new();
+                write_string(&text, &mut out);
+                assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&text).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_utf8_is_told_with_its_place() {
+        let told = |bytes: &[u8]| Json::parse(bytes).unwrap_err().to_string();
+        assert_eq!(told(b"{\"a\": \"\xff\"}"), "invalid unicode code point at line 1 column 9");
+        assert_eq!(told(b"[1,\xff]"), "expected value at line 1 column 4");
     }
 
     #[test]

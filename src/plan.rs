@@ -19,8 +19,9 @@ mod write;
 use crate::access::{Namespace, SYSTEM};
 use crate::auth::Authenticated;
 use crate::cursor::Cursors;
+use crate::error::shown;
 use crate::function::How;
-use crate::json::Pointer;
+use crate::json::{Json, Pointer};
 use crate::lookup::{EXACT, Lookup, Part, Reading};
 use crate::model::{Catalogue, Column, Definition, Model, Relation, VERSION};
 use crate::request::Count;
@@ -444,8 +445,8 @@ pub struct Target {
     pub id: Option<Scalar>,
     /// The version that it must be of, which is not part of the condition.
     pub version: Option<i64>,
-    /// As an error names it: `id 5`.
-    pub named: String,
+    /// What names it: columns, and what the request says of them.
+    pub named: Vec<(SmolStr, Json)>,
 }
 
 /// What is written into records, and what is answered of them.
@@ -516,6 +517,12 @@ impl Order {
 }
 
 impl Target {
+    /// As an error names it: `id 5`.
+    pub fn name(&self) -> String {
+        let one = |(name, json): &(SmolStr, Json)| format!("{name} {}", shown(json));
+        self.named.iter().map(one).collect::<Vec<_>>().join(" and ")
+    }
+
     /// The condition with that on the version.
     pub fn whole(&self, model: &Model) -> Condition {
         let column = self.version.and_then(|version| Some((model.column(VERSION)?, version)));

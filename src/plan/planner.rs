@@ -91,8 +91,8 @@ impl Planner<'_> {
         // A write that is narrowed by what it must not read would tell it.
         let reads = (narrowing.narrows() && !request.intent.reads()).then_some(Action::Read);
         let actions = rule.actions.iter().copied().chain(reads);
-        let found: Vec<_> = actions.map(|action| self.model(&request.namespace, action, &at)).collect();
-        let model = found.into_iter().collect::<Option<Vec<_>>>()?.into_iter().next()?;
+        let found = actions.map(|action| self.model(&request.namespace, action, &at));
+        let model = found.reduce(Option::and).flatten()?; // of every action it is noted where leave is lacking
         if let Some(served) = model.intents.filter(|served| !served.contains(&request.intent)) {
             let (model, served) = (model.namespace.to_string(), served.iter().map(|one| one.rule().name).collect());
             let problem = Problem::NotForModel { model, intent: rule.name, served };

@@ -18,9 +18,9 @@ impl Planner<'_> {
     pub fn target(&mut self, model: &Arc<Model>, request: &Request, meta: &Pointer<'_>) -> Option<Target> {
         let at = meta.key("uniqueObject");
         let members = request.unique.as_deref()?;
-        let mut columns: Vec<Column> = members.iter().filter_map(|(name, _)| model.column(name)).collect();
-        columns.sort_by(|left, right| left.name.cmp(&right.name));
+        let columns: Vec<Column> = members.iter().filter_map(|(name, _)| model.column(name)).collect();
         let mut names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        names.sort_unstable();
         let all_known = names.len() == members.len();
         if names.contains(&"id") {
             names.retain(|name| !is_version(model, name));
@@ -30,17 +30,16 @@ impl Planner<'_> {
             self.note(Error::at(at, problem));
             return None;
         }
-        let mut all = Vec::new();
-        let mut named = Vec::new();
+        let mut all = Vec::with_capacity(members.len());
+        let mut named = Vec::with_capacity(members.len());
         let (mut id, mut version) = (None, None);
-        for (name, json) in members {
-            let column = model.column(name)?;
+        for ((name, json), column) in members.iter().zip(columns) {
             let value = self.value(name, column.kind, json, &at.key(name))?;
             if is_version(model, &column.name) {
                 version = value.integer();
                 continue;
             }
-            named.push(format!("{} {}", column.name, shown(json)));
+            named.push((column.name.clone(), json.clone()));
             if column.name == "id" {
                 id = Some(value.clone());
             }
@@ -50,7 +49,7 @@ impl Planner<'_> {
         if narrowing.narrows() {
             all.push(self.condition(model, narrowing, meta));
         }
-        Some(Target { condition: Condition::All(all), id, version, named: named.join(" and ") })
+        Some(Target { condition: Condition::All(all), id, version, named })
     }
 
     /// New records: what the request says, and for the rest defaults, clocks and NULL.
@@ -384,10 +383,11 @@ fn is_version(model: &Model, name: &str) -> bool {
 
 /// Whether no two records can agree in these columns, sorted by name.
 fn is_unique(model: &Model, names: &[&str]) -> bool {
-    model.unique_keys().any(|mut key| {
-        key.sort_unstable();
-        key == names
-    })
+    names == ["id"]
+        || model.unique_keys().any(|mut key| {
+            key.sort_unstable();
+            key == names
+        })
 }
 
 fn unique_keys(model: &Model) -> Vec<String> {

@@ -91,9 +91,9 @@ impl Reader {
             None => Narrowing::default(),
             Some(Json::Object(members)) => {
                 let at = at.key(META);
-                let meta = Meta { members, at: &at };
+                let mut meta = Meta { members, at: &at };
                 self.known_keys(&meta, "a nested __meta__", &LIST_KEYS);
-                self.narrowing(&meta)
+                self.narrowing(&mut meta)
             }
             Some(other) => {
                 self.wrong(&at.key(META), META, "an object", &other);
@@ -104,12 +104,12 @@ impl Reader {
     }
 
     fn subquery(&mut self, at: &Pointer<'_>, members: Object) -> Option<Subquery> {
-        let meta = Meta { members, at };
+        let mut meta = Meta { members, at };
         self.known_keys(&meta, "the __meta__ of a subquery", &SUBQUERY_KEYS);
         self.class(&meta);
         self.schema(&meta);
         let namespace = self.namespace(&meta);
-        let narrowing = self.narrowing(&meta);
+        let narrowing = self.narrowing(&mut meta);
         let on_field = self.text(&meta, "onField");
         let mapping = self.mapping(&meta);
         let steps = self.steps(&meta);

@@ -220,7 +220,7 @@ impl Table<'_> {
         if let Err(errors) = self.not_stale(target) {
             return errors;
         }
-        let problem = Problem::NoSuchRecord { model: self.model.namespace.to_string(), what: target.named.clone() };
+        let problem = Problem::NoSuchRecord { model: self.model.namespace.to_string(), what: target.name() };
         Error::at(Pointer::ROOT.key("__meta__").key("uniqueObject"), problem).into()
     }
 
