@@ -14,6 +14,7 @@ mod totals;
 mod value;
 pub mod write;
 
+use crate::json::label;
 use crate::model::{Join, Relation};
 use crate::plan::{Condition, Grouped, Order, Output, Select, Subquery, Value, What};
 use crate::sql::{Alias, Statement};
@@ -51,7 +52,8 @@ pub struct Child {
 /// One member of an answered record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
-    pub name: SmolStr,
+    /// Its name, as it stands in the answer.
+    pub label: SmolStr,
     pub holds: Holds,
     /// What is made of the value before it is answered.
     pub steps: Vec<Step>,
@@ -111,11 +113,11 @@ impl Aliases {
 }
 
 impl<'p> Columns<'p> {
-    /// Those of a statement on one table, which gets the alias.
-    fn new() -> (Columns<'p>, Alias) {
+    /// Those of a statement on one table, which gets the alias, with room for so many columns.
+    fn new(room: usize) -> (Columns<'p>, Alias) {
         let mut aliases = Aliases::default();
         let alias = aliases.next();
-        (Columns { aliases, columns: Vec::new(), joins: Vec::new(), children: Vec::new() }, alias)
+        (Columns { aliases, columns: Vec::with_capacity(room), joins: Vec::new(), children: Vec::new() }, alias)
     }
 
     fn add(&mut self, selected: Selected<'p>) -> usize {
@@ -142,7 +144,7 @@ impl<'p> Columns<'p> {
 
     fn cells(&mut self, alias: Alias, fields: &'p [Output]) -> Vec<Cell> {
         let cell = |field: &'p Output| Cell {
-            name: field.name.clone(),
+            label: label(&field.name),
             holds: self.cell(alias, &field.what),
             steps: field.steps.clone(),
         };
@@ -203,7 +205,7 @@ impl<'p> Columns<'p> {
 /// The statement of a page: of the records of a model, or of the groups that are made of them. A page that ends
 /// in a cursor has one record more than its limit, to tell that there are more.
 pub fn select(select: &Select, grouped: Option<&Grouped>) -> Query {
-    let (mut columns, alias) = Columns::new();
+    let (mut columns, alias) = Columns::new(select.fields.len() + select.order.len());
     let cells = columns.cells(alias, &select.fields);
     let order = if select.ends_in_cursor { columns.order(alias, &select.order) } else { Vec::new() };
     let mut statement = Statement::with_room();
@@ -238,7 +240,7 @@ pub fn select(select: &Select, grouped: Option<&Grouped>) -> Query {
 /// The statement of a nested list: the records of a relation for a list of ids, numbered for each of them
 /// so that each gets its own page, and one record more than its limit, to tell that it was cut.
 fn list(relation: &Relation, select: &Select) -> Query {
-    let (mut columns, alias) = Columns::new();
+    let (mut columns, alias) = Columns::new(select.fields.len() + 1);
     let mut statement = Statement::with_room();
     let ids = statement.bind(Scalar::Null); // the ids go here when they are known
     let (parent, link) = match &relation.join {

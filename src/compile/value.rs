@@ -55,13 +55,13 @@ fn append_unscaled(statement: &mut Statement, alias: Alias, term: &Term) {
 
 /// Appends a template, and for each `$` name what `slot` appends.
 pub fn fill(statement: &mut Statement, sql: &'static str, slot: &mut dyn FnMut(&mut Statement, char)) {
-    let mut parts = sql.split('$');
-    statement.push(parts.next().unwrap_or_default());
-    for part in parts {
-        let (name, rest) = part.split_at(1);
-        slot(statement, name.chars().next().unwrap_or_default());
-        statement.push(rest);
+    let mut rest = sql;
+    while let Some(place) = rest.bytes().position(|byte| byte == b'$') {
+        statement.push(&rest[..place]);
+        slot(statement, char::from(rest.as_bytes()[place + 1]));
+        rest = &rest[place + 2..];
     }
+    statement.push(rest);
 }
 
 /// Appends the value of a record in the table `alias`.

@@ -77,8 +77,8 @@ impl Planner<'_> {
         let name = asked.of.as_deref().unwrap_or(&asked.name);
         let nested = if let Wanted::Nested(nested) = &asked.what { Some(nested) } else { None };
         let column = model.column(name);
-        if let (None, Some(column)) = (nested, column.clone()) {
-            return Some(What::Value(Value::of(column)));
+        if let (None, Some(column)) = (nested, &column) {
+            return Some(What::Value(Value::of(column.clone())));
         }
         let path = if path.is_empty() { asked.name.clone() } else { format_smolstr!("{path}__{}", asked.name) };
         match (self.relation(model, name), nested, column) {

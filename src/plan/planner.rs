@@ -216,7 +216,8 @@ impl Planner<'_> {
 
 /// What tells an order, and its cursors, from all others.
 fn signature(select: &Select) -> String {
-    let mut text = select.model.namespace.to_string();
+    let mut text = String::with_capacity(128);
+    text.push_str(select.model.namespace.as_str());
     for Order { value, descending } in &select.order {
         text.push_str(if *descending { " -" } else { " " });
         for relation in &value.path {
