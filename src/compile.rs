@@ -1,8 +1,9 @@
 //! `Plan` -> SQL. Pure, and it cannot fail: what could not be compiled was refused by the plan.
 //!
 //! One statement reads a page with all records that its references nest and all totals of its subqueries; each
-//! nested list is one more statement, which takes the ids of the records above it as one parameter. So the
-//! number of statements depends on what was asked and never on how many records there are.
+//! nested list is one more statement, which is run for the id of each record above it. So the number of statements
+//! depends on what was asked and never on how many records there are, and a list costs what it shows and not what
+//! there is: SQLite would number all records that belong to any of the ids, to give each id its few.
 //!
 //! [`condition`] compiles which records, [`value`] what is read of them, [`page`] where a page begins,
 //! [`totals`] groups and subqueries, [`write`] what changes, [`table`] the tables themselves.
@@ -36,8 +37,7 @@ pub struct Query {
     pub limit: Option<u64>,
 }
 
-/// A nested list: its first parameter takes the ids of the records above, its first column gives each
-/// record's one of them.
+/// A nested list: it is run for the id of each record above, which its first parameter takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Child {
     /// The column of the statement above that holds the id.
@@ -181,16 +181,13 @@ impl<'p> Columns<'p> {
         order.iter().map(|term| self.value(alias, &term.value, value::pick(term))).collect()
     }
 
-    /// Appends all columns with `behind` after each.
-    fn append(&mut self, statement: &mut Statement, behind: impl Fn(&mut Statement, usize)) {
+    /// Appends all columns.
+    fn append(&mut self, statement: &mut Statement) {
         let Columns { aliases, columns, .. } = self;
-        statement.list(columns.iter().enumerate(), ", ", |statement, (index, column)| {
-            match column {
-                Selected::Column(alias, name) => drop(statement.column(*alias, name)),
-                Selected::Value(alias, value, pick) => append_value(statement, aliases, *alias, value, *pick),
-                Selected::Total(alias, total) => totals::append_subquery(statement, aliases, *alias, total),
-            }
-            behind(statement, index);
+        statement.list(columns.iter(), ", ", |statement, column| match column {
+            Selected::Column(alias, name) => drop(statement.column(*alias, name)),
+            Selected::Value(alias, value, pick) => append_value(statement, aliases, *alias, value, *pick),
+            Selected::Total(alias, total) => totals::append_subquery(statement, aliases, *alias, total),
         });
     }
 
@@ -211,7 +208,7 @@ pub fn select(select: &Select, grouped: Option<&Grouped>) -> Query {
     let mut statement = Statement::with_room();
     let mut from = |statement: &mut Statement, columns: &mut Columns<'_>| {
         statement.push("SELECT ");
-        columns.append(statement, |_, _| ());
+        columns.append(statement);
         statement.push(" FROM ");
         match grouped {
             Some(grouped) => totals::append_grouped(statement, grouped),
@@ -237,41 +234,36 @@ pub fn select(select: &Select, grouped: Option<&Grouped>) -> Query {
     Query { statement, cells, children: columns.children, order, limit }
 }
 
-/// The statement of a nested list: the records of a relation for a list of ids, numbered for each of them
-/// so that each gets its own page, and one record more than its limit, to tell that it was cut.
+/// The statement of a nested list: the records of a relation for one id, and one record more than its limit, to tell
+/// that it was cut.
 fn list(relation: &Relation, select: &Select) -> Query {
-    let (mut columns, alias) = Columns::new(select.fields.len() + 1);
+    let (mut columns, alias) = Columns::new(select.fields.len());
     let mut statement = Statement::with_room();
-    let ids = statement.bind(Scalar::Null); // the ids go here when they are known
-    let (parent, link) = match &relation.join {
-        Join::Links { near, .. } => {
-            let link = columns.aliases.next();
-            ((link, *near), Some(link))
-        }
-        Join::Reverse { column, .. } | Join::Reference { column } => ((alias, column.as_str()), None),
-    };
-    columns.column(parent.0, parent.1); // the first, by which the rows are told apart
+    let id = statement.bind(Scalar::Null); // each id goes here when it is known
     let cells = columns.cells(alias, &select.fields);
-    statement.push("SELECT * FROM (SELECT ");
-    columns.append(&mut statement, |statement, index| {
-        statement.push(" AS ").alias(Alias(1000 + index));
-    });
-    statement.push(", row_number() OVER (PARTITION BY ").column(parent.0, parent.1);
-    append_order(&mut statement, &mut columns.aliases, alias, &select.order);
-    statement.push(") AS number FROM ");
-    if let (Some(link), Join::Links { table, far, .. }) = (link, &relation.join) {
-        statement.name(table).push(" AS ").alias(link).push(" JOIN ").name(select.model.namespace.as_str());
-        statement.push(" AS ").alias(alias).push(" ON ").column(alias, "id").push(" = ").column(link, far);
-    } else {
-        statement.name(select.model.namespace.as_str()).push(" AS ").alias(alias);
-    }
+    let table = select.model.namespace.as_str();
+    statement.push("SELECT ");
+    columns.append(&mut statement);
+    statement.push(" FROM ");
+    let parent = match &relation.join {
+        Join::Links { table: links, near, far, .. } => {
+            let link = columns.aliases.next();
+            // From the id to the records, and not through all records that fulfil the condition.
+            statement.name(links).push(" AS ").alias(link).push(" CROSS JOIN ").name(table);
+            statement.push(" AS ").alias(alias).push(" ON ").column(alias, "id").push(" = ").column(link, far);
+            (link, *near)
+        }
+        Join::Reverse { column, .. } | Join::Reference { column } => {
+            statement.name(table).push(" AS ").alias(alias);
+            (alias, column.as_str())
+        }
+    };
     columns.append_joins(&mut statement);
-    statement.push(" WHERE ").column(parent.0, parent.1);
-    statement.push(" IN (SELECT value FROM json_each(").parameter(ids).push(")) AND ");
+    // Few records belong to one id, so that SQLite finds them by it before it looks at anything else of them.
+    statement.push(" WHERE likelihood(").column(parent.0, parent.1).push(" = ").parameter(id).push(", 0.000001) AND ");
     condition::append(&mut statement, &mut columns.aliases, Scope::of(alias), &select.condition);
-    let last = select.offset.saturating_add(select.limit).saturating_add(1);
-    statement.push(") WHERE number > ").number(select.offset).push(" AND number <= ").number(last);
-    statement.push(" ORDER BY ").alias(Alias(1000)).push(", number");
+    append_order(&mut statement, &mut columns.aliases, alias, &select.order);
+    statement.push(" LIMIT ").number(select.limit.saturating_add(1)).push(" OFFSET ").number(select.offset);
     Query { statement, cells, children: columns.children, order: Vec::new(), limit: None }
 }
 
