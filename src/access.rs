@@ -3,6 +3,7 @@
 //! `tickets.*:read` is every model of an app, `*.*:*` every model but those of the app `system`,
 //! `system.*:*` those. Nothing else is a pattern, and nothing that is not of this form is a permission.
 
+use smol_str::{SmolStr, format_smolstr};
 use std::fmt;
 use std::str::FromStr;
 
@@ -31,14 +32,32 @@ impl Action {
 /// The app whose models are the server's own.
 pub const SYSTEM: &str = "system";
 
-/// The full name of a model: `<app>.<Name>`.
+/// The full name of a model: `<app>.<Name>`. It is kept as one text, as it names a table in most statements; a dot
+/// sorts before all that an app may hold, so that the order is that of apps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Namespace {
-    pub app: String,
-    pub name: String,
+    text: SmolStr,
+    dot: usize,
 }
 
 impl Namespace {
+    pub fn new(app: &str, name: &str) -> Namespace {
+        Namespace { text: format_smolstr!("{app}.{name}"), dot: app.len() }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub fn app(&self) -> &str {
+        &self.text[..self.dot]
+    }
+
+    /// The name of the model within its app.
+    pub fn name(&self) -> &str {
+        &self.text[self.dot + 1..]
+    }
+
     /// The permission that `action` on this model takes.
     pub fn permission(&self, action: Action) -> String {
         format!("{self}:{}", action.name())
@@ -47,7 +66,7 @@ impl Namespace {
 
 impl fmt::Display for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.app, self.name)
+        f.write_str(&self.text)
     }
 }
 
@@ -60,7 +79,7 @@ impl FromStr for Namespace {
         if text.len() > 120 || !is_app(app) || !is_name(name) {
             return Err(form);
         }
-        Ok(Namespace { app: app.into(), name: name.into() })
+        Ok(Namespace { text: text.into(), dot: app.len() })
     }
 }
 
@@ -115,8 +134,8 @@ impl Permission {
     fn covers(&self, models: &Models, action: Action) -> bool {
         let all = match (&self.models, models) {
             (Models::Users, Models::App(app)) => app != SYSTEM,
-            (Models::Users, Models::One(one)) => one.app != SYSTEM,
-            (Models::App(app), Models::One(one)) => *app == one.app,
+            (Models::Users, Models::One(one)) => one.app() != SYSTEM,
+            (Models::App(app), Models::One(one)) => app == one.app(),
             (own, other) => own == other,
         };
         all && self.action.is_none_or(|allowed| allowed == action)
@@ -125,8 +144,8 @@ impl Permission {
     /// Whether it allows that action on that model.
     pub fn allows(&self, namespace: &Namespace, action: Action) -> bool {
         let model = match &self.models {
-            Models::Users => namespace.app != SYSTEM,
-            Models::App(app) => *app == namespace.app,
+            Models::Users => namespace.app() != SYSTEM,
+            Models::App(app) => app == namespace.app(),
             Models::One(one) => one == namespace,
         };
         model && self.action.is_none_or(|allowed| allowed == action)

@@ -31,9 +31,9 @@ impl Planned {
         let list = |texts: &[String]| Json::List(texts.iter().map(|text| text.as_str().into()).collect());
         let changes: Vec<String> = self.changes.iter().map(ToString::to_string).collect();
         vec![
-            ("changes".to_owned(), list(&changes)),
-            ("losses".to_owned(), list(&self.losses)),
-            (OBSTACLES.to_owned(), list(&self.obstacles)),
+            ("changes".into(), list(&changes)),
+            ("losses".into(), list(&self.losses)),
+            (OBSTACLES.into(), list(&self.obstacles)),
         ]
     }
 }
@@ -280,7 +280,7 @@ fn change_tables(session: &Session, catalogue: &Catalogue, new: &[Model]) -> Res
             }
         }
         match kept(old) {
-            None => drop_thing(session, "DROP TABLE ", &old.namespace.to_string())?,
+            None => drop_thing(session, "DROP TABLE ", old.namespace.as_str())?,
             Some(model) if !same_table(old, model) => rebuild(session, old, model)?,
             Some(_) => {}
         }
@@ -317,7 +317,7 @@ fn rebuild(session: &Session, old: &Model, new: &Model) -> Result<(), Failure> {
     let name = new.namespace.to_string();
     let building = format!("{name}:new");
     session.execute(&table::table(new, &building))?;
-    let carried: Vec<(String, Carried<'_>)> = std::iter::once(("id".to_owned(), Carried::Over("id")))
+    let carried: Vec<(String, Carried<'_>)> = std::iter::once(("id".into(), Carried::Over("id")))
         .chain(
             new.fields
                 .iter()

@@ -248,7 +248,7 @@ impl Found {
     }
 
     fn shows(mut self, name: &str, value: impl Into<Json>) -> Found {
-        self.evidence.push((name.to_owned(), value.into()));
+        self.evidence.push((name.into(), value.into()));
         self
     }
 

@@ -125,7 +125,7 @@ impl Cache {
 const BESIDE: usize = 384;
 
 fn size_of_name(model: &Namespace) -> usize {
-    size_of::<Namespace>() + model.app.len() + model.name.len() + 32
+    size_of::<Namespace>() + model.as_str().len() + 32
 }
 
 impl State {

@@ -1,8 +1,9 @@
 //! `Plan` -> SQL. Pure, and it cannot fail: what could not be compiled was refused by the plan.
 //!
 //! One statement reads a page with all records that its references nest and all totals of its subqueries; each
-//! nested list is one more statement, which takes the ids of the records above it as one parameter. So the
-//! number of statements depends on what was asked and never on how many records there are.
+//! nested list is one more statement, which is run for the id of each record above it. So the number of statements
+//! depends on what was asked and never on how many records there are, and a list costs what it shows and not what
+//! there is: SQLite would number all records that belong to any of the ids, to give each id its few.
 //!
 //! [`condition`] compiles which records, [`value`] what is read of them, [`page`] where a page begins,
 //! [`totals`] groups and subqueries, [`write`] what changes, [`table`] the tables themselves.
@@ -14,12 +15,14 @@ mod totals;
 mod value;
 pub mod write;
 
+use crate::json::label;
 use crate::model::{Join, Relation};
 use crate::plan::{Condition, Grouped, Order, Output, Select, Subquery, Value, What};
 use crate::sql::{Alias, Statement};
 use crate::transform::Step;
 use crate::value::{Scalar, Type};
 use condition::Scope;
+use smol_str::SmolStr;
 use value::{Pick, append_order, append_value};
 
 /// A statement that reads records, where their parts stand in its rows, and the nested lists below it.
@@ -34,8 +37,7 @@ pub struct Query {
     pub limit: Option<u64>,
 }
 
-/// A nested list: its first parameter takes the ids of the records above, its first column gives each
-/// record's one of them.
+/// A nested list: it is run for the id of each record above, which its first parameter takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Child {
     /// The column of the statement above that holds the id.
@@ -44,13 +46,14 @@ pub struct Child {
     /// More records than this for one id are cut.
     pub limit: u64,
     /// As `extras.truncated` names it.
-    pub path: String,
+    pub path: SmolStr,
 }
 
 /// One member of an answered record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
-    pub name: String,
+    /// Its name, as it stands in the answer.
+    pub label: SmolStr,
     pub holds: Holds,
     /// What is made of the value before it is answered.
     pub steps: Vec<Step>,
@@ -80,7 +83,7 @@ pub enum Holds {
 struct Columns<'p> {
     aliases: Aliases,
     columns: Vec<Selected<'p>>,
-    joins: Vec<Joined>,
+    joins: Vec<Joined<'p>>,
     children: Vec<Child>,
 }
 
@@ -92,9 +95,9 @@ enum Selected<'p> {
 }
 
 /// A reference that nests its record: the column that holds the id, and the table that it leads to.
-struct Joined {
-    from: (Alias, String),
-    table: String,
+struct Joined<'p> {
+    from: (Alias, &'p str),
+    table: &'p str,
     alias: Alias,
 }
 
@@ -110,11 +113,11 @@ impl Aliases {
 }
 
 impl<'p> Columns<'p> {
-    /// Those of a statement on one table, which gets the alias.
-    fn new() -> (Columns<'p>, Alias) {
+    /// Those of a statement on one table, which gets the alias, with room for so many columns.
+    fn new(room: usize) -> (Columns<'p>, Alias) {
         let mut aliases = Aliases::default();
         let alias = aliases.next();
-        (Columns { aliases, columns: Vec::new(), joins: Vec::new(), children: Vec::new() }, alias)
+        (Columns { aliases, columns: Vec::with_capacity(room), joins: Vec::new(), children: Vec::new() }, alias)
     }
 
     fn add(&mut self, selected: Selected<'p>) -> usize {
@@ -141,7 +144,7 @@ impl<'p> Columns<'p> {
 
     fn cells(&mut self, alias: Alias, fields: &'p [Output]) -> Vec<Cell> {
         let cell = |field: &'p Output| Cell {
-            name: field.name.clone(),
+            label: label(&field.name),
             holds: self.cell(alias, &field.what),
             steps: field.steps.clone(),
         };
@@ -156,8 +159,7 @@ impl<'p> Columns<'p> {
             What::Total(total) => Holds::Value { column: self.add(Selected::Total(alias, total)), kind: total.kind },
             What::Record { column, model, fields } => {
                 let inner = self.aliases.next();
-                let from = (alias, column.clone());
-                self.joins.push(Joined { from, table: model.namespace.to_string(), alias: inner });
+                self.joins.push(Joined { from: (alias, column), table: model.namespace.as_str(), alias: inner });
                 Holds::Record { id: self.column(inner, "id"), cells: self.cells(inner, fields) }
             }
             What::List { relation, path, select } => Holds::List { child: self.child(alias, relation, path, select) },
@@ -167,10 +169,10 @@ impl<'p> Columns<'p> {
         }
     }
 
-    fn child(&mut self, alias: Alias, relation: &Relation, path: &str, select: &Select) -> usize {
+    fn child(&mut self, alias: Alias, relation: &Relation, path: &SmolStr, select: &Select) -> usize {
         let parent = self.column(alias, "id");
         let query = list(relation, select);
-        self.children.push(Child { parent, query, limit: select.limit, path: path.to_owned() });
+        self.children.push(Child { parent, query, limit: select.limit, path: path.clone() });
         self.children.len() - 1
     }
 
@@ -179,23 +181,20 @@ impl<'p> Columns<'p> {
         order.iter().map(|term| self.value(alias, &term.value, value::pick(term))).collect()
     }
 
-    /// Appends all columns with `behind` after each.
-    fn append(&mut self, statement: &mut Statement, behind: impl Fn(&mut Statement, usize)) {
+    /// Appends all columns.
+    fn append(&mut self, statement: &mut Statement) {
         let Columns { aliases, columns, .. } = self;
-        statement.list(columns.iter().enumerate(), ", ", |statement, (index, column)| {
-            match column {
-                Selected::Column(alias, name) => drop(statement.column(*alias, name)),
-                Selected::Value(alias, value, pick) => append_value(statement, aliases, *alias, value, *pick),
-                Selected::Total(alias, total) => totals::append_subquery(statement, aliases, *alias, total),
-            }
-            behind(statement, index);
+        statement.list(columns.iter(), ", ", |statement, column| match column {
+            Selected::Column(alias, name) => drop(statement.column(*alias, name)),
+            Selected::Value(alias, value, pick) => append_value(statement, aliases, *alias, value, *pick),
+            Selected::Total(alias, total) => totals::append_subquery(statement, aliases, *alias, total),
         });
     }
 
     fn append_joins(&self, statement: &mut Statement) {
         for joined in &self.joins {
-            statement.push(" LEFT JOIN ").name(&joined.table).push(" AS ").alias(joined.alias);
-            statement.push(" ON ").column(joined.alias, "id").push(" = ").column(joined.from.0, &joined.from.1);
+            statement.push(" LEFT JOIN ").name(joined.table).push(" AS ").alias(joined.alias);
+            statement.push(" ON ").column(joined.alias, "id").push(" = ").column(joined.from.0, joined.from.1);
         }
     }
 }
@@ -203,17 +202,17 @@ impl<'p> Columns<'p> {
 /// The statement of a page: of the records of a model, or of the groups that are made of them. A page that ends
 /// in a cursor has one record more than its limit, to tell that there are more.
 pub fn select(select: &Select, grouped: Option<&Grouped>) -> Query {
-    let (mut columns, alias) = Columns::new();
+    let (mut columns, alias) = Columns::new(select.fields.len() + select.order.len());
     let cells = columns.cells(alias, &select.fields);
     let order = if select.ends_in_cursor { columns.order(alias, &select.order) } else { Vec::new() };
-    let mut statement = Statement::default();
+    let mut statement = Statement::with_room();
     let mut from = |statement: &mut Statement, columns: &mut Columns<'_>| {
         statement.push("SELECT ");
-        columns.append(statement, |_, _| ());
+        columns.append(statement);
         statement.push(" FROM ");
         match grouped {
             Some(grouped) => totals::append_grouped(statement, grouped),
-            None => drop(statement.name(&select.model.namespace.to_string())),
+            None => drop(statement.name(select.model.namespace.as_str())),
         }
         statement.push(" AS ").alias(alias);
         columns.append_joins(statement);
@@ -237,45 +236,40 @@ pub fn select(select: &Select, grouped: Option<&Grouped>) -> Query {
 
 /// What [`select`] makes of the fields, where nothing needs to be read for them.
 pub fn cells(select: &Select) -> Vec<Cell> {
-    let (mut columns, alias) = Columns::new();
+    let (mut columns, alias) = Columns::new(select.fields.len());
     columns.cells(alias, &select.fields)
 }
 
-/// The statement of a nested list: the records of a relation for a list of ids, numbered for each of them
-/// so that each gets its own page, and one record more than its limit, to tell that it was cut.
+/// The statement of a nested list: the records of a relation for one id, and one record more than its limit, to tell
+/// that it was cut.
 fn list(relation: &Relation, select: &Select) -> Query {
-    let (mut columns, alias) = Columns::new();
-    let mut statement = Statement::default();
-    let ids = statement.bind(Scalar::Null); // the ids go here when they are known
-    let (parent, link) = match &relation.join {
-        Join::Links { near, .. } => {
-            let link = columns.aliases.next();
-            ((link, *near), Some(link))
-        }
-        Join::Reverse { column, .. } | Join::Reference { column } => ((alias, column.as_str()), None),
-    };
-    columns.column(parent.0, parent.1); // the first, by which the rows are told apart
+    let (mut columns, alias) = Columns::new(select.fields.len());
+    let mut statement = Statement::with_room();
+    let id = statement.bind(Scalar::Null); // each id goes here when it is known
     let cells = columns.cells(alias, &select.fields);
-    statement.push("SELECT * FROM (SELECT ");
-    columns.append(&mut statement, |statement, index| {
-        statement.push(" AS ").alias(Alias(1000 + index));
-    });
-    statement.push(", row_number() OVER (PARTITION BY ").column(parent.0, parent.1);
-    append_order(&mut statement, &mut columns.aliases, alias, &select.order);
-    statement.push(") AS number FROM ");
-    if let (Some(link), Join::Links { table, far, .. }) = (link, &relation.join) {
-        statement.name(table).push(" AS ").alias(link).push(" JOIN ").name(&select.model.namespace.to_string());
-        statement.push(" AS ").alias(alias).push(" ON ").column(alias, "id").push(" = ").column(link, far);
-    } else {
-        statement.name(&select.model.namespace.to_string()).push(" AS ").alias(alias);
-    }
+    let table = select.model.namespace.as_str();
+    statement.push("SELECT ");
+    columns.append(&mut statement);
+    statement.push(" FROM ");
+    let parent = match &relation.join {
+        Join::Links { table: links, near, far, .. } => {
+            let link = columns.aliases.next();
+            // From the id to the records, and not through all records that fulfil the condition.
+            statement.name(links).push(" AS ").alias(link).push(" CROSS JOIN ").name(table);
+            statement.push(" AS ").alias(alias).push(" ON ").column(alias, "id").push(" = ").column(link, far);
+            (link, *near)
+        }
+        Join::Reverse { column, .. } | Join::Reference { column } => {
+            statement.name(table).push(" AS ").alias(alias);
+            (alias, column.as_str())
+        }
+    };
     columns.append_joins(&mut statement);
-    statement.push(" WHERE ").column(parent.0, parent.1);
-    statement.push(" IN (SELECT value FROM json_each(").parameter(ids).push(")) AND ");
+    // Few records belong to one id, so that SQLite finds them by it before it looks at anything else of them.
+    statement.push(" WHERE likelihood(").column(parent.0, parent.1).push(" = ").parameter(id).push(", 0.000001) AND ");
     condition::append(&mut statement, &mut columns.aliases, Scope::of(alias), &select.condition);
-    let last = select.offset.saturating_add(select.limit).saturating_add(1);
-    statement.push(") WHERE number > ").number(select.offset).push(" AND number <= ").number(last);
-    statement.push(" ORDER BY ").alias(Alias(1000)).push(", number");
+    append_order(&mut statement, &mut columns.aliases, alias, &select.order);
+    statement.push(" LIMIT ").number(select.limit.saturating_add(1)).push(" OFFSET ").number(select.offset);
     Query { statement, cells, children: columns.children, order: Vec::new(), limit: None }
 }
 
@@ -283,7 +277,7 @@ fn list(relation: &Relation, select: &Select) -> Query {
 pub fn count(table: &str, condition: &Condition, grouped: Option<&Grouped>, up_to: Option<u64>) -> Statement {
     let mut aliases = Aliases::default();
     let alias = aliases.next();
-    let mut statement = Statement::default();
+    let mut statement = Statement::with_room();
     statement.push(if up_to.is_some() { "SELECT count(*) FROM (SELECT 1 FROM " } else { "SELECT count(*) FROM " });
     match grouped {
         Some(grouped) => totals::append_grouped(&mut statement, grouped),

@@ -99,7 +99,7 @@ impl Answer {
                     answer.holds_secret = true;
                 }
                 (answer.filtered, answer.display) = (Some(1), 1);
-                answer.message = format!("{} {done} successfully.", model.name);
+                answer.message = format!("{} {done} successfully.", model.name());
                 if let Work::Key { missing, .. } = &plan.work {
                     answer.message.extend(missing.iter().map(|model| format!(" There is no model {model} yet.")));
                 }
@@ -130,7 +130,7 @@ impl Answer {
                 };
             }
             Outcome::Applied { planned, is_new, version } => {
-                let mut members = vec![("version".to_owned(), Json::Integer(*version))];
+                let mut members = vec![("version".into(), Json::Integer(*version))];
                 members.extend(planned.members().into_iter().filter(|(name, _)| name != apply::OBSTACLES));
                 Json::Object(members).write(&mut data);
                 (answer.filtered, answer.display) = (Some(1), 1);
@@ -140,7 +140,7 @@ impl Answer {
             Outcome::Deleted => {
                 data.extend_from_slice(b"null");
                 answer.filtered = Some(1);
-                answer.message = format!("{} deleted successfully.", model.name);
+                answer.message = format!("{} deleted successfully.", model.name());
             }
         }
         let truncated = shape.finish(&data)?;

@@ -4,6 +4,7 @@
 //! The reading and writing is `serde_json`'s. Its own `Value` is not used because it drops repeated keys.
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use smol_str::{SmolStr, SmolStrBuilder};
 use std::fmt;
 
 /// A JSON value. Two are equal when they were written alike, `1.0` and `1.00` apart.
@@ -21,10 +22,10 @@ pub enum Json {
 }
 
 /// The members of an object in the order in which they were written.
-pub type Object = Vec<(String, Json)>;
+pub type Object = Vec<(SmolStr, Json)>;
 
 /// The member of that name.
-pub fn member<'o>(members: &'o [(String, Json)], name: &str) -> Option<&'o Json> {
+pub fn member<'o>(members: &'o [(SmolStr, Json)], name: &str) -> Option<&'o Json> {
     members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
@@ -34,10 +35,10 @@ impl Json {
     /// # Errors
     /// Text that is not JSON, or nested deeper than 127 levels.
     pub fn parse(bytes: &[u8]) -> Result<Json, serde_json::Error> {
-        let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let value = Seed.deserialize(&mut reader)?;
-        reader.end()?;
-        Ok(value)
+        match std::str::from_utf8(bytes) {
+            Ok(text) => read(serde_json::Deserializer::from_str(text)), // which looks at no string of it again
+            Err(_) => read(serde_json::Deserializer::from_slice(bytes)), // which tells where it is none
+        }
     }
 
     /// The member of that name, where this is an object that has it.
@@ -151,7 +152,44 @@ impl fmt::Display for Json {
 
 /// Appends a JSON string.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, text).expect("a string always becomes JSON, and a Vec takes every byte");
+    if !is_plain(text.as_bytes()) {
+        return serde_json::to_writer(out, text).expect("a string always becomes JSON, and a Vec takes every byte");
+    }
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+/// A key as it stands before a value, for where it is written many times: `"key":`.
+pub fn label(key: &str) -> SmolStr {
+    let mut label = SmolStrBuilder::new();
+    if is_plain(key.as_bytes()) {
+        label.push_str("\"");
+        label.push_str(key);
+        label.push_str("\":");
+    } else {
+        label.push_str(&Json::from(key).to_string());
+        label.push_str(":");
+    }
+    label.finish()
+}
+
+/// Whether a text stands in JSON as it is, as most do.
+fn is_plain(text: &[u8]) -> bool {
+    let plain = |byte: &u8| *byte >= b' ' && *byte != b'"' && *byte != b'\\';
+    let (words, rest) = text.as_chunks::<8>();
+    words.iter().all(|word| are_plain(u64::from_ne_bytes(*word))) && rest.iter().all(plain)
+}
+
+/// The same of eight bytes at once: subtracting from a byte below a bound borrows its highest bit, and a byte that is
+/// looked for is zero where it is exclusive-ored with itself, which is below one.
+fn are_plain(bytes: u64) -> bool {
+    const EACH: u64 = u64::MAX / 255;
+    let below = |bytes: u64, bound: u8| bytes.wrapping_sub(EACH * u64::from(bound)) & !bytes;
+    let found =
+        below(bytes, b' ') | below(bytes ^ (EACH * u64::from(b'"')), 1) | below(bytes ^ (EACH * u64::from(b'\\')), 1);
+    found & (EACH << 7) == 0
 }
 
 /// Appends a JSON number.
@@ -211,6 +249,12 @@ impl fmt::Display for Pointer<'_> {
     }
 }
 
+fn read<'de, R: serde_json::de::Read<'de>>(mut reader: serde_json::Deserializer<R>) -> Result<Json, serde_json::Error> {
+    let value = Seed.deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
+}
+
 /// Reads any value into a [`Json`].
 struct Seed;
 
@@ -259,7 +303,7 @@ impl<'de> Visitor<'de> for Tree {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
         let mut members = Vec::new();
-        while let Some(name) = access.next_key::<String>()? {
+        while let Some(name) = access.next_key_seed(Key)? {
             if name.len() > LONGEST_KEY {
                 return Err(A::Error::custom("a key of more than 4096 bytes"));
             }
@@ -273,6 +317,27 @@ impl<'de> Visitor<'de> for Tree {
             }
         }
         Ok(Json::Object(members))
+    }
+}
+
+/// Reads the key of a member.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = SmolStr;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<SmolStr, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = SmolStr;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+    fn visit_str<E>(self, name: &str) -> Result<SmolStr, E> {
+        Ok(name.into())
     }
 }
 
@@ -349,6 +414,27 @@ mod tests {
     }
 
     #[test]
+    fn a_string_is_escaped_wherever_it_must_be() {
+        for length in [0, 1, 15, 16, 17, 40] {
+            let plain = "a é\u{7f}".chars().cycle().take(length).collect::<String>();
+            for text in [plain.clone(), format!("{plain}\""), format!("\\{plain}"), format!("{plain}\u{1f}{plain}")] {
+                let mut out = Vec::new();
+                write_string(&text, &mut out);
+                let expected = serde_json::to_string(&text).unwrap();
+                assert_eq!(String::from_utf8(out).unwrap(), expected);
+                assert_eq!(label(&text), format!("{expected}:"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_utf8_is_told_with_its_place() {
+        let told = |bytes: &[u8]| Json::parse(bytes).unwrap_err().to_string();
+        assert_eq!(told(b"{\"a\": \"\xff\"}"), "invalid unicode code point at line 1 column 8");
+        assert_eq!(told(b"[1,\xff]"), "expected value at line 1 column 4");
+    }
+
+    #[test]
     fn a_client_cannot_pass_a_string_as_a_number() {
         let text = r#"{"$serde_json::private::Number":"12"}"#;
         assert_eq!(round_trip(text), text);
@@ -361,7 +447,7 @@ mod tests {
         let json = Json::parse(br#"{"a":[{"b/c":1,"b/c":2}],"a":3}"#).unwrap();
         assert_eq!(json.repeated_keys(100), ["/a/0/b~1c", "/a"]);
         for count in [2, 16, 17, 100] {
-            let mut members: Object = (0..count).map(|n| (n.to_string(), Json::Null)).collect();
+            let mut members: Object = (0..count).map(|n| (n.to_string().into(), Json::Null)).collect();
             members.push(("1".into(), Json::Null));
             assert_eq!(Json::Object(members).repeated_keys(100), ["/1"], "{count}");
         }

@@ -115,10 +115,10 @@ impl Event<'_> {
     fn json(&self) -> String {
         let text = |text: &str| Json::String(text.to_owned());
         let members = vec![
-            ("at".to_owned(), text(self.at)),
-            ("level".to_owned(), text(self.level.name())),
-            ("request_id".to_owned(), self.request.map_or(Json::Null, text)),
-            ("message".to_owned(), text(&text::without_secrets(self.message))),
+            ("at".into(), text(self.at)),
+            ("level".into(), text(self.level.name())),
+            ("request_id".into(), self.request.map_or(Json::Null, text)),
+            ("message".into(), text(&text::without_secrets(self.message))),
         ];
         // JSON itself lets some of them stand as they are.
         escaped(&Json::Object(members).to_string(), |c| format!("\\u{:04x}", u32::from(c)))

@@ -184,7 +184,7 @@ fn the_servers_own_models_are_those_of_the_manual() {
         let name = model.namespace.to_string();
         let intents: Vec<&str> = model.intents.unwrap_or_default().iter().map(|intent| intent.rule().name).collect();
         assert_eq!(quoted(table.cell(&name, 1)), intents, "{name}: takes");
-        let fields: Vec<String> = model.columns().into_iter().map(|column| column.name).collect();
+        let fields: Vec<String> = model.columns().into_iter().map(|column| column.name.to_string()).collect();
         assert_eq!(quoted(table.cell(&name, 2)), fields, "{name}: its fields");
     }
 }

@@ -13,6 +13,7 @@ use crate::access::{Namespace, Permission, Permissions, SYSTEM};
 use crate::intent::Intent;
 use crate::value::regex::Regex;
 use crate::value::{Scalar, Type};
+use smol_str::SmolStr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -128,7 +129,7 @@ pub struct Definition {
 /// A column of a model's table: a plain field, the id in a reference, or `id` itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
-    pub name: String,
+    pub name: SmolStr,
     pub kind: Type,
     /// Whether it may hold NULL.
     pub null: bool,
@@ -159,8 +160,8 @@ impl Field {
     /// The column that keeps this field; `refs` have none.
     pub fn column(&self) -> Option<Column> {
         match &self.kind {
-            Kind::Plain(kind) => Some(Column { name: self.name.clone(), kind: *kind, null: self.null }),
-            Kind::Ref(reference) => Some(Column { name: self.name.clone(), kind: reference.id, null: self.null }),
+            Kind::Plain(kind) => Some(Column { name: (&self.name).into(), kind: *kind, null: self.null }),
+            Kind::Ref(reference) => Some(Column { name: (&self.name).into(), kind: reference.id, null: self.null }),
             Kind::Refs(_) => None,
         }
     }
@@ -174,7 +175,7 @@ impl Field {
 impl Model {
     /// The id as a column. `pk` is another name for it.
     pub fn id_column(&self) -> Column {
-        Column { name: "id".into(), kind: self.id, null: false }
+        Column { name: SmolStr::new_static("id"), kind: self.id, null: false }
     }
 
     /// The field of that name. `<reference>_id` is Django's other name for a reference's own value.
@@ -289,7 +290,7 @@ impl Catalogue {
 
     /// The models that are named in permissions and are not there: most often such a name is mistyped.
     pub fn missing<'p>(&self, permissions: &'p Permissions) -> Vec<&'p Namespace> {
-        let named = permissions.0.iter().filter_map(Permission::model).filter(|model| model.app != SYSTEM);
+        let named = permissions.0.iter().filter_map(Permission::model).filter(|model| model.app() != SYSTEM);
         named.filter(|model| self.model(model).is_none()).collect()
     }
 

@@ -168,7 +168,7 @@ fn operations(about: &About) -> Json {
     };
     let operation = |method: &str| {
         let mut responses = vec![(
-            "200".to_owned(),
+            "200".into(),
             object(vec![
                 ("description", about.answer.into()),
                 ("headers", object(vec![("X-Request-Id", refer("headers", &"X-Request-Id"))])),
@@ -178,7 +178,8 @@ fn operations(about: &About) -> Json {
             let content = object(vec![(media, object(vec![("schema", answer.clone())]))]);
             put(&mut responses[0].1, &["content"], content);
         }
-        responses.extend(statuses().filter(may_fail).map(|status| (status.to_string(), refer("responses", &status))));
+        responses
+            .extend(statuses().filter(may_fail).map(|status| (status.to_string().into(), refer("responses", &status))));
         let name = about.path.trim_start_matches('/').split('.').next().unwrap_or_default();
         let mut operation = vec![
             ("operationId", format!("{method}_{name}").as_str().into()),
@@ -194,7 +195,7 @@ fn operations(about: &About) -> Json {
     let methods = METHODS.split(", ").map(str::to_ascii_lowercase);
     let operations = methods.map(|method| {
         let operation = operation(&method);
-        (method, operation)
+        (method.into(), operation)
     });
     Json::Object(operations.collect())
 }
@@ -208,7 +209,7 @@ fn put(json: &mut Json, path: &[&str], value: Json) {
         return;
     };
     let place = members.iter().position(|(name, _)| name == first).unwrap_or_else(|| {
-        members.push(((*first).to_owned(), Json::Object(Object::new())));
+        members.push(((*first).into(), Json::Object(Object::new())));
         members.len() - 1
     });
     if rest.is_empty() { members[place].1 = value } else { put(&mut members[place].1, rest, value) }
@@ -216,7 +217,7 @@ fn put(json: &mut Json, path: &[&str], value: Json) {
 
 #[inline(never)] // it is called in a hundred places, and none of them is in a hurry
 fn object(members: Vec<(&str, Json)>) -> Json {
-    Json::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    Json::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
 }
 
 /// The schema of all values of a type.

@@ -19,13 +19,15 @@ mod write;
 use crate::access::{Namespace, SYSTEM};
 use crate::auth::Authenticated;
 use crate::cursor::Cursors;
+use crate::error::shown;
 use crate::function::How;
-use crate::json::Pointer;
+use crate::json::{Json, Pointer};
 use crate::lookup::{EXACT, Lookup, Part, Reading};
 use crate::model::{Catalogue, Column, Definition, Model, Relation, VERSION};
 use crate::request::Count;
 use crate::transform::Step;
 use crate::value::{Scalar, Type};
+use smol_str::SmolStr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -153,7 +155,7 @@ pub enum KeyAct {
 impl Plan {
     /// Whether it is about the server's own models, which change by more than requests.
     pub fn touches_system(&self) -> bool {
-        self.touched.iter().any(|model| model.app == SYSTEM)
+        self.touched.iter().any(|model| model.app() == SYSTEM)
     }
 }
 
@@ -201,15 +203,15 @@ impl Select {
 
 impl Output {
     /// A value as it is, under this name.
-    pub fn of(name: &str, value: Value) -> Output {
-        Output { name: name.to_owned(), what: What::Value(value), steps: Vec::new() }
+    pub fn of(name: SmolStr, value: Value) -> Output {
+        Output { name, what: What::Value(value), steps: Vec::new() }
     }
 }
 
 /// One member of an answered record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
-    pub name: String,
+    pub name: SmolStr,
     pub what: What,
     /// What is made of the value before it is answered.
     pub steps: Vec<Step>,
@@ -222,20 +224,20 @@ pub enum What {
     Total(Box<Subquery>),
     /// The record that the reference in `column` points to, or `null`.
     Record {
-        column: String,
+        column: SmolStr,
         model: Arc<Model>,
         fields: Vec<Output>,
     },
     /// The records of a relation to many; `path` names it in `extras.truncated`.
     List {
         relation: Arc<Relation>,
-        path: String,
+        path: SmolStr,
         select: Box<Select>,
     },
     /// Their ids alone.
     Ids {
         relation: Arc<Relation>,
-        path: String,
+        path: SmolStr,
         select: Box<Select>,
     },
 }
@@ -443,8 +445,8 @@ pub struct Target {
     pub id: Option<Scalar>,
     /// The version that it must be of, which is not part of the condition.
     pub version: Option<i64>,
-    /// As an error names it: `id 5`.
-    pub named: String,
+    /// What names it: columns, and what the request says of them.
+    pub named: Vec<(SmolStr, Json)>,
 }
 
 /// What is written into records, and what is answered of them.
@@ -474,9 +476,9 @@ pub struct Row {
     /// The values, slot by slot.
     pub values: Vec<Scalar>,
     /// The slots that the request itself gave a value for, with the names it gave them.
-    pub given: Vec<(usize, String)>,
+    pub given: Vec<(usize, SmolStr)>,
     /// Those of the names that stand in `uniqueObject`.
-    pub sought: Vec<String>,
+    pub sought: Vec<SmolStr>,
     pub links: Vec<Links>,
 }
 
@@ -492,7 +494,7 @@ impl Row {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Links {
     pub relation: Arc<Relation>,
-    pub given: String,
+    pub given: SmolStr,
     pub ids: Vec<Scalar>,
 }
 
@@ -515,6 +517,12 @@ impl Order {
 }
 
 impl Target {
+    /// As an error names it: `id 5`.
+    pub fn name(&self) -> String {
+        let one = |(name, json): &(SmolStr, Json)| format!("{name} {}", shown(json));
+        self.named.iter().map(one).collect::<Vec<_>>().join(" and ")
+    }
+
     /// The condition with that on the version.
     pub fn whole(&self, model: &Model) -> Condition {
         let column = self.version.and_then(|version| Some((model.column(VERSION)?, version)));

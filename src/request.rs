@@ -8,6 +8,7 @@ pub mod reader;
 use crate::access::Namespace;
 use crate::intent::{BATCH, Intent, Schema};
 use crate::json::{Json, Object};
+use smol_str::SmolStr;
 
 /// Where a request says what it is.
 const META: &str = "__meta__";
@@ -150,7 +151,7 @@ pub enum Count {
 /// One field asked for, under its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asked {
-    pub name: String,
+    pub name: SmolStr,
     /// The field that stands under the name, where it is another one.
     pub of: Option<String>,
     pub what: Wanted,
@@ -164,9 +165,9 @@ pub enum Wanted {
     /// Its value.
     Value,
     /// Fields of the records that it leads to.
-    Nested(Nested),
+    Nested(Box<Nested>),
     /// No field of the record at all, but a total of other records.
-    Subquery(Subquery),
+    Subquery(Box<Subquery>),
 }
 
 /// The fields asked of related records. No fields at all asks for every stored one.

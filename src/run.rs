@@ -11,9 +11,9 @@ use crate::compile::{self, Cell, Query};
 use crate::error::{Errors, Problem};
 use crate::plan::{Grouped, Plan, Select, Work};
 use crate::request::Count;
-use crate::sql::id_list;
 use crate::store::{Rows, Session};
 use crate::value::Scalar;
+use smol_str::SmolStr;
 use std::cmp::Ordering;
 use std::ops::Range;
 use write::Table;
@@ -79,7 +79,7 @@ pub struct Loaded {
 pub struct Nested {
     parent: usize,
     pub limit: u64,
-    pub path: String,
+    pub path: SmolStr,
     /// The rows of each id above, in the order of the ids.
     ranges: Vec<(Scalar, Range<usize>)>,
     pub loaded: Loaded,
@@ -93,7 +93,7 @@ impl Nested {
     }
 }
 
-/// The order in which SQLite sorts ids.
+/// The order in which the ids of records above are looked for.
 fn order(left: &Scalar, right: &Scalar) -> Ordering {
     match (left, right) {
         (Scalar::Integer(left), Scalar::Integer(right)) => left.cmp(right),
@@ -108,7 +108,7 @@ fn order(left: &Scalar, right: &Scalar) -> Ordering {
 /// # Errors
 /// What the database refuses: a value that is taken, a record that is not there or still referred to.
 pub fn plan(session: &Session, plan: &Plan) -> Result<Outcome, Errors> {
-    let table = Table { session, model: &plan.model, name: plan.model.namespace.to_string() };
+    let table = Table { session, model: &plan.model, name: plan.model.namespace.as_str() };
     match &plan.work {
         Work::Page { select, count, cursors, target } => {
             let page = load(session, compile::select(select, None), &mut 0)?;
@@ -133,7 +133,7 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<Outcome, Errors> {
             Ok(Outcome::One { loaded, done: "retrieved", key: None })
         }
         Work::Count { condition } => {
-            let count = session.total(&compile::count(&table.name, condition, None, None))?;
+            let count = session.total(&compile::count(table.name, condition, None, None))?;
             Ok(Outcome::Count(u64::try_from(count).unwrap_or(0)))
         }
         Work::Create { write, many: false } => table.create(write),
@@ -160,38 +160,34 @@ fn filtered(
         Count::Exact => None,
         Count::UpTo(bound) => Some(bound),
     };
-    let found = table.session.total(&compile::count(&table.name, &select.condition, grouped, up_to))?;
+    let found = table.session.total(&compile::count(table.name, &select.condition, grouped, up_to))?;
     let count = u64::try_from(found).unwrap_or(0);
     Ok(Some(Filtered { count, at_least: up_to == Some(count) }))
 }
 
 /// Runs a query and those nested in it. `held` counts the records of the whole answer.
 fn load(session: &Session, query: Query, held: &mut usize) -> Result<Loaded, Errors> {
-    let mut rows = session.rows(&query.statement)?;
+    let rows = session.rows(&query.statement)?;
+    complete(session, query, rows, held)
+}
+
+/// Runs the queries that are nested in one whose rows are known.
+fn complete(session: &Session, query: Query, mut rows: Rows, held: &mut usize) -> Result<Loaded, Errors> {
     let more = query.limit.is_some_and(|limit| rows.cut(usize::try_from(limit).unwrap_or(usize::MAX)));
     *held += rows.len();
     if *held > MOST_RECORDS {
         return Err(Problem::AnswerTooLarge { most: "100000 records" }.into());
     }
     let mut children = Vec::with_capacity(query.children.len());
-    for mut child in query.children {
-        let ids = rows.iter().map(|row| &row[child.parent]).filter(|id| **id != Scalar::Null);
-        child.query.statement.parameters[0] = id_list(ids);
-        let loaded = load(session, child.query, held)?;
-        let ranges = ranges(&loaded.rows);
+    for child in query.children {
+        let mut ids: Vec<&Scalar> =
+            rows.iter().map(|row| &row[child.parent]).filter(|id| **id != Scalar::Null).collect();
+        ids.sort_unstable_by(|left, right| order(left, right));
+        ids.dedup();
+        let mut ranges: Vec<(Scalar, Range<usize>)> = Vec::with_capacity(ids.len());
+        let found = session.rows_for_each(&child.query.statement, ids, |id, rows| ranges.push((id.clone(), rows)))?;
+        let loaded = complete(session, child.query, found, held)?;
         children.push(Nested { parent: child.parent, limit: child.limit, path: child.path, ranges, loaded });
     }
     Ok(Loaded { rows, cells: query.cells, children, order: query.order, more })
-}
-
-/// Where the rows of each id in the first column begin and end.
-fn ranges(rows: &Rows) -> Vec<(Scalar, Range<usize>)> {
-    let mut ranges: Vec<(Scalar, Range<usize>)> = Vec::new();
-    for (index, row) in rows.iter().enumerate() {
-        match ranges.last_mut() {
-            Some((id, range)) if *id == row[0] => range.end = index + 1,
-            _ => ranges.push((row[0].clone(), index..index + 1)),
-        }
-    }
-    ranges
 }

@@ -2,7 +2,7 @@
 
 use crate::compile::{Cell, Holds};
 use crate::error::Problem;
-use crate::json::{Json, write_list, write_string};
+use crate::json::{Json, write_list};
 use crate::run::{Loaded, Nested};
 use crate::value::Scalar;
 use std::collections::BTreeSet;
@@ -62,8 +62,7 @@ impl Shape {
             if index > 0 {
                 out.push(b',');
             }
-            write_string(&cell.name, out);
-            out.push(b':');
+            out.extend_from_slice(cell.label.as_bytes());
             if cell.steps.is_empty() {
                 self.value(loaded, &cell.holds, row, out);
             } else {
@@ -123,7 +122,7 @@ impl Shape {
         if rows.len() <= limit {
             return rows;
         }
-        self.truncated.insert(nested.path.clone());
+        self.truncated.insert(nested.path.to_string());
         rows.start..rows.start + limit
     }
 }

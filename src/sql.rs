@@ -17,6 +17,11 @@ pub struct Statement {
 pub struct Alias(pub usize);
 
 impl Statement {
+    /// An empty one with room for what most statements become.
+    pub fn with_room() -> Statement {
+        Statement { text: String::with_capacity(512), parameters: Vec::with_capacity(8) }
+    }
+
     /// A statement of our own tables, written out.
     pub fn fixed(text: &'static str, parameters: impl Into<Vec<Scalar>>) -> Statement {
         Statement { text: text.into(), parameters: parameters.into() }
@@ -37,7 +42,7 @@ impl Statement {
     /// Appends a table's or column's name.
     pub fn name(&mut self, name: &str) -> &mut Self {
         self.text.push('"');
-        match name.contains('"') {
+        match name.bytes().any(|byte| byte == b'"') {
             false => self.text.push_str(name),
             true => self.text.push_str(&name.replace('"', "\"\"")),
         }
@@ -62,8 +67,10 @@ impl Statement {
     }
 
     fn digits(&mut self, number: usize) -> &mut Self {
-        use std::fmt::Write;
-        write!(self.text, "{number}").expect("a String takes every text");
+        if number >= 10 {
+            self.digits(number / 10);
+        }
+        self.text.push(char::from(b"0123456789"[number % 10]));
         self
     }
 

@@ -162,7 +162,7 @@ pub fn wrap(text: &str, indent: &str) -> String {
 
 /// A row as a JSON object.
 pub fn object(names: &[&str], row: &[Scalar]) -> Json {
-    Json::Object(names.iter().zip(row).map(|(name, cell)| ((*name).to_owned(), to_json(cell))).collect())
+    Json::Object(names.iter().zip(row).map(|(name, cell)| ((*name).into(), to_json(cell))).collect())
 }
 
 fn to_json(cell: &Scalar) -> Json {

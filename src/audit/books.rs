@@ -147,7 +147,7 @@ impl Use {
     /// Whether it made or changed keys, for which it must hold what it gives.
     pub fn gives_keys(&self) -> bool {
         let writes = |(namespace, action): &(Namespace, Action)| {
-            namespace.to_string() == API_KEY && matches!(action, Action::Create | Action::Update)
+            namespace.as_str() == API_KEY && matches!(action, Action::Create | Action::Update)
         };
         self.acts().iter().any(writes)
     }

@@ -11,6 +11,7 @@ use crate::terminal::{
 use crate::usage::stats::{self, KINDS, Stats, Total};
 use crate::usage::{self, Position, Wanted};
 use crate::value::Scalar;
+use smol_str::format_smolstr;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -205,33 +206,33 @@ fn to_the_second(moment: &str) -> String {
 fn stats_as_json(stats: &Stats, names: &HashMap<String, String>) -> Object {
     let text = |text: &str| Json::String(text.to_owned());
     let maybe = |name: Option<&String>| name.map_or(Json::Null, |name| text(name));
-    let mut members = vec![("from".to_owned(), text(&stats.from)), ("to".to_owned(), text(&stats.to))];
+    let mut members = vec![("from".into(), text(&stats.from)), ("to".into(), text(&stats.to))];
     members.extend(members_of(&stats.all));
     for (kind, totals) in KINDS.into_iter().zip(&stats.by) {
         let item = |(name, total): &(Option<String>, Total)| {
-            let mut item = vec![(kind.to_owned(), maybe(name.as_ref()))];
+            let mut item = vec![(kind.into(), maybe(name.as_ref()))];
             if kind == "key" {
-                item.push(("name".to_owned(), maybe(name.as_ref().and_then(|id| names.get(id)))));
+                item.push(("name".into(), maybe(name.as_ref().and_then(|id| names.get(id)))));
             }
             item.extend(members_of(total));
             Json::Object(item)
         };
-        members.push((format!("by_{kind}"), Json::List(totals.iter().map(item).collect())));
+        members.push((format_smolstr!("by_{kind}"), Json::List(totals.iter().map(item).collect())));
     }
-    members.push(("period_s".to_owned(), Json::Integer(stats.period)));
+    members.push(("period_s".into(), Json::Integer(stats.period)));
     let period = |(begin, total): &(String, Total)| {
-        Json::Object([vec![("from".to_owned(), text(begin))], members_of(total)].concat())
+        Json::Object([vec![("from".into(), text(begin))], members_of(total)].concat())
     };
-    members.push(("over_time".to_owned(), Json::List(stats.over_time.iter().map(period).collect())));
+    members.push(("over_time".into(), Json::List(stats.over_time.iter().map(period).collect())));
     members
 }
 
 fn members_of(total: &Total) -> Object {
     let number = |number: u64| Json::Integer(i64::try_from(number).unwrap_or(i64::MAX));
     let counts = [("requests", total.requests), ("refused", total.refused), ("failed", total.failed)];
-    let mut members: Object = counts.into_iter().map(|(name, count)| (name.to_owned(), number(count))).collect();
+    let mut members: Object = counts.into_iter().map(|(name, count)| (name.into(), number(count))).collect();
     for percent in PERCENTS {
-        members.push((format!("p{percent}_us"), total.percentile(percent).map_or(Json::Null, number)));
+        members.push((format_smolstr!("p{percent}_us"), total.percentile(percent).map_or(Json::Null, number)));
     }
     members
 }

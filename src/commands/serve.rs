@@ -65,9 +65,9 @@ fn open_log(args: &ServeArgs) {
 /// Where a server is, for scripts.
 fn whereabouts(url: &str, store: &Store) -> Object {
     vec![
-        ("url".to_owned(), Json::String(url.to_owned())),
-        ("db".to_owned(), Json::String(store.location().to_string())),
-        ("pid".to_owned(), Json::Integer(i64::from(std::process::id()))),
+        ("url".into(), Json::String(url.to_owned())),
+        ("db".into(), Json::String(store.location().to_string())),
+        ("pid".into(), Json::Integer(i64::from(std::process::id()))),
     ]
 }
 
@@ -148,7 +148,7 @@ pub fn quickstart(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
         let key = session.writing(|| replace_key(&session)).map_err(described)?;
         if database.json {
             let mut members = whereabouts(url, store);
-            members.push(("key".to_owned(), key.reveal().into()));
+            members.push(("key".into(), key.reveal().into()));
             return Ok(Json::Object(members).to_string());
         }
         let place = store.location();

@@ -124,12 +124,12 @@ fn append_related(
     or_none: bool,
 ) {
     let (alias, inner) = (scope.here, aliases.next());
-    let target = relation.target.to_string();
+    let target = relation.target.as_str();
     statement.push("(");
     match &relation.join {
         Join::Reference { column } => {
             statement.column(alias, column).push(" IN (SELECT ").column(inner, "id");
-            statement.push(" FROM ").name(&target).push(" AS ").alias(inner).push(" WHERE ");
+            statement.push(" FROM ").name(target).push(" AS ").alias(inner).push(" WHERE ");
             append(statement, aliases, scope.at(inner), condition);
             statement.push(")");
             if or_none {
@@ -138,7 +138,7 @@ fn append_related(
         }
         Join::Reverse { column, .. } => {
             let from = |statement: &mut Statement| {
-                statement.push("EXISTS (SELECT 1 FROM ").name(&target).push(" AS ").alias(inner).push(" WHERE ");
+                statement.push("EXISTS (SELECT 1 FROM ").name(target).push(" AS ").alias(inner).push(" WHERE ");
                 statement.column(inner, column).push(" = ").column(alias, "id");
             };
             from(statement);
@@ -154,7 +154,7 @@ fn append_related(
         Join::Links { table, near, far, .. } => {
             let link = aliases.next();
             statement.push("EXISTS (SELECT 1 FROM ").name(table).push(" AS ").alias(link);
-            statement.push(" JOIN ").name(&target).push(" AS ").alias(inner);
+            statement.push(" JOIN ").name(target).push(" AS ").alias(inner);
             statement.push(" ON ").column(inner, "id").push(" = ").column(link, far).push(" WHERE ");
             statement.column(link, near).push(" = ").column(alias, "id").push(" AND ");
             append(statement, aliases, scope.at(inner), condition);

@@ -50,7 +50,7 @@ fn append_column(statement: &mut Statement, field: &Field, kind: Type, reference
         rule.append_check(statement);
     }
     if let Some(reference) = reference {
-        statement.push(" REFERENCES ").name(&reference.to.to_string()).push(" (").name("id").push(")");
+        statement.push(" REFERENCES ").name(reference.to.as_str()).push(" (").name("id").push(")");
         statement.push(match reference.on_delete {
             // Checked when the statement ends, so that a cascade may remove both.
             OnDelete::Restrict => " ON DELETE NO ACTION",
@@ -176,14 +176,14 @@ pub fn links(model: &Model) -> Vec<Made> {
         create.push("CREATE TABLE ").name(&name).push(" (\n  ").name(SOURCE).push(storage(model.id));
         create
             .push(" NOT NULL REFERENCES ")
-            .name(&model.namespace.to_string())
+            .name(model.namespace.as_str())
             .push(" (")
             .name("id")
             .push(") ON DELETE CASCADE");
         create.push(",\n  ").name(TARGET).push(storage(reference.id));
         create
             .push(" NOT NULL REFERENCES ")
-            .name(&reference.to.to_string())
+            .name(reference.to.as_str())
             .push(" (")
             .name("id")
             .push(") ON DELETE CASCADE");

@@ -44,13 +44,13 @@ pub fn append_grouped(statement: &mut Statement, grouped: &Grouped) {
         });
         statement.push(" AS ").name(&wanted.name);
     }
-    statement.push(" FROM ").name(&grouped.model.namespace.to_string()).push(" AS ").alias(record);
+    statement.push(" FROM ").name(grouped.model.namespace.as_str()).push(" AS ").alias(record);
     for (relation, from, to, link) in joins {
         if let (Join::Links { table, near, .. }, Some(link)) = (&relation.join, link) {
             statement.push(" LEFT JOIN ").name(table).push(" AS ").alias(link);
             statement.push(" ON ").column(link, near).push(" = ").column(from, "id");
         }
-        statement.push(" LEFT JOIN ").name(&relation.target.to_string()).push(" AS ").alias(to).push(" ON ");
+        statement.push(" LEFT JOIN ").name(relation.target.as_str()).push(" AS ").alias(to).push(" ON ");
         append_on(statement, from, to, link, relation);
     }
     condition::append_where(statement, &mut aliases, Scope::of(record).along(&joined), &grouped.condition);
@@ -134,9 +134,9 @@ fn append_written(statement: &mut Statement, aliases: &mut Aliases, alias: Alias
 pub fn append_subquery(statement: &mut Statement, aliases: &mut Aliases, outer: Alias, subquery: &Subquery) {
     let alias = aliases.next();
     let total = &subquery.total;
-    let table = subquery.model.namespace.to_string();
+    let table = subquery.model.namespace.as_str();
     let from = |statement: &mut Statement, aliases: &mut Aliases| {
-        statement.push(" FROM ").name(&table).push(" AS ").alias(alias);
+        statement.push(" FROM ").name(table).push(" AS ").alias(alias);
         condition::append_where(statement, aliases, Scope::of(alias).within(outer), &subquery.condition);
     };
     match total.how {

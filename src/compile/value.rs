@@ -55,13 +55,13 @@ fn append_unscaled(statement: &mut Statement, alias: Alias, term: &Term) {
 
 /// Appends a template, and for each `$` name what `slot` appends.
 pub fn fill(statement: &mut Statement, sql: &'static str, slot: &mut dyn FnMut(&mut Statement, char)) {
-    let mut parts = sql.split('$');
-    statement.push(parts.next().unwrap_or_default());
-    for part in parts {
-        let (name, rest) = part.split_at(1);
-        slot(statement, name.chars().next().unwrap_or_default());
-        statement.push(rest);
+    let mut rest = sql;
+    while let Some(place) = rest.bytes().position(|byte| byte == b'$') {
+        statement.push(&rest[..place]);
+        slot(statement, char::from(rest.as_bytes()[place + 1]));
+        rest = &rest[place + 2..];
     }
+    statement.push(rest);
 }
 
 /// Appends the value of a record in the table `alias`.
@@ -97,7 +97,7 @@ pub fn append_value(statement: &mut Statement, aliases: &mut Aliases, alias: Ali
             statement.name(table).push(" AS ").alias(link).push(" CROSS JOIN ");
             links.push(link);
         }
-        statement.name(&relation.target.to_string()).push(" AS ").alias(*to);
+        statement.name(relation.target.as_str()).push(" AS ").alias(*to);
     });
     let mut links = links.into_iter();
     statement.push(" WHERE ").list(&tables, " AND ", |statement, (from, to, relation)| {

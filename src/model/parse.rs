@@ -142,7 +142,7 @@ impl Reader {
                 break;
             }
             let nearest = nearest(key, known.iter().copied());
-            let problem = Problem::UnknownKey { place: place.into(), key: key.clone(), nearest };
+            let problem = Problem::UnknownKey { place: place.into(), key: key.to_string(), nearest };
             self.note(Error::at(at.key(key), problem));
         }
     }
@@ -150,11 +150,11 @@ impl Reader {
     fn model(&mut self, name: &str, at: &Pointer<'_>, json: &Json) -> Option<Model> {
         let members = self.object(at, name, json)?;
         let namespace = match name.parse::<Namespace>() {
-            Ok(namespace) if namespace.app == SYSTEM => {
+            Ok(namespace) if namespace.app() == SYSTEM => {
                 self.refuse(at, name, "is of the app \"system\", which is the server's own");
                 return None;
             }
-            Ok(namespace) if namespace.app.starts_with("sqlite_") => {
+            Ok(namespace) if namespace.app().starts_with("sqlite_") => {
                 self.refuse(at, name, "begins with sqlite_, which SQLite keeps for itself");
                 return None;
             }

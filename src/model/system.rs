@@ -18,7 +18,7 @@ pub fn models() -> Vec<Model> {
 
 /// The namespace of one of them.
 pub fn namespace(name: &str) -> Namespace {
-    Namespace { app: SYSTEM.into(), name: name.into() }
+    Namespace::new(SYSTEM, name)
 }
 
 fn named(name: &str, intents: &'static [Intent], fields: Vec<Field>) -> Model {

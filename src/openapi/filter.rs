@@ -10,6 +10,7 @@ use crate::json::{Json, Object};
 use crate::lookup::{LOOKUPS, PARTS};
 use crate::model::{Column, Model, Relation};
 use crate::value::Type;
+use smol_str::format_smolstr;
 use std::sync::Arc;
 
 impl Maker<'_> {
@@ -24,10 +25,10 @@ impl Maker<'_> {
             let target = self.target(relation);
             let id = self.catalogue.model(&relation.target).map(|target| target.id_column());
             if let (true, Some(id)) = (relation.is_many() && (relation.is_own() || target.is_some()), id) {
-                compare(&Column { name: relation.name.clone(), ..id }, &mut properties, &mut patterns);
+                compare(&Column { name: (&relation.name).into(), ..id }, &mut properties, &mut patterns);
             }
             if target.is_some() {
-                patterns.push((format!("^{}__", relation.name), anything()));
+                patterns.push((format_smolstr!("^{}__", relation.name), anything()));
             }
         }
         let own = || schema(&part(model, "filter"));
@@ -49,19 +50,22 @@ impl Maker<'_> {
         let relations = || self.catalogue.relations(model);
         let shown = |relation: &&Arc<Relation>| relation.is_own() || self.target(relation).is_some();
         let many = relations().filter(|relation| relation.is_many()).filter(shown);
-        let names = columns.iter().map(|column| &column.name).chain(many.map(|relation| &relation.name));
-        let open = relations().filter(|relation| self.target(relation).is_some()).map(|relation| &relation.name);
-        let of = |kind: Type| columns.iter().filter(move |column| column.kind == kind).map(|column| &column.name);
-        let mut forms = vec![names.map(String::as_str).collect::<Vec<_>>().join("|")];
+        let names =
+            columns.iter().map(|column| column.name.as_str()).chain(many.map(|relation| relation.name.as_str()));
+        let open =
+            relations().filter(|relation| self.target(relation).is_some()).map(|relation| relation.name.as_str());
+        let of =
+            |kind: Type| columns.iter().filter(move |column| column.kind == kind).map(|column| column.name.as_str());
+        let mut forms = vec![names.collect::<Vec<_>>().join("|")];
         let mut then = |names: Vec<&str>, rest: &str| {
             if !names.is_empty() {
                 forms.push(format!("({})__{rest}", names.join("|")));
             }
         };
-        then(open.chain(of(Type::Json)).map(String::as_str).collect(), "[A-Za-z0-9_]+");
+        then(open.chain(of(Type::Json)).collect(), "[A-Za-z0-9_]+");
         for kind in [Type::Date, Type::Datetime, Type::Time] {
             let parts = PARTS.iter().filter(|part| part.goes_with(kind)).map(|part| part.name);
-            then(of(kind).map(String::as_str).collect(), &format!("({})", parts.collect::<Vec<_>>().join("|")));
+            then(of(kind).collect(), &format!("({})", parts.collect::<Vec<_>>().join("|")));
         }
         let pattern = format!("^{before}({})$", forms.join("|"));
         let one = object(vec![("type", "string".into()), ("pattern", pattern.as_str().into())]);
@@ -76,10 +80,10 @@ fn compare(column: &Column, properties: &mut Object, patterns: &mut Object) {
         if lookup.name == "exact" {
             properties.push((name.clone(), operand(lookup, column.kind)));
         }
-        properties.push((format!("{name}__{}", lookup.name), operand(lookup, column.kind)));
+        properties.push((format_smolstr!("{name}__{}", lookup.name), operand(lookup, column.kind)));
     }
     if column.kind == Type::Json {
-        patterns.push((format!("^{name}__"), anything()));
+        patterns.push((format_smolstr!("^{name}__"), anything()));
     }
     // Parts of one type take the same; so do, of one lookup, all parts.
     let parts: Vec<_> = PARTS.iter().filter(|part| part.goes_with(column.kind)).collect();
@@ -99,7 +103,7 @@ fn compare(column: &Column, properties: &mut Object, patterns: &mut Object) {
         for (takes, lookups) in forms {
             let end = if lookups == ["exact"] { "?" } else { "" };
             let pattern = format!("^{name}__({})(__({})){end}$", names.join("|"), lookups.join("|"));
-            patterns.push((pattern, takes));
+            patterns.push((pattern.into(), takes));
         }
     }
 }

@@ -29,17 +29,17 @@ const TYPES: [Type; 11] = [
 /// The schemas that models make use of.
 pub fn schemas() -> Object {
     let mut schemas = vec![
-        ("Transforms".to_owned(), transforms()),
-        ("Total".to_owned(), any_of(FUNCTIONS.iter().filter(|one| is_of_many(one)).map(total).collect())),
-        ("Step".to_owned(), any_of(FUNCTIONS.iter().map(|function| step(function, Vec::new())).collect())),
+        ("Transforms".into(), transforms()),
+        ("Total".into(), any_of(FUNCTIONS.iter().filter(|one| is_of_many(one)).map(total).collect())),
+        ("Step".into(), any_of(FUNCTIONS.iter().map(|function| step(function, Vec::new())).collect())),
     ];
     for kind in TYPES {
         let one = of_type(kind);
         let exact = any_of(vec![one.clone(), plain("null"), schema("Field")]);
-        schemas.push((compared(kind, "exact"), exact));
-        schemas.push((compared(kind, "one"), any_of(vec![one.clone(), schema("Field")])));
-        schemas.push((compared(kind, "list"), list_of(one.clone(), 0, MOST_VALUES)));
-        schemas.push((compared(kind, "pair"), list_of(one, 2, 2)));
+        schemas.push((compared(kind, "exact").into(), exact));
+        schemas.push((compared(kind, "one").into(), any_of(vec![one.clone(), schema("Field")])));
+        schemas.push((compared(kind, "list").into(), list_of(one.clone(), 0, MOST_VALUES)));
+        schemas.push((compared(kind, "pair").into(), list_of(one, 2, 2)));
     }
     schemas
 }
@@ -109,10 +109,10 @@ pub fn operand(lookup: &Lookup, kind: Type) -> Json {
 fn transforms() -> Json {
     let one = |transform: &table::Transform| {
         let settings = transform.settings;
-        let options = settings.iter().map(|setting| (setting.name.to_owned(), option(setting.takes))).collect();
+        let options = settings.iter().map(|setting| (setting.name.into(), option(setting.takes))).collect();
         let required: Vec<&str> =
             settings.iter().filter(|setting| setting.required).map(|setting| setting.name).collect();
-        (transform.name.to_owned(), closed(options, &required))
+        (transform.name.into(), closed(options, &required))
     };
     closed(TRANSFORMS.iter().map(one).collect(), &[])
 }
@@ -138,18 +138,18 @@ fn is_of_many(function: &Function) -> bool {
 
 /// A total of an `aggregate`.
 fn total(function: &Function) -> Json {
-    let mut more = vec![("filter".to_owned(), plain("object"))];
+    let mut more = vec![("filter".into(), plain("object"))];
     if let Role::Many(how, _) = function.role
         && how.minds_order()
     {
-        more.push(("ordering".to_owned(), schema("Names")));
+        more.push(("ordering".into(), schema("Names")));
     }
     step(function, more)
 }
 
 /// A function, what goes with it, and what else may stand beside it.
 fn step(function: &Function, more: Object) -> Json {
-    let mut keys = vec![("function".to_owned(), object(vec![("const", function.name.into())]))];
+    let mut keys = vec![("function".into(), object(vec![("const", function.name.into())]))];
     let mut required = vec!["function"];
     for key in function.keys() {
         let takes = match function.role {
@@ -162,7 +162,7 @@ fn step(function: &Function, more: Object) -> Json {
             }
             _ => None,
         };
-        keys.push((key.to_owned(), takes.unwrap_or_else(|| plain("string"))));
+        keys.push((key.into(), takes.unwrap_or_else(|| plain("string"))));
     }
     keys.extend(more);
     closed(keys, &required)

@@ -41,7 +41,7 @@ impl Maker<'_> {
     fn model(&mut self, model: &Model, schemas: &mut Schemas<'_>) -> Result<(), Problem> {
         let rules: Vec<&Rule> = INTENTS.iter().filter(|rule| self.is_shown(model, rule)).collect();
         if self.reads(model) && !rules.is_empty() {
-            schemas.add(&model.namespace.to_string(), &record(model))?;
+            schemas.add(model.namespace.as_str(), &record(model))?;
             schemas.add(&part(model, "filter"), &self.filter(model))?;
             schemas.add(&part(model, "ordering"), &self.paths(model, "-?"))?;
             schemas.add(&part(model, "paths"), &self.paths(model, ""))?;
@@ -72,7 +72,7 @@ impl Maker<'_> {
         let served = model.intents.is_none_or(|served| served.contains(&rule.intent));
         let goes_with = match rule.of {
             None => rule.schema == Schema::Model,
-            Some(of) => of == model.namespace.to_string(),
+            Some(of) => of == model.namespace.as_str(),
         };
         // A write that cannot do without a filter takes leave to read.
         let reads = rule.needs.iter().any(|key| narrows(key)).then_some(Action::Read);
@@ -83,7 +83,7 @@ impl Maker<'_> {
     /// A request of that intent.
     fn request(&self, model: &Model, rule: &Rule) -> Json {
         let keys = COMMON.iter().chain(rule.takes).filter(|key| !narrows(key) || self.reads(model));
-        let meta = keys.map(|key| ((*key).to_owned(), self.meta(model, rule, key))).collect();
+        let meta = keys.map(|key| ((*key).into(), self.meta(model, rule, key))).collect();
         let named = rule.schema == Schema::Controller;
         let mut needs = vec!["intent", "namespace"];
         needs.extend(named.then_some("schema"));
@@ -93,7 +93,7 @@ impl Maker<'_> {
             // Both say where the page begins.
             put(&mut meta, &["not"], object(vec![("required", list(["after", "offset"]))]));
         }
-        let mut members = vec![("__meta__".to_owned(), meta)];
+        let mut members = vec![("__meta__".into(), meta)];
         let mut needed = vec!["__meta__"];
         let mut others = Json::Boolean(false);
         match rule.beside {
@@ -140,7 +140,7 @@ impl Maker<'_> {
         match key {
             "authenticationClass" => fixed("apiKey"),
             "intent" => fixed(rule.name),
-            "namespace" => fixed(&model.namespace.to_string()),
+            "namespace" => fixed(model.namespace.as_str()),
             "schema" => fixed(rule.schema.name()),
             "uniqueObject" => schema(&part(model, "unique")),
             "objects" => object(vec![
@@ -178,7 +178,7 @@ impl Maker<'_> {
 
     /// The `__meta__` of a nested list.
     fn list_meta(&self, model: &Model) -> Json {
-        closed(LIST_KEYS.iter().map(|key| ((*key).to_owned(), self.narrowing(model, key))).collect(), &[])
+        closed(LIST_KEYS.iter().map(|key| ((*key).into(), self.narrowing(model, key))).collect(), &[])
     }
 
     /// The fields that may be asked of a record, and the ways to other models that may be read.
@@ -200,7 +200,7 @@ impl Maker<'_> {
             (column.name, asked(nested))
         });
         let many = many.into_iter().filter(|(relation, nested)| relation.is_own() || nested.is_some());
-        columns.chain(many.map(|(relation, nested)| (relation.name.clone(), asked(nested)))).collect()
+        columns.chain(many.map(|(relation, nested)| ((&relation.name).into(), asked(nested)))).collect()
     }
 
     /// The fields asked of a related record, or of a list of them.
@@ -208,7 +208,7 @@ impl Maker<'_> {
         let mut members = self.fields(model);
         members.push((FIELD.into(), plain("string")));
         members.push((TRANSFORM.into(), schema("Transforms")));
-        members.extend(meta.map(|meta| ("__meta__".to_owned(), meta)));
+        members.extend(meta.map(|meta| ("__meta__".into(), meta)));
         let mut related = open(members, &[]);
         put(&mut related, &["additionalProperties"], schema("Other"));
         related
@@ -221,10 +221,10 @@ impl Maker<'_> {
         let mut forms = vec![schema("Renamed")];
         if !names.is_empty() {
             let namespaces = object(vec![("enum", list(names.iter().map(String::as_str)))]);
-            let meta = SUBQUERY_KEYS.iter().map(|key| ((*key).to_owned(), subquery(key, &namespaces))).collect();
+            let meta = SUBQUERY_KEYS.iter().map(|key| ((*key).into(), subquery(key, &namespaces))).collect();
             let members = vec![
-                ("__meta__".to_owned(), closed(meta, &["intent", "namespace"])),
-                (TRANSFORM.to_owned(), schema("Transforms")),
+                ("__meta__".into(), closed(meta, &["intent", "namespace"])),
+                (TRANSFORM.into(), schema("Transforms")),
             ];
             schemas.add("Subquery", &closed(members, &["__meta__"]))?;
             forms.push(schema("Subquery"));
@@ -244,9 +244,9 @@ impl Maker<'_> {
                 "draw" => schema("Draw"),
                 _ => plain("boolean"),
             };
-            ((*key).to_owned(), takes)
+            ((*key).into(), takes)
         });
-        let mut members = vec![("__meta__".to_owned(), closed(meta.collect(), &["intent", "namespace", "schema"]))];
+        let mut members = vec![("__meta__".into(), closed(meta.collect(), &["intent", "namespace", "schema"]))];
         let (arguments, required) = arguments(rule.intent);
         members.extend(arguments);
         let name = format!("{BATCH}.{}", rule.name);
@@ -294,7 +294,7 @@ fn record(model: &Model) -> Json {
 
 /// The objects that name one record.
 fn unique(model: &Model) -> Json {
-    let of = |name: &str| model.column(name).map(|column| (name.to_owned(), of_type(column.kind)));
+    let of = |name: &str| model.column(name).map(|column| (name.into(), of_type(column.kind)));
     let forms = model.unique_keys().map(|names| {
         let version = (names == ["id"] && model.versioned).then_some(VERSION);
         closed(names.iter().copied().chain(version).filter_map(of).collect(), &names)
@@ -306,7 +306,7 @@ fn unique(model: &Model) -> Json {
 fn returned(model: &Model) -> Json {
     let null = || plain("null");
     let names = ["id"].into_iter().chain(writable(model).map(|field| field.name.as_str()));
-    let mut returned = closed(names.map(|name| (name.to_owned(), null())).collect(), &[]);
+    let mut returned = closed(names.map(|name| (name.into(), null())).collect(), &[]);
     put(&mut returned, &["minProperties"], number(1));
     returned
 }
@@ -327,21 +327,21 @@ fn arguments(intent: Intent) -> (Object, Vec<&'static str>) {
             let items = any_of(vec![schema("Request"), any]);
             let all =
                 object(vec![("type", "array".into()), ("items", items), ("maxItems", number(MOST_REQUESTS as u64))]);
-            (vec![(requests.to_owned(), all), (atomic.to_owned(), flag(true))], vec![requests])
+            (vec![(requests.into(), all), (atomic.into(), flag(true))], vec![requests])
         }
         Intent::Rotate => {
             let [overlap, end_overlap] = ROTATE_KEYS;
             let told = "How long the old secret works on, such as 24h.";
             let time = object(vec![("type", "string".into()), ("description", told.into())]);
-            (vec![(overlap.to_owned(), time), (end_overlap.to_owned(), flag(false))], Vec::new())
+            (vec![(overlap.into(), time), (end_overlap.into(), flag(false))], Vec::new())
         }
         Intent::Diff | Intent::Apply => {
             let [models, allow_data_loss] = MODELS_KEYS;
             let told = "All models that there are to be, as models.json holds them.";
             let all = object(vec![("type", "object".into()), ("description", told.into())]);
-            let mut arguments = vec![(models.to_owned(), all)];
+            let mut arguments = vec![(models.into(), all)];
             if intent == Intent::Apply {
-                arguments.push((allow_data_loss.to_owned(), flag(false)));
+                arguments.push((allow_data_loss.into(), flag(false)));
             }
             (arguments, vec![models])
         }
@@ -376,7 +376,7 @@ fn subquery(key: &str, namespaces: &Json) -> Json {
         "onField" => plain("string"),
         "outerRefMapping" => {
             let names = ["field", "referenceField"];
-            many(closed(names.iter().map(|name| ((*name).to_owned(), plain("string"))).collect(), &names))
+            many(closed(names.iter().map(|name| ((*name).into(), plain("string"))).collect(), &names))
         }
         "sequencedProcess" => many(schema("Step")),
         // A test sees to it that there is none.

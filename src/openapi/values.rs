@@ -8,13 +8,14 @@ use crate::json::{Json, Object};
 use crate::model::{Field, Kind, Model, Reference};
 use crate::plan::MOST_VALUES;
 use crate::value::{Scalar, Type};
+use smol_str::SmolStr;
 use std::sync::Arc;
 
 impl Maker<'_> {
     /// The values that a write takes.
     pub fn values(&self, model: &Model, creating: bool) -> Object {
-        let id = (creating && model.id == Type::Uuid).then(|| ("id".to_owned(), of_type(model.id)));
-        let fields = writable(model).map(|field| (field.name.clone(), schema(&field_name(model, field))));
+        let id = (creating && model.id == Type::Uuid).then(|| ("id".into(), of_type(model.id)));
+        let fields = writable(model).map(|field| (SmolStr::from(&field.name), schema(&field_name(model, field))));
         id.into_iter().chain(fields).collect()
     }
 

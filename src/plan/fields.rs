@@ -11,6 +11,7 @@ use crate::request::fields::{FIELD, TRANSFORM};
 use crate::request::{Asked, Nested, Ordering, Wanted};
 use crate::transform::table::{self, Mistake};
 use crate::transform::{Kind, Step};
+use smol_str::{SmolStr, format_smolstr};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ impl Planner<'_> {
     ) -> Vec<Output> {
         if asked.is_empty() {
             let columns = model.columns().into_iter().take_while(|_| self.term(at));
-            return columns.map(|column| Output::of(&column.name.clone(), Value::of(column))).collect();
+            return columns.map(|column| Output::of(column.name.clone(), Value::of(column))).collect();
         }
         let mut fields = Vec::with_capacity(asked.len());
         for one in asked {
@@ -74,12 +75,14 @@ impl Planner<'_> {
 
     fn field(&mut self, model: &Arc<Model>, asked: &Asked, at: &Pointer<'_>, path: &str, level: u64) -> Option<What> {
         let name = asked.of.as_deref().unwrap_or(&asked.name);
-        let relation = self.relation(model, name);
-        let path = if path.is_empty() { asked.name.clone() } else { format!("{path}__{}", asked.name) };
         let nested = if let Wanted::Nested(nested) = &asked.what { Some(nested) } else { None };
-        match (relation, nested, model.column(name)) {
-            (_, None, Some(column)) => Some(What::Value(Value::of(column))),
-            (Some(relation), None, None) => self.ids(relation, path, at, level),
+        let column = model.column(name);
+        if let (None, Some(column)) = (nested, &column) {
+            return Some(What::Value(Value::of(column.clone())));
+        }
+        let path = if path.is_empty() { asked.name.clone() } else { format_smolstr!("{path}__{}", asked.name) };
+        match (self.relation(model, name), nested, column) {
+            (Some(relation), None, _) => self.ids(relation, path, at, level),
             (Some(relation), Some(nested), _) => self.nested(relation, nested, path, at, level),
             (None, Some(_), Some(_)) => {
                 let problem = Problem::NotNested { model: model.namespace.to_string(), field: shown(&name) };
@@ -87,10 +90,10 @@ impl Planner<'_> {
                 None
             }
             // Under a name of its own a value may also be a part of a date, inside json, or of a related record.
-            (None, None, None) if asked.of.is_some() => {
+            (None, None, _) if asked.of.is_some() => {
                 self.read_one(model, name, &at.key(FIELD), &JSON_ANSWER).map(What::Value)
             }
-            (None, _, None) => {
+            (None, _, _) => {
                 self.no_such_field(model, name, at);
                 None
             }
@@ -111,12 +114,12 @@ impl Planner<'_> {
     }
 
     /// The ids of a relation to many. Those that the record itself holds need no leave to read the others.
-    fn ids(&mut self, relation: Arc<Relation>, path: String, at: &Pointer<'_>, level: u64) -> Option<What> {
+    fn ids(&mut self, relation: Arc<Relation>, path: SmolStr, at: &Pointer<'_>, level: u64) -> Option<What> {
         self.nests(at, level)?;
         let model =
             if relation.is_own() { self.catalogue.model(&relation.target)?.clone() } else { self.hop(&relation, at)? };
         self.touched.insert(model.namespace.clone());
-        let fields = vec![Output::of("id", Value::of(model.id_column()))];
+        let fields = vec![Output::of(SmolStr::new_static("id"), Value::of(model.id_column()))];
         let limit = super::DEFAULT_LIMIT.min(self.limits.max_limit);
         let order = self.order(&model, Some(&Ordering::List(Vec::new())), at);
         let select = Select { order, limit, ..Select::of(&model, fields) };
@@ -127,7 +130,7 @@ impl Planner<'_> {
         &mut self,
         relation: Arc<Relation>,
         nested: &Nested,
-        path: String,
+        path: SmolStr,
         at: &Pointer<'_>,
         level: u64,
     ) -> Option<What> {
@@ -145,7 +148,7 @@ impl Planner<'_> {
                 self.note(Error::at(at, problem));
             }
             let fields = self.fields(&model, &nested.fields, at, &path, level + 1);
-            return Some(What::Record { column: column.clone(), model, fields });
+            return Some(What::Record { column: column.into(), model, fields });
         }
         let fields = self.fields(&model, &nested.fields, at, &path, level + 1);
         let at = at.key("__meta__");
@@ -169,7 +172,7 @@ impl Planner<'_> {
         let at = Pointer::ROOT.key("__meta__");
         let at = at.key("return");
         let fields = match asked {
-            None => vec![Output::of("id", Value::of(model.id_column()))],
+            None => vec![Output::of(SmolStr::new_static("id"), Value::of(model.id_column()))],
             Some(asked) => {
                 let free = |one: &Asked| {
                     let source = one.of.as_deref().unwrap_or(&one.name);

@@ -12,7 +12,7 @@ use super::{
 use crate::error::{Error, Problem, shown};
 use crate::json::{Json, Object, Pointer};
 use crate::lookup::{EXACT, ICONTAINS, IS_NULL, JSON_ORDER, Lookup, Part, Takes, names_for};
-use crate::model::{Kind, Model, Relation};
+use crate::model::{Column, Kind, Model, Relation};
 use crate::request::fields::FIELD;
 use crate::request::{Narrowing, Ordering};
 use crate::value::{self, Scalar, Type};
@@ -63,7 +63,7 @@ impl Tree {
                 all.push(Condition::Related { relation, condition: Box::new(tree.condition()), or_none });
             }
         }
-        if all.len() == 1 { all.remove(0) } else { Condition::All(all) }
+        if all.len() == 1 { all.swap_remove(0) } else { Condition::All(all) }
     }
 }
 
@@ -95,7 +95,7 @@ impl Planner<'_> {
         if let Some(words) = &narrowing.search {
             all.push(self.search(model, words, &at.key("search")));
         }
-        if all.len() == 1 { all.remove(0) } else { Condition::All(all) }
+        if all.len() == 1 { all.swap_remove(0) } else { Condition::All(all) }
     }
 
     /// As [`Self::condition`], of records that are joined to those of a chain: the conditions of `filter` that
@@ -243,7 +243,7 @@ impl Planner<'_> {
         };
         if lookup.is_none() {
             let problem = Problem::NoSuchLookup {
-                field: path.column.name.clone(),
+                field: path.column.name.to_string(),
                 lookup: shown(&rest.join("__")),
                 accepted: names_for(kind),
             };
@@ -340,7 +340,7 @@ impl Planner<'_> {
     fn search(&mut self, model: &Arc<Model>, words: &str, at: &Pointer<'_>) -> Condition {
         let all_text = || {
             let text = model.columns().into_iter().filter(|column| column.kind.is_text());
-            text.map(|column| column.name).collect::<Vec<_>>()
+            text.map(|column| column.name.to_string()).collect::<Vec<_>>()
         };
         let searched = model.search.clone().unwrap_or_else(all_text);
         let paths: Vec<Path<'_>> = searched.iter().filter_map(|name| self.path(model, name, at)).collect();
@@ -369,14 +369,17 @@ impl Planner<'_> {
         match asked {
             Some(Ordering::One(term)) => self.order_terms(model, std::slice::from_ref(term), |_| *at, &mut order),
             Some(Ordering::List(terms)) => self.order_terms(model, terms, |index| at.index(index), &mut order),
-            None => self.order_terms(model, &model.ordering.clone(), |_| *at, &mut order),
+            None => self.order_terms(model, &model.ordering, |_| *at, &mut order),
         }
         // What no two records have in common: the id, or all that groups are made by.
-        let last = if model.is_groups { model.columns() } else { vec![model.id_column()] };
-        for column in last {
+        let mut last = |column: Column| {
             if order.iter().all(|term| term.value.plain().is_none_or(|known| known.name != column.name)) {
                 order.push(Order::of(column));
             }
+        };
+        match model.is_groups {
+            true => model.columns().into_iter().for_each(last),
+            false => last(model.id_column()),
         }
         order
     }

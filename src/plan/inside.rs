@@ -105,7 +105,7 @@ impl Planner<'_> {
         accepted: Vec<&'static str>,
         at: &Pointer<'_>,
     ) -> Option<Condition> {
-        let field = path.column.name.clone();
+        let field = path.column.name.to_string();
         let problem = Problem::NoSuchLookup { field, lookup: shown(&lookup.name), accepted };
         self.note(Error::at(at, problem));
         None

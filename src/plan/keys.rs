@@ -138,6 +138,6 @@ enum Rotation {
 
 /// What is told of a key together with its text.
 fn handed_out(model: &Arc<Model>) -> Select {
-    let fields = ANSWERED.into_iter().filter_map(|name| Some(Output::of(name, Value::of(model.column(name)?))));
+    let fields = ANSWERED.into_iter().filter_map(|name| Some(Output::of(name.into(), Value::of(model.column(name)?))));
     Select::of(model, fields.collect())
 }

@@ -53,8 +53,11 @@ impl Planner<'_> {
     pub fn no_such_field(&mut self, model: &Model, field: &str, at: &Pointer<'_>) {
         let relations = self.catalogue.relations(model);
         let seen = relations.filter(|relation| relation.is_own() || self.caller.may(&relation.target, Action::Read));
-        let names =
-            model.columns().into_iter().map(|column| column.name).chain(seen.map(|relation| relation.name.clone()));
+        let names = model
+            .columns()
+            .into_iter()
+            .map(|column| column.name.to_string())
+            .chain(seen.map(|relation| relation.name.clone()));
         let names: Vec<String> = names.collect();
         let problem = Problem::NoSuchField {
             model: model.namespace.to_string(),
@@ -70,21 +73,19 @@ impl Planner<'_> {
         if model.is_groups {
             return self.group_path(model, key, at);
         }
-        let mut names: Vec<&str> = key.split("__").take(usize::try_from(MOST_TERMS).unwrap_or(usize::MAX)).collect();
-        names.reverse();
+        let mut names = names(key).take(usize::try_from(MOST_TERMS).unwrap_or(usize::MAX)).peekable();
         let mut model = model.clone();
         let mut hops = Vec::new();
         loop {
-            let name = names.pop()?;
-            let rest = |names: Vec<&'k str>| names.into_iter().rev().collect::<Vec<_>>();
-            let next = names.last().copied();
+            let name = names.next()?;
+            let next = names.peek().copied();
             let relation = self.relation(&model, name);
             let Some(relation) = relation else {
                 let Some(column) = model.column(name) else {
                     self.no_such_field(&model, name, at);
                     return None;
                 };
-                return Some(Path { hops, column, rest: rest(names) });
+                return Some(Path { hops, column, rest: names.collect() });
             };
             if hops.len() as u64 >= RELATION_LEVELS {
                 self.note(Error::at(
@@ -104,12 +105,12 @@ impl Planner<'_> {
                         target.id_column()
                     }
                 };
-                return Some(Path { hops, column, rest: rest(names) });
+                return Some(Path { hops, column, rest: names.collect() });
             }
             model = self.hop(&relation, at)?;
             hops.push(relation);
             if self.ends(&model, next) {
-                return Some(Path { hops, column: model.id_column(), rest: rest(names) });
+                return Some(Path { hops, column: model.id_column(), rest: names.collect() });
             }
         }
     }
@@ -142,4 +143,15 @@ impl Planner<'_> {
             && target.column(name).is_none()
             && self.catalogue.relation(target, name).is_none()
     }
+}
+
+/// The names in a path, as `split("__")` gives them, which is made for longer texts.
+fn names(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(path);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = text.as_bytes().windows(2).position(|pair| pair == b"__");
+        rest = end.map(|end| &text[end + 2..]);
+        Some(&text[..end.unwrap_or(text.len())])
+    })
 }

@@ -91,15 +91,15 @@ impl Planner<'_> {
         // A write that is narrowed by what it must not read would tell it.
         let reads = (narrowing.narrows() && !request.intent.reads()).then_some(Action::Read);
         let actions = rule.actions.iter().copied().chain(reads);
-        let found: Vec<_> = actions.map(|action| self.model(&request.namespace, action, &at)).collect();
-        let model = found.into_iter().collect::<Option<Vec<_>>>()?.into_iter().next()?;
+        let found = actions.map(|action| self.model(&request.namespace, action, &at));
+        let model = found.reduce(Option::and).flatten()?; // of every action it is noted where leave is lacking
         if let Some(served) = model.intents.filter(|served| !served.contains(&request.intent)) {
             let (model, served) = (model.namespace.to_string(), served.iter().map(|one| one.rule().name).collect());
             let problem = Problem::NotForModel { model, intent: rule.name, served };
             self.note(Error::at(meta.key("intent"), problem));
             return None;
         }
-        let is_key = || model.namespace.to_string() == intent::API_KEY;
+        let is_key = || model.namespace.as_str() == intent::API_KEY;
         let work = match request.intent {
             Intent::Create | Intent::Update if is_key() => self.key_work(&model, request, &meta)?,
             Intent::Rotate | Intent::Revoke | Intent::Disable | Intent::Enable => {
@@ -216,7 +216,8 @@ impl Planner<'_> {
 
 /// What tells an order, and its cursors, from all others.
 fn signature(select: &Select) -> String {
-    let mut text = select.model.namespace.to_string();
+    let mut text = String::with_capacity(128);
+    text.push_str(select.model.namespace.as_str());
     for Order { value, descending } in &select.order {
         text.push_str(if *descending { " -" } else { " " });
         for relation in &value.path {

@@ -52,7 +52,7 @@ impl Planner<'_> {
         let result = Arc::new(result_model(&model.namespace, fields));
         let having = wanted.having.as_ref();
         let having = having.map(|filter| self.filter_along(&[], &result, filter, &meta.key("having")));
-        let outputs = result.columns().into_iter().map(|column| Output::of(&column.name.clone(), Value::of(column)));
+        let outputs = result.columns().into_iter().map(|column| Output::of(column.name.clone(), Value::of(column)));
         let outputs = outputs.collect();
         let select = self.page(&result, &request.narrowing, meta, outputs);
         let select = Select { condition: having.unwrap_or(Condition::everything()), ..select };
@@ -373,7 +373,7 @@ impl Planner<'_> {
             self.note(Error::at(at.key("function"), Problem::Refused { field: function.name.into(), why }));
             return None;
         };
-        let given = option.and_then(|(key, option)| Some((option.to_owned(), member(&wanted.options, key)?.clone())));
+        let given = option.and_then(|(key, option)| Some((option.into(), member(&wanted.options, key)?.clone())));
         let read = Transform::with(transform).read(&Json::Object(given.into_iter().collect()), kind);
         let own = |mistakes: Vec<Mistake>| mistakes.into_iter().map(|mistake| in_words_of(function, mistake)).collect();
         self.made(read.map_err(own), at)
@@ -439,7 +439,7 @@ fn cut(value: Value) -> (Chain, Value) {
 /// A model whose records are groups: its fields are what they are grouped by, and their totals.
 fn result_model(namespace: &Namespace, fields: Vec<Arc<Field>>) -> Model {
     // Its name is seen in errors only.
-    let namespace = Namespace { app: format!("the groups of {}", namespace.app), name: namespace.name.clone() };
+    let namespace = Namespace::new(&format!("the groups of {}", namespace.app()), namespace.name());
     Model {
         namespace,
         id: Type::Integer,

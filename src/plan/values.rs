@@ -34,7 +34,7 @@ impl Planner<'_> {
                     if accepted.is_empty() {
                         accepted.push("no lookup here");
                     }
-                    let (field, lookup) = (path.column.name.clone(), shown(&rest.join("__")));
+                    let (field, lookup) = (path.column.name.to_string(), shown(&rest.join("__")));
                     self.note(Error::at(at, Problem::NoSuchLookup { field, lookup, accepted }));
                     return None;
                 }

@@ -9,6 +9,7 @@ use crate::json::{Json, Object, Pointer};
 use crate::model::{Clock, Column, Field, Kind, Model, OnDelete, Reference, VERSION, check};
 use crate::request::Request;
 use crate::value::{self, Scalar, Type};
+use smol_str::SmolStr;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -17,9 +18,9 @@ impl Planner<'_> {
     pub fn target(&mut self, model: &Arc<Model>, request: &Request, meta: &Pointer<'_>) -> Option<Target> {
         let at = meta.key("uniqueObject");
         let members = request.unique.as_deref()?;
-        let mut columns: Vec<Column> = members.iter().filter_map(|(name, _)| model.column(name)).collect();
-        columns.sort_by(|left, right| left.name.cmp(&right.name));
+        let columns: Vec<Column> = members.iter().filter_map(|(name, _)| model.column(name)).collect();
         let mut names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        names.sort_unstable();
         let all_known = names.len() == members.len();
         if names.contains(&"id") {
             names.retain(|name| !is_version(model, name));
@@ -29,17 +30,16 @@ impl Planner<'_> {
             self.note(Error::at(at, problem));
             return None;
         }
-        let mut all = Vec::new();
-        let mut named = Vec::new();
+        let mut all = Vec::with_capacity(members.len());
+        let mut named = Vec::with_capacity(members.len());
         let (mut id, mut version) = (None, None);
-        for (name, json) in members {
-            let column = model.column(name)?;
+        for ((name, json), column) in members.iter().zip(columns) {
             let value = self.value(name, column.kind, json, &at.key(name))?;
             if is_version(model, &column.name) {
                 version = value.integer();
                 continue;
             }
-            named.push(format!("{} {}", column.name, shown(json)));
+            named.push((column.name.clone(), json.clone()));
             if column.name == "id" {
                 id = Some(value.clone());
             }
@@ -49,7 +49,7 @@ impl Planner<'_> {
         if narrowing.narrows() {
             all.push(self.condition(model, narrowing, meta));
         }
-        Some(Target { condition: Condition::All(all), id, version, named: named.join(" and ") })
+        Some(Target { condition: Condition::All(all), id, version, named })
     }
 
     /// New records: what the request says, and for the rest defaults, clocks and NULL.
@@ -107,8 +107,8 @@ impl Planner<'_> {
                 Some((None, None, true)) => Scalar::Null,
                 Some((None, None, false)) => {
                     // A value that was given and refused is no missing one.
-                    if !given.refused.contains(name) {
-                        let problem = Problem::Required { model: model.namespace.to_string(), field: name.clone() };
+                    if !given.refused.iter().any(|refused| refused == name) {
+                        let problem = Problem::Required { model: model.namespace.to_string(), field: name.to_string() };
                         self.note(Error::at(at.key(name), problem));
                     }
                     Scalar::Null // the request is refused
@@ -153,9 +153,9 @@ impl Planner<'_> {
         let mut values = request.records.first().map(|(_, values)| values.clone()).unwrap_or_default();
         let given = self.given(model, &values, &Pointer::ROOT, false, true);
         // What it was looked for by is known to the client as well.
-        let known: Vec<String> =
+        let known: Vec<SmolStr> =
             values.iter().chain(request.unique.iter().flatten()).map(|(name, _)| name.clone()).collect();
-        let names = known.iter().map(String::as_str).collect();
+        let names = known.iter().map(SmolStr::as_str).collect();
         let answer = self.answer(model, request.fields.as_deref(), &names);
         let update = self.changed(model, given, answer.clone());
         let field_of = |name: &str| model.column(name).map(|column| column.name);
@@ -221,7 +221,7 @@ impl Planner<'_> {
                 continue;
             }
             if field.clock.is_some() {
-                let problem = Problem::ReadOnly { field: name.clone(), why: "the server sets it" };
+                let problem = Problem::ReadOnly { field: name.to_string(), why: "the server sets it" };
                 self.note(Error::at(at, problem));
                 continue;
             }
@@ -235,7 +235,7 @@ impl Planner<'_> {
                 Kind::Ref(Reference { id: kind, .. }) | Kind::Plain(kind) => {
                     match self.value_to_write(name, &field, *kind, json, &at) {
                         Some(value) => {
-                            written.values.push(GivenValue { column: field.name.clone(), name: name.clone(), value })
+                            written.values.push(GivenValue { column: (&field.name).into(), name: name.clone(), value })
                         }
                         None => written.refused.push(field.name.clone()),
                     }
@@ -308,7 +308,7 @@ impl Planner<'_> {
         }
         if creating && model.id == Type::Uuid {
             let value = self.value(name, Type::Uuid, json, at)?;
-            return Some(GivenValue { column: "id".into(), name: name.to_owned(), value });
+            return Some(GivenValue { column: "id".into(), name: name.into(), value });
         }
         let why = if creating { "the server gives it" } else { "a record keeps its id" };
         self.note(Error::at(at, Problem::ReadOnly { field: name.to_owned(), why }));
@@ -359,9 +359,9 @@ struct Written {
 }
 
 struct GivenValue {
-    column: String,
+    column: SmolStr,
     /// As the request calls it.
-    name: String,
+    name: SmolStr,
     value: Scalar,
 }
 
@@ -383,10 +383,11 @@ fn is_version(model: &Model, name: &str) -> bool {
 
 /// Whether no two records can agree in these columns, sorted by name.
 fn is_unique(model: &Model, names: &[&str]) -> bool {
-    model.unique_keys().any(|mut key| {
-        key.sort_unstable();
-        key == names
-    })
+    names == ["id"]
+        || model.unique_keys().any(|mut key| {
+            key.sort_unstable();
+            key == names
+        })
 }
 
 fn unique_keys(model: &Model) -> Vec<String> {

@@ -33,14 +33,11 @@ impl Reader {
     pub fn fields(&mut self, at: &Pointer<'_>, members: Object) -> Vec<Asked> {
         let mut asked = Vec::with_capacity(members.len());
         for (name, json) in members {
-            let at = at.key(&name);
             match json {
-                Json::Null => {
-                    asked.push(Asked { name: name.clone(), of: None, what: Wanted::Value, transforms: Vec::new() })
-                }
-                Json::Object(members) => asked.extend(self.field(&at, &name, members)),
+                Json::Null => asked.push(Asked { name, of: None, what: Wanted::Value, transforms: Vec::new() }),
+                Json::Object(members) => asked.extend(self.field(&at.key(&name), &name, members)),
                 other => self.wrong(
-                    &at,
+                    &at.key(&name),
                     &format!("the field \"{}\"", shown(&name)),
                     "null to ask for it, or an object to ask for fields of it",
                     &other,
@@ -70,21 +67,22 @@ impl Reader {
                 return None;
             }
         };
-        let is_subquery = |meta: &Json| meta.get("intent") == Some(&SUBQUERY.into());
+        let is_subquery =
+            |meta: &Object| matches!(member(meta, "intent"), Some(Json::String(intent)) if intent == SUBQUERY);
         let what = match meta {
             _ if plain => Wanted::Value,
-            Some(Json::Object(meta)) if is_subquery(&Json::Object(meta.clone())) => {
+            Some(Json::Object(meta)) if is_subquery(&meta) => {
                 let mut stray: Vec<&str> = members.iter().map(|(key, _)| key.as_str()).collect();
                 stray.extend(of.is_some().then_some(FIELD));
                 for key in stray {
                     let problem = Problem::UselessKey { key: shown(&key), intent: SUBQUERY };
                     self.note(Error::at(at.key(key), problem));
                 }
-                Wanted::Subquery(self.subquery(&at.key(META), meta)?)
+                Wanted::Subquery(Box::new(self.subquery(&at.key(META), meta)?))
             }
-            meta => Wanted::Nested(self.nested(at, meta, members)),
+            meta => Wanted::Nested(Box::new(self.nested(at, meta, members))),
         };
-        Some(Asked { name: name.to_owned(), of, what, transforms })
+        Some(Asked { name: name.into(), of, what, transforms })
     }
 
     fn nested(&mut self, at: &Pointer<'_>, meta: Option<Json>, members: Object) -> Nested {
@@ -93,9 +91,9 @@ impl Reader {
             None => Narrowing::default(),
             Some(Json::Object(members)) => {
                 let at = at.key(META);
-                let meta = Meta { members, at: &at };
+                let mut meta = Meta { members, at: &at };
                 self.known_keys(&meta, "a nested __meta__", &LIST_KEYS);
-                self.narrowing(&meta)
+                self.narrowing(&mut meta)
             }
             Some(other) => {
                 self.wrong(&at.key(META), META, "an object", &other);
@@ -106,12 +104,12 @@ impl Reader {
     }
 
     fn subquery(&mut self, at: &Pointer<'_>, members: Object) -> Option<Subquery> {
-        let meta = Meta { members, at };
+        let mut meta = Meta { members, at };
         self.known_keys(&meta, "the __meta__ of a subquery", &SUBQUERY_KEYS);
         self.class(&meta);
         self.schema(&meta);
         let namespace = self.namespace(&meta);
-        let narrowing = self.narrowing(&meta);
+        let narrowing = self.narrowing(&mut meta);
         let on_field = self.text(&meta, "onField");
         let mapping = self.mapping(&meta);
         let steps = self.steps(&meta);

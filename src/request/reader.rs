@@ -61,7 +61,7 @@ impl Reader {
             return None;
         };
         let at = Pointer::ROOT.key(META);
-        let meta = match members.remove(place).1 {
+        let mut meta = match members.remove(place).1 {
             Json::Object(members) => Meta { members, at: &at },
             other => {
                 self.wrong(&at, META, "an object", &other);
@@ -73,7 +73,7 @@ impl Reader {
         let rule = self.intent(&meta, schema);
         let namespace = self.namespace(&meta);
         let (rule, namespace) = (rule?, namespace?);
-        if rule.of.is_some_and(|of| of != namespace.to_string()) {
+        if rule.of.is_some_and(|of| of != namespace.as_str()) {
             let problem = Problem::NoSuchController { namespace: namespace.to_string(), intent: rule.name };
             self.note(Error::at(at.key("namespace"), problem));
             return None;
@@ -81,11 +81,11 @@ impl Reader {
         self.keys(&meta, rule);
         match rule.intent {
             Intent::Execute => self.batch(&meta, members).map(Ask::Batch),
-            _ => Some(Ask::Model(self.request(&meta, rule, namespace, members))),
+            _ => Some(Ask::Model(self.request(&mut meta, rule, namespace, members))),
         }
     }
 
-    fn request(&mut self, meta: &Meta<'_>, rule: &'static Rule, namespace: Namespace, beside: Object) -> Request {
+    fn request(&mut self, meta: &mut Meta<'_>, rule: &'static Rule, namespace: Namespace, beside: Object) -> Request {
         let cached = self.cache(meta);
         let mut fields = None;
         let mut records = Vec::new();
@@ -166,12 +166,12 @@ impl Reader {
     }
 
     /// The records of a `createMany`.
-    fn objects(&mut self, meta: &Meta<'_>) -> Vec<(usize, Object)> {
+    fn objects(&mut self, meta: &mut Meta<'_>) -> Vec<(usize, Object)> {
         let at = meta.at.key("objects");
-        let items = match meta.get("objects") {
+        let items = match meta.take("objects") {
             Some(Json::List(items)) => items,
             Some(other) => {
-                self.wrong(&at, "objects", "a list of records", other);
+                self.wrong(&at, "objects", "a list of records", &other);
                 return Vec::new();
             }
             None => return Vec::new(), // noted as missing
@@ -182,16 +182,16 @@ impl Reader {
             return Vec::new();
         }
         let mut records = Vec::with_capacity(items.len());
-        for (index, item) in items.iter().enumerate() {
+        for (index, item) in items.into_iter().enumerate() {
             match item {
-                Json::Object(members) => records.push((index, members.clone())),
-                other => self.wrong(&at.index(index), "a record", "an object", other),
+                Json::Object(members) => records.push((index, members)),
+                other => self.wrong(&at.index(index), "a record", "an object", &other),
             }
         }
         records
     }
 
-    fn grouping(&mut self, meta: &Meta<'_>, beside: Object) -> Grouping {
+    fn grouping(&mut self, meta: &mut Meta<'_>, beside: Object) -> Grouping {
         let at = meta.at.key("groupBy");
         let by = match meta.get("groupBy") {
             None => Vec::new(),
@@ -209,11 +209,11 @@ impl Reader {
                 self.wrong(&at, &format!("the total \"{}\"", shown(&name)), "an object with a function", &json);
                 continue;
             };
-            let inner = Meta { members, at: &at };
-            let (filter, ordering) = (self.object(&inner, "filter"), self.ordering(&inner));
+            let mut inner = Meta { members, at: &at };
+            let (filter, ordering) = (self.object(&mut inner, "filter"), self.ordering(&inner));
             let options = inner.members.into_iter().filter(|(key, _)| key != "filter" && key != "ordering").collect();
             if let Some(step) = self.step(&at, Json::Object(options)) {
-                totals.push(WantedTotal { name: name.clone(), step, filter, ordering });
+                totals.push(WantedTotal { name: name.to_string(), step, filter, ordering });
             }
         }
         let by_one = matches!(meta.get("groupBy"), Some(Json::String(_)));
@@ -345,17 +345,17 @@ impl Reader {
         }
     }
 
-    pub fn object(&mut self, meta: &Meta<'_>, key: &str) -> Option<Object> {
-        match meta.get(key)? {
-            Json::Object(members) => Some(members.clone()),
+    pub fn object(&mut self, meta: &mut Meta<'_>, key: &str) -> Option<Object> {
+        match meta.take(key)? {
+            Json::Object(members) => Some(members),
             other => {
-                self.wrong(&meta.at.key(key), key, "an object", other);
+                self.wrong(&meta.at.key(key), key, "an object", &other);
                 None
             }
         }
     }
 
-    pub fn narrowing(&mut self, meta: &Meta<'_>) -> Narrowing {
+    pub fn narrowing(&mut self, meta: &mut Meta<'_>) -> Narrowing {
         Narrowing {
             filter: self.object(meta, "filter"),
             exclude: self.object(meta, "exclude"),
@@ -466,6 +466,12 @@ pub struct Meta<'a> {
 impl Meta<'_> {
     pub fn get(&self, key: &str) -> Option<&Json> {
         member(&self.members, key)
+    }
+
+    /// The value of a key, which is gone from here then: what may be long is not copied.
+    fn take(&mut self, key: &str) -> Option<Json> {
+        let place = self.members.iter().position(|(name, _)| name == key)?;
+        Some(self.members.remove(place).1)
     }
 }
 

@@ -89,7 +89,7 @@ fn told(
 
 /// The key that a target names.
 fn find(table: &Table<'_>, target: &Target) -> Result<Key, Errors> {
-    let ids = table.session.rows(&compile::write::find(&table.name, &target.condition))?.cells;
+    let ids = table.session.rows(&compile::write::find(table.name, &target.condition))?.cells;
     match ids.first() {
         Some(id) => Ok(found(table.session, id)?),
         None => Err(table.missing(target)),

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 pub struct Table<'r> {
     pub session: &'r Session,
     pub model: &'r Model,
-    pub name: String,
+    pub name: &'r str,
 }
 
 impl Table<'_> {
@@ -35,7 +35,7 @@ impl Table<'_> {
 
     /// Inserts the rows and gives their ids, in their order.
     pub fn insert(&self, write: &Write) -> Result<Vec<Scalar>, Errors> {
-        let statement = compile::write::insert(&self.name, &write.slots);
+        let statement = compile::write::insert(self.name, &write.slots);
         let own = write.slots.iter().position(|slot| slot.column.name == "id");
         let mut ids = Vec::with_capacity(write.rows.len());
         let rows = write.rows.iter().map(|row| row.values.as_slice());
@@ -57,12 +57,12 @@ impl Table<'_> {
         let id = match &target.id {
             Some(id) if changes => id.clone(),
             _ => {
-                let found = self.session.rows(&compile::write::find(&self.name, &whole))?.cells.into_iter().next();
+                let found = self.session.rows(&compile::write::find(self.name, &whole))?.cells.into_iter().next();
                 found.map_or_else(|| Err(self.missing(target)), Ok)?
             }
         };
         if changes {
-            let update = compile::write::update(&self.name, write, &row.values, &whole);
+            let update = compile::write::update(self.name, write, &row.values, &whole);
             let changed = self.session.execute(&update).map_err(|failure| self.refused(write, row, failure))?;
             if changed == 0 {
                 return Err(self.missing(target));
@@ -78,14 +78,14 @@ impl Table<'_> {
         let row = only(write)?;
         let refused = |failure| self.refused(write, row, failure);
         if row.links.is_empty() {
-            let update = compile::write::update(&self.name, write, &row.values, condition);
+            let update = compile::write::update(self.name, write, &row.values, condition);
             let changed = self.session.execute(&update).map_err(refused)?;
             return Ok(Outcome::Touched { count: changed as u64, done: "updated" });
         }
         // The ids are looked for once, as the change may be to what they are found by.
-        let ids = self.session.rows(&compile::write::find(&self.name, condition))?.cells;
+        let ids = self.session.rows(&compile::write::find(self.name, condition))?.cells;
         if !write.slots.is_empty() || write.raises {
-            let update = compile::write::update(&self.name, write, &row.values, &self.among(ids.clone()));
+            let update = compile::write::update(self.name, write, &row.values, &self.among(ids.clone()));
             self.session.execute(&update).map_err(refused)?;
         }
         self.replace_links(write, row, &ids)?;
@@ -94,7 +94,7 @@ impl Table<'_> {
 
     /// Changes the record of a target, or makes it where there is none.
     pub fn upsert(&self, target: &Target, update: &Write, create: &Write) -> Result<Outcome, Errors> {
-        let found = self.session.rows(&compile::write::find(&self.name, &target.condition))?.cells.into_iter().next();
+        let found = self.session.rows(&compile::write::find(self.name, &target.condition))?.cells.into_iter().next();
         // None can be made with an integer id, or with a version.
         let given = target.id.is_some() && create.slots.iter().all(|slot| slot.column.name != "id");
         match found {
@@ -107,7 +107,7 @@ impl Table<'_> {
     /// Deletes the one record of a target.
     pub fn delete(&self, target: &Target, referrers: &[Referrer]) -> Result<Outcome, Errors> {
         let whole = target.whole(self.model);
-        match self.session.execute(&compile::write::delete(&self.name, &whole)) {
+        match self.session.execute(&compile::write::delete(self.name, &whole)) {
             Ok(0) => Err(self.missing(target)),
             Ok(_) => Ok(Outcome::Deleted),
             Err(Failure::ForeignKey) => Err(self.still_referenced(&whole, referrers, "uniqueObject")?),
@@ -123,7 +123,7 @@ impl Table<'_> {
         most: Option<u64>,
     ) -> Result<Outcome, Errors> {
         self.bounded(condition, most)?;
-        match self.session.execute(&compile::write::delete(&self.name, condition)) {
+        match self.session.execute(&compile::write::delete(self.name, condition)) {
             Ok(count) => Ok(Outcome::Touched { count: count as u64, done: "deleted" }),
             Err(Failure::ForeignKey) => Err(self.still_referenced(condition, referrers, "filter")?),
             Err(other) => Err(other.into()),
@@ -133,7 +133,7 @@ impl Table<'_> {
     /// Refuses to change more records than the request allows.
     fn bounded(&self, condition: &Condition, most: Option<u64>) -> Result<(), Errors> {
         let Some(most) = most else { return Ok(()) };
-        let count = self.session.number(&compile::count(&self.name, condition, None, None))?;
+        let count = self.session.number(&compile::count(self.name, condition, None, None))?;
         let count = u64::try_from(count).unwrap_or(0);
         if count <= most {
             return Ok(());
@@ -220,7 +220,7 @@ impl Table<'_> {
         if let Err(errors) = self.not_stale(target) {
             return errors;
         }
-        let problem = Problem::NoSuchRecord { model: self.model.namespace.to_string(), what: target.named.clone() };
+        let problem = Problem::NoSuchRecord { model: self.model.namespace.to_string(), what: target.name() };
         Error::at(Pointer::ROOT.key("__meta__").key("uniqueObject"), problem).into()
     }
 
@@ -230,7 +230,7 @@ impl Table<'_> {
         if target.version.is_none() {
             return Ok(());
         }
-        let current = self.session.rows(&compile::write::find_column(&self.name, VERSION, &target.condition))?;
+        let current = self.session.rows(&compile::write::find_column(self.name, VERSION, &target.condition))?;
         let Some(Scalar::Integer(version)) = current.cells.first() else { return Ok(()) };
         if target.version == Some(*version) {
             return Ok(());
@@ -240,7 +240,7 @@ impl Table<'_> {
     }
 
     fn still_referenced(&self, condition: &Condition, referrers: &[Referrer], key: &str) -> Result<Errors, Errors> {
-        let ids = id_list(self.session.rows(&compile::write::find(&self.name, condition))?.cells.iter());
+        let ids = id_list(self.session.rows(&compile::write::find(self.name, condition))?.cells.iter());
         let mut by = Vec::new();
         for referrer in referrers.iter().filter(|referrer| referrer.direct && referrer.visible) {
             let name = referrer.model.to_string();
@@ -255,18 +255,21 @@ impl Table<'_> {
 
     /// Why a write did not go in, in terms of its fields.
     fn refused(&self, write: &Write, row: &Row, failure: Failure) -> Errors {
-        let name = self.model.namespace.to_string();
+        let name = self.model.namespace.as_str();
         // Of several records the one is told, also where no value of it is to blame.
         let record = || (!row.at.is_empty()).then(|| row.at.clone());
         match failure {
             Failure::Unique(columns) => {
-                let given = row.given.iter().find(|(slot, _)| columns.contains(&write.slots[*slot].column.name));
+                let given = row
+                    .given
+                    .iter()
+                    .find(|(slot, _)| columns.iter().any(|column| *column == write.slots[*slot].column.name));
                 let pointer = given.map(|(_, name)| row.place(name)).or_else(record);
-                Error { problem: Problem::Taken { model: name, fields: columns }, pointer }.into()
+                Error { problem: Problem::Taken { model: name.to_owned(), fields: columns }, pointer }.into()
             }
             Failure::ForeignKey => self.dangling(write).unwrap_or_else(|errors| errors),
             Failure::Check(rule) => {
-                let problem = Problem::Refused { field: name, why: format!("breaks the rule {rule}") };
+                let problem = Problem::Refused { field: name.to_owned(), why: format!("breaks the rule {rule}") };
                 Error { problem, pointer: record() }.into()
             }
             Failure::Other(problem) => problem.into(),
@@ -285,7 +288,7 @@ impl Table<'_> {
             }
             for links in &row.links {
                 for id in &links.ids {
-                    self.check_reference(row, &links.given, &links.relation.target.to_string(), id, &mut errors)?;
+                    self.check_reference(row, &links.given, links.relation.target.as_str(), id, &mut errors)?;
                 }
             }
         }

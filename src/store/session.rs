@@ -14,6 +14,7 @@ use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,18 +152,48 @@ impl Session {
         let (mut width, mut cells) = (0, Vec::new());
         self.visit(statement, |row, columns| {
             width = columns;
-            for index in 0..columns {
-                let cell = scalar(row.get_ref(index)?)?;
-                let bytes = size_of::<Scalar>() + cell.text().map_or(0, str::len);
-                let Some(room) = self.room.get().checked_sub(bytes) else {
-                    return Err(Failure::Other(Problem::AnswerTooLarge { most: "32 MiB" }));
-                };
-                self.room.set(room);
-                cells.push(cell);
-            }
-            Ok(())
+            self.keep(row, columns, &mut cells)
         })?;
         Ok(Rows { width, cells })
+    }
+
+    /// Runs a statement for each of these values of its first parameter, as one, and gives all its rows; after each
+    /// `done` gets the value and where its rows are.
+    pub fn rows_for_each<'v>(
+        &self,
+        statement: &Statement,
+        values: impl IntoIterator<Item = &'v Scalar>,
+        mut done: impl FnMut(&'v Scalar, Range<usize>),
+    ) -> Result<Rows, Failure> {
+        self.queries.set(self.queries.get() + 1);
+        let mut prepared = self.connection.prepare_cached(&statement.text)?;
+        let mut rows = Rows { width: prepared.column_count(), cells: Vec::new() };
+        let others = statement.parameters.get(1..).unwrap_or_default();
+        for value in values {
+            self.in_time().map_err(Failure::Other)?; // one that is short never comes to look at the clock
+            let start = rows.len();
+            let parameters = rusqlite::params_from_iter(std::iter::once(value).chain(others));
+            let mut found = prepared.query(parameters).map_err(|error| self.timed(error))?;
+            while let Some(row) = found.next().map_err(|error| self.timed(error))? {
+                self.keep(row, rows.width, &mut rows.cells)?;
+            }
+            done(value, start..rows.len());
+        }
+        Ok(rows)
+    }
+
+    /// Appends the cells of a row, as long as there is room for them.
+    fn keep(&self, row: &rusqlite::Row<'_>, columns: usize, cells: &mut Vec<Scalar>) -> Result<(), Failure> {
+        for index in 0..columns {
+            let cell = scalar(row.get_ref(index)?)?;
+            let bytes = size_of::<Scalar>() + cell.text().map_or(0, str::len);
+            let Some(room) = self.room.get().checked_sub(bytes) else {
+                return Err(Failure::Other(Problem::AnswerTooLarge { most: "32 MiB" }));
+            };
+            self.room.set(room);
+            cells.push(cell);
+        }
+        Ok(())
     }
 
     /// Runs a statement and hands over its rows one by one, so that there may be any number of them.

@@ -296,7 +296,7 @@ fn replace(options: &Options<'_>, _: Kind) -> Made {
 
 fn map(options: &Options<'_>, _: Kind) -> Made {
     let values = match options.get("values") {
-        Some(Json::Object(members)) => members.iter().cloned().collect(),
+        Some(Json::Object(members)) => members.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
         _ => HashMap::new(),
     };
     Ok((Step::Map { values, default: options.get("default").cloned() }, Kind::Any))
@@ -390,7 +390,7 @@ mod tests {
         );
         for transform in &TRANSFORMS {
             let settings = transform.settings.iter().filter(|setting| setting.required);
-            let options = settings.map(|setting| (setting.name.to_owned(), example(setting.takes))).collect();
+            let options = settings.map(|setting| (setting.name.into(), example(setting.takes))).collect();
             assert!(transform.read(&Json::Object(options), Kind::Any).is_ok(), "{}", transform.name);
         }
     }

@@ -348,7 +348,7 @@ impl Options<'_, '_> {
                 self.wrong("related_name", "a name such as a field's");
                 return None;
             }
-            None => format!("{}_set", model.name.to_lowercase()),
+            None => format!("{}_set", model.name().to_lowercase()),
         };
         Some(Reference { to, id, on_delete, related_name })
     }
