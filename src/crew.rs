@@ -157,8 +157,11 @@ mod tests {
     fn there_are_as_many_turns_as_before_whatever_happened() {
         let (give, waiting) = started(3);
         eventually(|| waiting.load(Ordering::SeqCst) == 3);
+        let done = Arc::new(AtomicUsize::new(0));
         for turn in 0..30 {
+            let done = done.clone();
             give.send(Box::new(move || {
+                done.fetch_add(1, Ordering::SeqCst);
                 if turn % 3 == 0 {
                     step_aside();
                     step_aside();
@@ -167,8 +170,9 @@ mod tests {
             }))
             .unwrap();
         }
+        eventually(|| done.load(Ordering::SeqCst) == 30);
         eventually(|| waiting.load(Ordering::SeqCst) == 3);
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(300));
         assert_eq!(waiting.load(Ordering::SeqCst), 3);
     }
 }
