@@ -31,8 +31,7 @@ pub const MAX_LIMIT: u64 = 1000;
 /// Threads that serve at one time, those that wait for something aside: some more than there are cores, as the disk may
 /// keep one waiting too.
 pub fn turns() -> usize {
-    std::env::var("TURNS").map_or(2, |n| n.parse().unwrap())
-        * std::thread::available_parallelism().map_or(2, usize::from)
+    std::thread::available_parallelism().map_or(4, |cores| cores.get() * 2)
 }
 
 /// Readers of the database at one time: enough that a few slow queries leave room for quick ones. To be asked
