@@ -17,7 +17,7 @@ use crate::rate::Rates;
 use crate::request::reader;
 use crate::road::Planned;
 use crate::store::{Session, Store, catalogue_version, has_triggers};
-use crate::usage::Entry;
+use crate::usage::{Entry, Noted};
 use crate::value::time;
 use crate::writer::Writer;
 use crate::{log, road};
@@ -96,7 +96,7 @@ enum Step {
 
 /// What the writer is to do.
 struct Job {
-    planned: Planned,
+    asked: Arc<Asked>,
     given: Given,
     retry: Option<Retry>,
 }
@@ -109,17 +109,14 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
     let step = reader.reading(|| {
         let caller = let_in(app, call, &reader, key, entry)?;
 
-        let (ask, malformed) = reader::parse(call.json()?)?;
-        entry.note(&ask);
-        *echo = Echo::of(&ask);
-        let retry = call.idempotency_key.map(|key| Retry::of(caller.id(), key, call.body)).transpose()?;
-
         let catalogue = app.store.catalogue(&reader)?;
         let (secret, now, request_id) = (*app.store.secret(), entry.at.clone(), call.request_id.clone());
         let given = Given { catalogue, caller, limits: app.limits, secret, now, request_id };
-        let planned = road::plan(&given, ask, malformed)?;
+        let asked = asked(&reader, call.json()?, &given, entry, echo)?;
+        let planned = &asked.planned;
+        let retry = call.idempotency_key.map(|key| Retry::of(given.caller.id(), key, call.body)).transpose()?;
         if planned.writes() {
-            return Ok::<Step, Errors>(Step::ToWrite(Job { planned, given, retry }));
+            return Ok::<Step, Errors>(Step::ToWrite(Job { asked, given, retry }));
         }
         let may_be_kept = planned.may_be_kept() && !has_triggers(&reader)?;
         reader.start();
@@ -129,10 +126,10 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
             return Ok(Step::Answered(answer.reply(echo, true)));
         }
         app.metrics.cache_misses.add(u64::from(key.is_some()));
-        let answer = road::carry_out(&reader, &given, &planned)?;
+        let answer = road::carry_out(&reader, &given, planned)?;
         let reply = answer.reply(echo, false);
         if let Some(key) = key {
-            keep = Some(Keep { key, answer: answer.compact(), planned, seen: reader.data_version()? });
+            keep = Some(Keep { key, answer: answer.compact(), asked, seen: reader.data_version()? });
         }
         Ok(Step::Answered(reply))
     })?;
@@ -140,6 +137,42 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
         keep.keep(app, &reader);
     }
     Ok(step)
+}
+
+/// A request that was read and planned.
+struct Asked {
+    /// The id of the key that it was sent with.
+    caller: i64,
+    noted: Noted,
+    echo: Echo,
+    planned: Planned,
+}
+
+/// Reads and plans a request. The plan of one that only reads depends on nothing but its key, its bytes, and the state of
+/// the database, so that it is remembered where it is sent again and again.
+fn asked(
+    session: &Session,
+    body: &[u8],
+    given: &Given,
+    entry: &mut Entry,
+    echo: &mut Echo,
+) -> Result<Arc<Asked>, Errors> {
+    let (caller, text) = (given.caller.id(), std::str::from_utf8(body).ok());
+    let known = text.and_then(|text| session.recall::<Asked>(text)).filter(|asked| asked.caller == caller);
+    if let Some(asked) = known {
+        entry.note(&asked.noted);
+        *echo = asked.echo.clone();
+        return Ok(asked);
+    }
+    let (ask, malformed) = reader::parse(body)?;
+    let noted = Noted::of(&ask);
+    entry.note(&noted);
+    *echo = Echo::of(&ask);
+    let asked = Arc::new(Asked { caller, noted, echo: echo.clone(), planned: road::plan(given, ask, malformed)? });
+    if let (Some(text), false) = (text, asked.planned.writes()) {
+        session.remember_repeated(text, &asked);
+    }
+    Ok(asked)
 }
 
 /// Who holds the key, if it may be used now and from there, and no more often than it may.
@@ -177,7 +210,7 @@ fn wrong_key(app: &App, call: &Call, problem: Problem) -> Problem {
 struct Keep {
     key: cache::Key,
     answer: Answer,
-    planned: Planned,
+    asked: Arc<Asked>,
     /// The mark of the database that the answer saw.
     seen: i64,
 }
@@ -187,7 +220,7 @@ impl Keep {
         let moment = app.writer.foreign_mark().map(|foreign| app.cache.moment(foreign));
         // Whatever was committed since the answer was made may be missing in it.
         let is_current = reader.data_version().is_ok_and(|now| now == self.seen);
-        if let (Some(moment), Some(read), true) = (moment, self.planned.touched(), is_current) {
+        if let (Some(moment), Some(read), true) = (moment, self.asked.planned.touched(), is_current) {
             app.cache.keep(self.key, Arc::new(self.answer), read.clone(), moment);
         }
     }
@@ -195,10 +228,10 @@ impl Keep {
 
 /// Has a job done by the writer, if the models are still those that it was planned with.
 fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
-    let Job { planned, given, retry } = job;
+    let Job { asked, given, retry } = job;
     let _entered = retry.as_ref().map(|retry| app.in_flight.enter(retry)).transpose()?;
-    let _writing = app.cache.writing(planned.touched().cloned());
-    let (echo, is_alone) = (echo.clone(), planned.is_alone());
+    let _writing = app.cache.writing(asked.planned.touched().cloned());
+    let (echo, is_alone) = (echo.clone(), asked.planned.is_alone());
     let work = move |session: &Session| {
         let _about = log::about(&given.request_id);
         if catalogue_version(session)? != given.catalogue.version {
@@ -206,11 +239,11 @@ fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
         }
         let kept = retry.as_ref().map(|retry| idempotency::find(session, retry)).transpose()?;
         if let Some(Some(body)) = kept {
-            road::plan_again(&given, &planned, &body)?;
+            road::plan_again(&given, &asked.planned, &body)?;
             return Ok(envelope::replayed(body));
         }
         session.start();
-        let reply = road::carry_out(session, &given, &planned)?.reply(&echo, false);
+        let reply = road::carry_out(session, &given, &asked.planned)?.reply(&echo, false);
         if let Some(retry) = &retry {
             idempotency::keep(session, retry, &reply)?;
         }

@@ -23,8 +23,6 @@ use rustix::net::{RecvFlags, SendFlags};
 use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-#[cfg(unix)]
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -62,7 +60,7 @@ const KEPT_OUTPUT: usize = 16 * 1024;
 
 /// A connection of a client.
 pub struct Connection {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     pub remote: SocketAddr,
     bounds: Arc<Bounds>,
     input: Buffer,
@@ -145,7 +143,13 @@ impl Connection {
         stream.set_read_timeout(Some(bounds.idle))?;
         stream.set_write_timeout(Some(bounds.idle))?;
         let patience = bounds.idle;
+        let stream = Arc::new(stream);
         Ok(Connection { stream, remote, bounds, input: Buffer::default(), output: Vec::new(), patience })
+    }
+
+    /// What it is by.
+    pub fn stream(&self) -> Arc<TcpStream> {
+        self.stream.clone()
     }
 
     /// Whether nothing came that was not answered yet.
@@ -285,7 +289,7 @@ impl Connection {
             self.patience = left;
         }
         loop {
-            match self.input.fill(|room| self.stream.read(room)) {
+            match self.input.fill(|room| (&*self.stream).read(room)) {
                 Ok(0) => return Err(Cut::Gone),
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -333,7 +337,7 @@ impl Connection {
         let deadline = Instant::now() + SEND_TIMEOUT;
         let mut waits = false;
         while !bytes.is_empty() {
-            match if waits { self.stream.write(bytes) } else { write_now(&self.stream, bytes) } {
+            match if waits { (&*self.stream).write(bytes) } else { write_now(&self.stream, bytes) } {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !waits => {
                     step_aside();
                     waits = true;
@@ -354,7 +358,7 @@ impl Connection {
     /// read for a while, because closing over unread bytes would reset the connection.
     pub fn end(&mut self) {
         let deadline = Instant::now() + LINGER_TIME;
-        if SockRef::from(&self.stream).shutdown(Shutdown::Write).is_err() {
+        if SockRef::from(&*self.stream).shutdown(Shutdown::Write).is_err() {
             return;
         }
         let mut rest = 0;
@@ -365,13 +369,6 @@ impl Connection {
             }
             rest += self.input.held().len();
         }
-    }
-}
-
-#[cfg(unix)]
-impl AsFd for Connection {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
     }
 }
 

@@ -222,9 +222,9 @@ struct Counted {
 }
 
 #[cfg(target_os = "linux")]
-impl std::os::fd::AsFd for Guest {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.connection.as_fd()
+impl idle::Waits for Guest {
+    fn descriptor(&self) -> Arc<TcpStream> {
+        self.connection.stream()
     }
 }
 

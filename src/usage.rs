@@ -35,6 +35,22 @@ pub struct Entry {
     pub let_in: bool,
 }
 
+/// What a request wants, as far as the log tells it.
+#[derive(Clone, Debug)]
+pub struct Noted {
+    namespace: String,
+    intent: &'static str,
+    action: Option<&'static str>,
+}
+
+impl Noted {
+    pub fn of(ask: &Ask) -> Noted {
+        let rule = ask.intent().rule();
+        let action = rule.actions.first().map(|action| action.name());
+        Noted { namespace: ask.namespace(), intent: rule.name, action }
+    }
+}
+
 impl Entry {
     /// The entry of a request that came in at this moment.
     pub fn of(call: &Call<'_>, at: String) -> Entry {
@@ -48,11 +64,10 @@ impl Entry {
     }
 
     /// Adds what the request wants.
-    pub fn note(&mut self, ask: &Ask) {
-        let rule = ask.intent().rule();
-        self.namespace = Some(ask.namespace());
-        self.intent = Some(rule.name);
-        self.action = rule.actions.first().map(|action| action.name());
+    pub fn note(&mut self, wanted: &Noted) {
+        self.namespace = Some(wanted.namespace.clone());
+        self.intent = Some(wanted.intent);
+        self.action = wanted.action;
     }
 
     /// Adds what came of it.

@@ -7,11 +7,17 @@ use crate::handoff::lock;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Mutex;
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// What waits. `T` says by its descriptor when it is to be served.
+/// What waits can be told apart by its descriptor, which is there for as long as anyone holds it.
+pub trait Waits {
+    fn descriptor(&self) -> Arc<TcpStream>;
+}
+
+/// Those that wait.
 pub struct Idle<T> {
     epoll: OwnedFd,
     places: Mutex<Places<T>>,
@@ -49,7 +55,7 @@ impl<T> Places<T> {
     }
 }
 
-impl<T: AsFd> Idle<T> {
+impl<T: Waits> Idle<T> {
     /// # Errors
     /// There are no more descriptors.
     pub fn new() -> io::Result<Idle<T>> {
@@ -59,18 +65,17 @@ impl<T: AsFd> Idle<T> {
 
     /// Has it wait; `is_new` where it never did before. Where it cannot, it is given back.
     pub fn wait(&self, guest: T, is_new: bool) -> Result<(), T> {
-        // It may speak at once: then whoever takes it waits for the lock, until it is certain that it is here.
-        let mut places = lock(&self.places);
-        let place = places.put(guest);
+        let descriptor = guest.descriptor();
+        // It is put in its place first, as it may speak at once. The lock is not held while Linux is told.
+        let place = lock(&self.places).put(guest);
         let (data, flags) = (EventData::new_u64(place as u64), EventFlags::IN | EventFlags::ONESHOT);
-        let Some(waiting) = &places.all[place] else { return Ok(()) };
         let told = match is_new {
-            true => epoll::add(&self.epoll, &waiting.guest, data, flags),
-            false => epoll::modify(&self.epoll, &waiting.guest, data, flags),
+            true => epoll::add(&self.epoll, &*descriptor, data, flags),
+            false => epoll::modify(&self.epoll, &*descriptor, data, flags),
         };
         match told {
             Ok(()) => Ok(()),
-            Err(_) => places.take(place).map_or(Ok(()), Err),
+            Err(_) => lock(&self.places).take(place).map_or(Ok(()), Err),
         }
     }
 
@@ -103,31 +108,43 @@ impl<T: AsFd> Idle<T> {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-    use std::os::unix::net::UnixStream;
+    use std::net::TcpListener;
+
+    impl Waits for Arc<TcpStream> {
+        fn descriptor(&self) -> Arc<TcpStream> {
+            self.clone()
+        }
+    }
+
+    fn pair() -> (TcpStream, Arc<TcpStream>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, Arc::new(listener.accept().unwrap().0))
+    }
 
     #[test]
     fn whoever_speaks_is_served_once_until_it_waits_again() {
         let idle = Idle::new().unwrap();
-        let (mut client, guest) = UnixStream::pair().unwrap();
-        let (_silent, other) = UnixStream::pair().unwrap();
+        let (mut client, guest) = pair();
+        let (_silent, other) = pair();
         idle.wait(other, true).unwrap();
         idle.wait(guest, true).unwrap();
         for turn in 0..100u8 {
             client.write_all(&[turn]).unwrap();
             let mut guest = idle.next();
             let mut seen = [0];
-            guest.read_exact(&mut seen).unwrap();
+            (&*guest).read_exact(&mut seen).unwrap();
             assert_eq!(seen, [turn]);
             if turn % 2 == 0 {
                 client.write_all(b"more").unwrap(); // before it waits
                 idle.wait(guest, false).unwrap();
                 guest = idle.next();
-                guest.read_exact(&mut [0; 4]).unwrap();
+                (&*guest).read_exact(&mut [0; 4]).unwrap();
             }
             idle.wait(guest, false).unwrap();
         }
         drop(client);
-        assert_eq!(idle.next().read(&mut [0]).unwrap(), 0, "a client that is gone is told too");
+        assert_eq!((&*idle.next()).read(&mut [0]).unwrap(), 0, "a client that is gone is told too");
         assert_eq!(idle.overdue(Duration::ZERO).len(), 1);
         assert_eq!(lock(&idle.places).free.len(), 2);
     }

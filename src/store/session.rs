@@ -13,6 +13,7 @@ use rusqlite::{Connection, ToSql};
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -33,6 +34,9 @@ pub struct Session {
     room: Cell<usize>,
     pub(super) only_reads: bool,
     remembered: RefCell<Remembered>,
+    /// Hashes of names that were asked for, each in a place of its own choosing.
+    asked: RefCell<[u64; 64]>,
+    hasher: foldhash::fast::RandomState,
 }
 
 /// What was read from the database and holds until anything in it changes.
@@ -42,11 +46,14 @@ struct Remembered {
     data_version: i64,
     totals: HashMap<Statement, i64>,
     /// By what each is and by its name.
-    values: HashMap<TypeId, HashMap<String, Arc<dyn Any + Send + Sync>>>,
+    values: HashMap<TypeId, foldhash::HashMap<String, Arc<dyn Any + Send + Sync>>>,
 }
 
 /// Totals remembered, a session, and values of one type.
 const MOST_REMEMBERED: usize = 256;
+/// Values remembered that are made of requests, and the bytes of their names.
+const MOST_REPEATED: usize = 32;
+const LONGEST_REPEATED: usize = 1024;
 /// Bytes of a statement whose total is remembered.
 const LONGEST_REMEMBERED: usize = 4096;
 
@@ -108,6 +115,8 @@ impl Session {
             room: Cell::new(usize::MAX),
             only_reads: false,
             remembered: RefCell::default(),
+            asked: RefCell::new([0; 64]),
+            hasher: foldhash::fast::RandomState::default(),
         })
     }
 
@@ -270,22 +279,45 @@ impl Session {
         name: &str,
         read: impl FnOnce() -> Result<Arc<T>, E>,
     ) -> Result<Arc<T>, E> {
-        if !self.remembers() {
-            return read();
-        }
-        let known =
-            self.remembered.borrow().values.get(&TypeId::of::<T>()).and_then(|values| values.get(name).cloned());
-        if let Some(value) = known.and_then(|value| value.downcast().ok()) {
+        if let Some(value) = self.recall(name) {
             return Ok(value);
         }
         let value = read()?;
+        if self.remembers() {
+            self.keep_value(name, value.clone(), MOST_REMEMBERED);
+        }
+        Ok(value)
+    }
+
+    /// What is remembered of that type under that name.
+    pub fn recall<T: Send + Sync + 'static>(&self, name: &str) -> Option<Arc<T>> {
+        if !self.remembers() {
+            return None;
+        }
+        let value = self.remembered.borrow().values.get(&TypeId::of::<T>())?.get(name)?.clone();
+        value.downcast().ok()
+    }
+
+    /// Remembers a value as [`Self::remember`] does, but only where its name was asked for not long before, for what is
+    /// made of requests: most of them are sent once.
+    pub fn remember_repeated<T: Send + Sync + 'static>(&self, name: &str, value: &Arc<T>) {
+        if !self.remembers() || name.len() > LONGEST_REPEATED {
+            return;
+        }
+        let hash = self.hasher.hash_one(name);
+        let before = std::mem::replace(&mut self.asked.borrow_mut()[hash as usize % 64], hash);
+        if before == hash {
+            self.keep_value(name, value.clone(), MOST_REPEATED);
+        }
+    }
+
+    fn keep_value<T: Send + Sync + 'static>(&self, name: &str, value: Arc<T>, most: usize) {
         let mut remembered = self.remembered.borrow_mut();
         let values = remembered.values.entry(TypeId::of::<T>()).or_default();
-        if values.len() >= MOST_REMEMBERED {
+        if values.len() >= most {
             values.clear();
         }
-        values.insert(name.to_owned(), value.clone());
-        Ok(value)
+        values.insert(name.to_owned(), value);
     }
 
     /// Whether what is remembered is of this moment: only in a transaction of a session that does not write, since the
