@@ -20,7 +20,7 @@ from work import WORKS, Request, Work
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("BENCH_TARGET", ROOT / "target"))
 JQLITE = TARGET / "release/jqlite"
-PEERS = ["jqlite", "pocketbase", "echo"]
+PEERS = ["jqlite", "pocketbase", "echo", "jqlite-no-log"]
 EXAMPLES = """examples:
   bench/run --quick                             one short round, figures beside the build
   bench/run                                     the figures of docs/performance.md
@@ -76,7 +76,7 @@ def arguments() -> argparse.Namespace:
         type=words,
         default=PEERS,
         metavar="NAME,…",
-        help="of jqlite, pocketbase, echo, jqlite-no-log, before [jqlite,pocketbase,echo]",
+        help="of jqlite, pocketbase, echo, jqlite-no-log, before [all but before]",
     )
     parser.add_argument("--against", type=Path, metavar="FILE", help="the binary of the peer `before`")
     parser.add_argument("--rows", type=int, default=100_000, metavar="N", help="tickets [100000]")
@@ -100,16 +100,14 @@ def make_peer(name: str, folder: Path, args: argparse.Namespace) -> Peer:
     match name:
         case "jqlite":
             return Jqlite(name, JQLITE, folder)
-        case "jqlite-no-log" if Jqlite.NO_LOG is not None:
-            return Jqlite(name, JQLITE, folder, Jqlite.NO_LOG)
+        case "jqlite-no-log":
+            return Jqlite(name, TARGET / "without-log/release/jqlite", folder)
         case "before" if args.against:
             return Jqlite(name, args.against.resolve(), folder)
         case "pocketbase":
             return PocketBase(name, Path(sys.executable).with_name("pocketbase"), folder)
         case "echo":
             return Echo(name, TARGET / "echo/release/echo", folder)
-        case "jqlite-no-log":
-            raise Failed("jqlite cannot switch its usage log off yet (Jqlite.NO_LOG in bench/peers.py)")
         case _:
             raise Failed(f"there is no peer {name}" + (" without --against" if name == "before" else ""))
 

@@ -188,10 +188,6 @@ class Jqlite(Peer):
     """jqlite on a file; keys checked, usage log on, `synchronous=FULL`."""
 
     dialect = "jqlite"
-    NO_LOG: list[str] | None = None
-    """The words for `serve` that switch the usage log off. There are none yet; put them here when there are, and the peer
-    `jqlite-no-log` runs with them."""
-
     MODELS = {
         "tickets.Category": {"fields": {"name": {"type": "string", "max_length": 80}}},
         "tickets.Ticket": {
@@ -214,15 +210,11 @@ class Jqlite(Peer):
         },
     }
 
-    def __init__(self, name: str, binary: Path, folder: Path, words: list[str] | None = None) -> None:
-        super().__init__(name, binary, folder)
-        self.words = words or []
-
     def database(self) -> Path:
         return self.folder / "jqlite.db"
 
     def command(self) -> list[str | Path]:
-        return [self.binary, "--db", self.database(), "serve", "--listen", f"{HOST}:{self.port}", *self.words]
+        return [self.binary, "--db", self.database(), "serve", "--listen", f"{HOST}:{self.port}"]
 
     def run(self, *words: str) -> str:
         """What a command on the file prints."""

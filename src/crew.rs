@@ -103,13 +103,15 @@ pub fn step_aside() {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::mpsc::{Receiver, channel};
+    use std::sync::mpsc::{Sender, channel};
     use std::time::Instant;
 
-    /// Pieces of work that are handed out to a crew.
-    fn started(turns: usize) -> (std::sync::mpsc::Sender<Box<dyn FnOnce() + Send>>, Arc<AtomicUsize>) {
-        let (give, take) = channel::<Box<dyn FnOnce() + Send>>();
-        let (take, waiting): (Mutex<Receiver<_>>, _) = (Mutex::new(take), Arc::new(AtomicUsize::new(0)));
+    type Piece = Box<dyn FnOnce() + Send>;
+
+    /// A crew, the way to hand pieces of work to it, and how many of its threads wait for one.
+    fn started(turns: usize) -> (Sender<Piece>, Arc<AtomicUsize>) {
+        let (give, take) = channel::<Piece>();
+        let (take, waiting) = (Mutex::new(take), Arc::new(AtomicUsize::new(0)));
         let count = waiting.clone();
         let work = move || {
             count.fetch_add(1, Ordering::SeqCst);

@@ -15,6 +15,7 @@ mod head;
 
 use crate::crew::step_aside;
 use crate::error::Problem;
+use crate::json::write_integer;
 use buffer::Buffer;
 use head::Framing;
 pub use head::Head;
@@ -64,15 +65,19 @@ pub struct Connection {
     pub remote: SocketAddr,
     bounds: Arc<Bounds>,
     input: Buffer,
+    /// The head of the request before: most clients send the same one with each.
+    head: Arc<Head>,
     /// The bytes of an answer; the memory is kept for the next one.
     output: Vec<u8>,
+    /// A second, and how it is written.
+    dated: (u64, String),
     /// The time that a read may take, as it is set on the socket.
     patience: Duration,
 }
 
 /// A request as it was read.
 pub struct Incoming {
-    pub head: Head,
+    pub head: Arc<Head>,
     /// The body, or why the request is refused before anything in it is looked at.
     pub body: Result<Body, Problem>,
     /// Whether the connection ends with its answer: as the client asked, or because what follows is not sure
@@ -117,6 +122,16 @@ impl Drop for Body {
     }
 }
 
+/// The present second as a date of RFC 9110; `known` is one that was written before.
+fn date(known: &mut (u64, String)) -> &str {
+    let now = SystemTime::now();
+    let second = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    if known.0 != second || known.1.is_empty() {
+        *known = (second, httpdate::fmt_http_date(now));
+    }
+    &known.1
+}
+
 /// The headers of an answer, as they are written.
 pub struct Headers<'o>(&'o mut Vec<u8>);
 
@@ -144,7 +159,16 @@ impl Connection {
         stream.set_write_timeout(Some(bounds.idle))?;
         let patience = bounds.idle;
         let stream = Arc::new(stream);
-        Ok(Connection { stream, remote, bounds, input: Buffer::default(), output: Vec::new(), patience })
+        Ok(Connection {
+            stream,
+            remote,
+            bounds,
+            input: Buffer::default(),
+            head: Arc::default(),
+            dated: (0, String::new()),
+            output: Vec::new(),
+            patience,
+        })
     }
 
     /// What it is by.
@@ -163,7 +187,7 @@ impl Connection {
             self.read(Instant::now() + self.bounds.idle).ok()?; // nothing was begun, so nothing is answered
         }
         let started = Instant::now();
-        let refused = |problem| Some(Incoming { head: Head::default(), body: Err(problem), last: true, started });
+        let refused = |problem| Some(Incoming { head: Arc::default(), body: Err(problem), last: true, started });
         let deadline = started + HEAD_TIMEOUT.min(self.bounds.idle);
         let end = loop {
             match head::end(self.input.held()) {
@@ -177,14 +201,16 @@ impl Connection {
                 Err(Cut::Gone) => return None,
             }
         };
-        let head = match head::parse(self.input.take(end)) {
-            Ok(head) => head,
-            Err(what) => return refused(Problem::BadHttp { what }),
-        };
-        let body = head::framing(&head).and_then(|framing| self.body(&head, &framing));
-        let asked_to_end =
-            if head.is_1_0() { !head.lists("connection", "keep-alive") } else { head.lists("connection", "close") };
-        let last = asked_to_end || body.is_err();
+        let bytes = self.input.take(end);
+        if !self.head.is_of(bytes) {
+            self.head = match head::parse(bytes) {
+                Ok(head) => Arc::new(head),
+                Err(what) => return refused(Problem::BadHttp { what }),
+            };
+        }
+        let head = self.head.clone();
+        let body = head.framing().and_then(|framing| self.body(&head, &framing));
+        let last = head.asks_to_end() || body.is_err();
         Some(Incoming { head, body, last, started })
     }
 
@@ -273,15 +299,15 @@ impl Connection {
 
     /// Reads what is there, waiting for it until the deadline, and never longer than a connection may say nothing.
     fn read(&mut self, deadline: Instant) -> Result<(), Cut> {
-        let left = deadline.saturating_duration_since(Instant::now()).min(self.bounds.idle);
-        if left.is_zero() {
-            return Err(Cut::Slow);
-        }
         match self.input.fill(|room| read_now(&self.stream, room)) {
             Ok(0) => return Err(Cut::Gone),
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => step_aside(),
             Err(_) => return Err(Cut::Gone),
+        }
+        let left = deadline.saturating_duration_since(Instant::now()).min(self.bounds.idle);
+        if left.is_zero() {
+            return Err(Cut::Slow);
         }
         // Setting it costs a system call, so what is nearly right is left.
         if left.abs_diff(self.patience) > Duration::from_millis(100) {
@@ -313,16 +339,22 @@ impl Connection {
     ) -> io::Result<()> {
         let mut out = std::mem::take(&mut self.output);
         out.reserve(body.len() + 512);
-        write!(out, "HTTP/1.1 {status} {}\r\n", StatusCode(status).default_reason_phrase())?;
+        out.extend_from_slice(b"HTTP/1.1 ");
+        write_integer(status.into(), &mut out);
+        for part in [" ", StatusCode(status).default_reason_phrase(), "\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
         let mut all = Headers(&mut out);
         headers(&mut all);
-        all.add("Date", &httpdate::fmt_http_date(SystemTime::now()));
+        all.add("Date", date(&mut self.dated));
         if closing {
             all.add("Connection", "close");
         } else if asked.is_1_0() {
             all.add("Connection", "keep-alive");
         }
-        write!(out, "Content-Length: {}\r\n\r\n", body.len())?;
+        out.extend_from_slice(b"Content-Length: ");
+        write_integer(i64::try_from(body.len()).unwrap_or(i64::MAX), &mut out);
+        out.extend_from_slice(b"\r\n\r\n");
         if asked.method() != "HEAD" {
             out.extend_from_slice(body);
         }

@@ -18,6 +18,7 @@ use crate::http::{Bounds, Connection, Head, Headers, Incoming};
 use crate::log::{self, Level};
 use crate::network::{self, Networks};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::fmt::Write;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -350,7 +351,11 @@ impl State {
         };
         match head.one("x-request-id").filter(sane) {
             Some(id) => id.into(),
-            None => format!("{}-{number:x}", self.boot).into(),
+            None => {
+                let mut id = String::with_capacity(32);
+                let _ = write!(id, "{}-{number:x}", self.boot); // a String takes everything
+                id.into()
+            }
         }
     }
 }

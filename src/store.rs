@@ -21,7 +21,7 @@ use crate::value::Scalar;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -86,6 +86,8 @@ pub struct Store {
     /// The most of them.
     most_readers: usize,
     returned: Condvar,
+    /// Makes of a key the number by which its readers are counted.
+    hasher: foldhash::fast::RandomState,
     catalogue: Mutex<Arc<Catalogue>>,
     secret: Secret,
 }
@@ -96,7 +98,8 @@ pub struct Store {
 struct Readers {
     idle: Vec<Session>,
     made: usize,
-    held: HashMap<String, usize>,
+    /// Of each holder, by its number, how many.
+    held: Vec<(u64, usize)>,
     waiting: usize,
 }
 
@@ -124,6 +127,7 @@ impl Store {
             readers: Mutex::default(),
             most_readers: config::readers(),
             returned: Condvar::new(),
+            hasher: foldhash::fast::RandomState::default(),
             catalogue: Mutex::default(),
         };
         let named = store.location.to_string();
@@ -144,26 +148,30 @@ impl Store {
     /// A session that may only read, from the pool. Where all are in use, it waits for one, at most as long
     /// as a statement may take.
     pub fn reader(&self) -> Result<Reader<'_>, Failure> {
-        self.reader_of("", self.most_readers)
+        self.reader_of(0, self.most_readers)
     }
 
     /// As [`Self::reader`], for a request of a key: no key has more than half of them, so that the slow
     /// queries of one do not keep all others waiting.
     pub fn reader_for(&self, key: &str) -> Result<Reader<'_>, Failure> {
-        self.reader_of(key, self.most_readers / 2)
+        self.reader_of(self.hasher.hash_one(key), self.most_readers / 2)
     }
 
-    fn reader_of(&self, holder: &str, most: usize) -> Result<Reader<'_>, Failure> {
+    fn reader_of(&self, holder: u64, most: usize) -> Result<Reader<'_>, Failure> {
         let deadline = Instant::now() + self.timeout;
         let (mut readers, mut is_aside) = (lock(&self.readers), false);
         loop {
             let free = !readers.idle.is_empty() || readers.made < self.most_readers;
-            if free && readers.held.get(holder).is_none_or(|held| *held < most) {
-                *readers.held.entry(holder.to_owned()).or_default() += 1;
+            let held = readers.held.iter().position(|(one, _)| *one == holder);
+            if free && held.is_none_or(|place| readers.held[place].1 < most) {
+                match held {
+                    Some(place) => readers.held[place].1 += 1,
+                    None => readers.held.push((holder, 1)),
+                }
                 let session = readers.idle.pop();
                 readers.made += usize::from(session.is_none());
                 drop(readers);
-                let mut reader = Reader { store: self, holder: holder.to_owned(), session };
+                let mut reader = Reader { store: self, holder, session };
                 if reader.session.is_none() {
                     reader.session = Some(self.new_reader()?);
                 }
@@ -397,8 +405,8 @@ fn prepare_file(path: &Path, missing: Missing) -> Result<(), String> {
 /// A reading session that goes back to the pool.
 pub struct Reader<'s> {
     store: &'s Store,
-    /// The key that holds it.
-    holder: String,
+    /// Who holds it.
+    holder: u64,
     /// There once the reader is handed out.
     session: Option<Session>,
 }
@@ -417,10 +425,10 @@ impl Drop for Reader<'_> {
             Some(session) => readers.idle.push(session),
             None => readers.made -= 1, // it could not be opened
         }
-        if let Some(held) = readers.held.get_mut(&self.holder) {
-            *held -= 1;
-            if *held == 0 {
-                readers.held.remove(&self.holder);
+        if let Some(place) = readers.held.iter().position(|(one, _)| *one == self.holder) {
+            readers.held[place].1 -= 1;
+            if readers.held[place].1 == 0 {
+                readers.held.swap_remove(place);
             }
         }
         let anyone_waits = readers.waiting > 0;

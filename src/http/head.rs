@@ -15,6 +15,9 @@ pub struct Head {
     is_1_0: bool,
     /// Names and values.
     headers: Vec<(Place, Place)>,
+    /// How the body behind it is delimited, and whether the connection is to end then.
+    framing: Option<Result<Framing, Problem>>,
+    asks_to_end: bool,
 }
 
 /// Where something stands in a head, which has fewer than 64 KiB.
@@ -30,13 +33,28 @@ impl Head {
         self.text(&self.target).unwrap_or_default()
     }
 
+    /// Whether it is made of these bytes.
+    pub fn is_of(&self, bytes: &[u8]) -> bool {
+        *self.bytes == *bytes
+    }
+
+    /// How the body is delimited, where everyone would read it alike.
+    pub fn framing(&self) -> Result<Framing, Problem> {
+        self.framing.clone().unwrap_or(Ok(Framing::None))
+    }
+
+    /// Whether the client wants the connection to end with the answer.
+    pub fn asks_to_end(&self) -> bool {
+        self.asks_to_end
+    }
+
     pub fn is_1_0(&self) -> bool {
         self.is_1_0
     }
 
     /// The values of a header; there are several where it stands there several times.
     pub fn all<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
-        let named = |key: &Place| self.at(key).eq_ignore_ascii_case(name.as_bytes());
+        let named = |key: &Place| key.len() == name.len() && self.at(key).eq_ignore_ascii_case(name.as_bytes());
         self.headers.iter().filter(move |(key, _)| named(key)).map(|(_, value)| self.at(value))
     }
 
@@ -94,7 +112,7 @@ pub fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
     Method::from_str(method).map_err(|()| "the method")?;
     let version = HTTPVersion(1, request.version.unwrap_or(1));
     let place = |part: &[u8]| place(bytes, part).ok_or("more than 64 KiB");
-    Ok(Head {
+    let mut head = Head {
         method: place(method.as_bytes())?,
         target: place(request.path.unwrap_or_default().as_bytes())?,
         is_1_0: version == HTTPVersion(1, 0),
@@ -104,7 +122,15 @@ pub fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
             .map(|header| Ok((place(header.name.as_bytes())?, place(header.value)?)))
             .collect::<Result<_, &str>>()?,
         bytes: bytes.into(),
-    })
+        framing: None,
+        asks_to_end: false,
+    };
+    head.framing = Some(framing(&head));
+    head.asks_to_end = match head.is_1_0 {
+        true => !head.lists("connection", "keep-alive"),
+        false => head.lists("connection", "close"),
+    };
+    Ok(head)
 }
 
 /// Where in `bytes` a part of them stands.
@@ -114,14 +140,14 @@ fn place(bytes: &[u8], part: &[u8]) -> Option<Place> {
 }
 
 /// How a body is delimited.
+#[derive(Clone)]
 pub enum Framing {
     None,
     Length(usize),
     Chunked,
 }
 
-/// How the body is delimited, where everyone would read it alike.
-pub fn framing(head: &Head) -> Result<Framing, Problem> {
+fn framing(head: &Head) -> Result<Framing, Problem> {
     let bad = |what| Err(Problem::BadHttp { what });
     if !head.target().starts_with('/') {
         return bad("a request target that is not a path");

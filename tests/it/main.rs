@@ -25,6 +25,7 @@ mod promises;
 mod properties;
 mod readme;
 mod remodel;
+mod repeated;
 mod server;
 mod totals;
 mod transforms;
