@@ -2,8 +2,8 @@
 
 use crate::auth::text::KeyText;
 use crate::error::{Problem, shown};
+use smol_str::SmolStr;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// A request without what only HTTP knows.
@@ -22,7 +22,7 @@ pub struct Call<'r> {
     pub origin: Option<&'r str>,
     pub host: Option<&'r str>,
     pub body: &'r [u8],
-    pub request_id: Arc<str>,
+    pub request_id: SmolStr,
     /// The client's address, or what a proxy of ours says it is.
     pub remote: IpAddr,
     pub started: Instant,

@@ -124,7 +124,7 @@ fn as_operator(store: &Store, session: &Session, body: &[u8]) -> (Reply, Errors)
         let (asked, malformed) = parsed?;
         echo = Echo::of(&asked);
         let (catalogue, limits) = (store.catalogue(session)?, Limits { max_limit: config::MAX_LIMIT });
-        let (caller, secret, now) = (auth::operator(), *store.secret(), time::now());
+        let (caller, secret, now) = (auth::operator(), *store.secret(), time::stamp());
         let given = Given { catalogue, caller, limits, secret, now, request_id: "-".into() };
         session.start();
         road::carry_out(session, &given, &road::plan(&given, asked, malformed)?)

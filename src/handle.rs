@@ -53,7 +53,7 @@ pub fn answer(app: &App, call: &Call) -> (Reply, Option<Entry>) {
     if is_jql && call.is_preflight(&app.cors_origins) {
         return (envelope::preflight(), None);
     }
-    let mut entry = Entry::of(call, time::now());
+    let mut entry = Entry::of(call, time::stamp());
     let mut echo = Echo::default();
     let about = about::with_key(call.path).filter(|_| !is_jql);
     let answer = AssertUnwindSafe(|| match about {
@@ -110,7 +110,7 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
         let caller = let_in(app, call, &reader, key, entry)?;
 
         let catalogue = app.store.catalogue(&reader)?;
-        let (secret, now, request_id) = (*app.store.secret(), entry.at.clone(), call.request_id.clone());
+        let (secret, now, request_id) = (*app.store.secret(), entry.at, call.request_id.clone());
         let given = Given { catalogue, caller, limits: app.limits, secret, now, request_id };
         let asked = asked(&reader, call.json()?, &given, entry, echo)?;
         let planned = &asked.planned;
@@ -185,7 +185,7 @@ fn let_in(
 ) -> Result<Authenticated, Problem> {
     let known = auth::recognise(session, key).map_err(|problem| wrong_key(app, call, problem))?;
     let is_first = entry.key.is_none(); // where the models change a request comes here again, but counts once
-    entry.key = Some(key.public_id().to_owned()); // also of one that is refused for what it is
+    entry.key = Some(key.public_id().into()); // also of one that is refused for what it is
     let oldest = app.max_key_age.and_then(|age| time::from_now(-age).ok());
     let here = Circumstances { now: &entry.at, address: Some(call.remote), oldest: oldest.as_deref() };
     let caller = known.admit(&here)?;

@@ -6,10 +6,10 @@ use crate::auth::text;
 use crate::error::{Errors, Problem};
 use crate::json::Json;
 use crate::value::time;
+use smol_str::SmolStr;
 use std::cell::RefCell;
 use std::fmt;
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How much a line matters.
@@ -36,7 +36,7 @@ static AS_JSON: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// The request that the thread is at.
-    static REQUEST: RefCell<Option<Arc<str>>> = const { RefCell::new(None) };
+    static REQUEST: RefCell<Option<SmolStr>> = const { RefCell::new(None) };
 }
 
 /// Has every line from now on written as a JSON object.
@@ -45,12 +45,12 @@ pub fn as_json() {
 }
 
 /// Lines of this thread are about the request of this id, until what is given back is dropped.
-pub fn about(request_id: &Arc<str>) -> About {
+pub fn about(request_id: &SmolStr) -> About {
     About(REQUEST.replace(Some(request_id.clone())))
 }
 
 /// A request that the thread is at, and the one that it was at before.
-pub struct About(Option<Arc<str>>);
+pub struct About(Option<SmolStr>);
 
 impl Drop for About {
     fn drop(&mut self) {
@@ -68,7 +68,7 @@ pub fn line(level: Level, text: fmt::Arguments<'_>) {
 }
 
 /// Writes the causes of faults, which no client is told, under the id of the request that met them.
-pub fn faults(errors: &Errors, request_id: &Arc<str>) {
+pub fn faults(errors: &Errors, request_id: &SmolStr) {
     for error in errors {
         if let Problem::Fault { cause } = &error.problem {
             let _about = about(request_id);

@@ -30,10 +30,10 @@ impl Ask {
     }
 
     /// The namespace as it was named.
-    pub fn namespace(&self) -> String {
+    pub fn namespace(&self) -> SmolStr {
         match self {
-            Ask::Model(request) => request.namespace.to_string(),
-            Ask::Batch(_) => BATCH.to_owned(),
+            Ask::Model(request) => request.namespace.as_str().into(),
+            Ask::Batch(_) => BATCH.into(),
         }
     }
 }

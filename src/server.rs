@@ -17,6 +17,7 @@ use crate::handle::{self, App};
 use crate::http::{Bounds, Connection, Head, Headers, Incoming};
 use crate::log::{self, Level};
 use crate::network::{self, Networks};
+use smol_str::SmolStr;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt::Write;
 use std::io;
@@ -344,7 +345,7 @@ impl State {
     }
 
     /// The client's own id, where it is a sane one, else one of ours.
-    fn request_id(&self, head: &Head, number: u64) -> Arc<str> {
+    fn request_id(&self, head: &Head, number: u64) -> SmolStr {
         let sane = |id: &&str| {
             let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
             plain && (1..=128).contains(&id.len()) && !text::holds_key(id)

@@ -134,7 +134,7 @@ impl Stages {
 /// What a request is planned with, of the operator.
 fn given(store: &Store, session: &Session) -> Result<Given, Failure> {
     let (catalogue, limits) = (store.catalogue(session)?, Limits { max_limit: config::MAX_LIMIT });
-    let (caller, secret, now) = (auth::operator(), *store.secret(), time::now());
+    let (caller, secret, now) = (auth::operator(), *store.secret(), time::stamp());
     Ok(Given { catalogue, caller, limits, secret, now, request_id: "-".into() })
 }
 

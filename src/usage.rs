@@ -8,19 +8,20 @@ use crate::error::Code;
 use crate::request::Ask;
 use crate::sql::Statement;
 use crate::store::{Failure, Lent, Session};
+use crate::value::time::Moment;
 use crate::value::{Scalar, time};
 use jiff::SignedDuration;
+use smol_str::SmolStr;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::LazyLock;
 
 /// What is kept of one request: never a secret, a header or a body.
 #[derive(Clone, Debug, Default)]
 pub struct Entry {
-    pub at: String,
-    pub request_id: Arc<str>,
-    pub key: Option<String>,
-    pub namespace: Option<String>,
+    pub at: Moment,
+    pub request_id: SmolStr,
+    pub key: Option<SmolStr>,
+    pub namespace: Option<SmolStr>,
     pub intent: Option<&'static str>,
     pub action: Option<&'static str>,
     pub status: u16,
@@ -38,7 +39,7 @@ pub struct Entry {
 /// What a request wants, as far as the log tells it.
 #[derive(Clone, Debug)]
 pub struct Noted {
-    namespace: String,
+    namespace: SmolStr,
     intent: &'static str,
     action: Option<&'static str>,
 }
@@ -53,7 +54,7 @@ impl Noted {
 
 impl Entry {
     /// The entry of a request that came in at this moment.
-    pub fn of(call: &Call<'_>, at: String) -> Entry {
+    pub fn of(call: &Call<'_>, at: Moment) -> Entry {
         Entry {
             at,
             request_id: call.request_id.clone(),

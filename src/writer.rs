@@ -10,6 +10,8 @@ use crate::log::{self, Level};
 use crate::metrics::Metrics;
 use crate::store::{Failure, Session};
 use crate::usage::{self, Entry, Retention};
+use crate::value::time::Moment;
+use smol_str::SmolStr;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -46,7 +48,7 @@ const GROUP: usize = 256;
 /// How long an entry of the log waits for a commit to ride on.
 const LOG_DELAY: Duration = Duration::from_millis(200);
 /// Entries that wait before the thread is woken for them.
-const MANY_ENTRIES: usize = 1000;
+const MANY_ENTRIES: usize = 4000;
 /// How often the last use of keys is written.
 const USE_EVERY: Duration = Duration::from_secs(60);
 /// How often old entries are looked for.
@@ -232,7 +234,7 @@ struct Turns {
     /// Entries that no commit has taken yet.
     log: Vec<Entry>,
     /// Keys used since that was last written: when, and from where.
-    used: HashMap<String, (String, Option<IpAddr>)>,
+    used: HashMap<SmolStr, (Moment, Option<IpAddr>)>,
     use_written: Instant,
     /// When old entries were looked for last, and when they are again.
     pruned: Instant,
@@ -302,19 +304,18 @@ impl Turns {
         }
         let arrived = self.log.len();
         let mut arriving = lock(&self.arriving);
-        self.log.append(&mut arriving);
+        // Whoever adds an entry must not wait for the others to be copied.
+        if self.log.is_empty() {
+            std::mem::swap(&mut self.log, &mut arriving);
+        } else {
+            self.log.append(&mut arriving);
+        }
         self.metrics.log_held.set(self.log.len() as u64);
         drop(arriving);
         for entry in &self.log[arrived..] {
             // A key that was not let in was not used.
             let (Some(key), true) = (&entry.key, entry.let_in) else { continue };
-            match self.used.get_mut(key) {
-                Some((at, address)) => {
-                    at.clone_from(&entry.at);
-                    *address = entry.remote_addr;
-                }
-                None => drop(self.used.insert(key.clone(), (entry.at.clone(), entry.remote_addr))),
-            }
+            self.used.insert(key.clone(), (entry.at, entry.remote_addr));
         }
     }
 
@@ -407,7 +408,7 @@ impl Turns {
     }
 
     /// The last use of each key, once a minute and at the end.
-    fn use_to_write(&mut self) -> HashMap<String, (String, Option<IpAddr>)> {
+    fn use_to_write(&mut self) -> HashMap<SmolStr, (Moment, Option<IpAddr>)> {
         if !self.use_is_due() {
             return HashMap::new();
         }

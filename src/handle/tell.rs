@@ -25,7 +25,7 @@ pub fn answer(app: &App, call: &Call, about: &About, entry: &mut Entry) -> Resul
     })?;
     if let Takes::Permission(action, model) = about.takes {
         let model = system::namespace(model);
-        entry.namespace = Some(model.to_string());
+        entry.namespace = Some(model.as_str().into());
         entry.action = Some(action.name());
         if !caller.may(&model, action) {
             return Err(Problem::Forbidden { permission: model.permission(action) }.into());

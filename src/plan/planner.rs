@@ -9,7 +9,9 @@ use crate::intent::{self, Intent};
 use crate::json::Pointer;
 use crate::model::{Catalogue, Model};
 use crate::request::{Narrowing, Request};
+use crate::value::time::Moment;
 use crate::value::{Scalar, Type};
+use smol_str::SmolStr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -22,9 +24,9 @@ pub struct Given {
     /// What cursors are made of.
     pub secret: Secret,
     /// The moment of the request, for the fields that the server sets.
-    pub now: String,
+    pub now: Moment,
     /// The id of the request, for the server's own log.
-    pub request_id: Arc<str>,
+    pub request_id: SmolStr,
 }
 
 /// Plans a request. `malformed` is what is wrong with it already.

@@ -3,15 +3,30 @@
 //!
 //! A moment is UTC to the microsecond, `2026-01-31T09:30:00.000000Z`. Years run from 1 to 9999, as Django's do.
 
+use arrayvec::ArrayString;
 use jiff::civil::{Date, DateTime, Time};
+use jiff::fmt::StdFmtWrite;
 use jiff::fmt::temporal::{DateTimePrinter, Pieces};
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Span, Timestamp};
 
 /// This moment, as it is stored.
 pub fn now() -> String {
-    format_timestamp(Timestamp::now())
+    stamp().to_string()
 }
+
+/// A moment as it is stored, without memory of its own: each request has one.
+pub type Moment = ArrayString<27>;
+
+/// This moment.
+pub fn stamp() -> Moment {
+    let mut moment = Moment::new();
+    // Until the year 10000 there is room for it.
+    let _ = PRINTER.print_timestamp(&Timestamp::now(), StdFmtWrite(&mut moment));
+    moment
+}
+
+const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 
 /// A moment before or after this one, as it is stored.
 pub fn from_now(duration: SignedDuration) -> Result<String, String> {
@@ -110,7 +125,6 @@ pub fn parse_datetime(text: &str) -> Result<String, String> {
 
 /// What is stored of a moment.
 pub fn format_timestamp(moment: Timestamp) -> String {
-    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
     PRINTER.timestamp_to_string(&moment)
 }
 
