@@ -56,8 +56,8 @@ const LINGER_BYTES: usize = 64 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 /// Bytes of the line that tells a chunk's size, and of all trailers.
 const MOST_CHUNK_LINE: usize = 1024;
-/// Bytes of an answer whose memory is kept.
-const KEPT_OUTPUT: usize = 16 * 1024;
+/// Bytes of a body that is copied behind its head, into memory that is kept.
+const SMALL_BODY: usize = 16 * 1024;
 
 /// A connection of a client.
 pub struct Connection {
@@ -83,7 +83,7 @@ pub struct Incoming {
     /// Whether the connection ends with its answer: as the client asked, or because what follows is not sure
     /// to be a request.
     pub last: bool,
-    /// When its first byte was there.
+    /// When it was taken up.
     pub started: Instant,
 }
 
@@ -169,6 +169,13 @@ impl Connection {
             output: Vec::new(),
             patience,
         })
+    }
+
+    /// Whether the client said something that was not read yet.
+    #[cfg(unix)]
+    pub fn speaks(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        rustix::net::recv(&*self.stream, &mut [0; 1][..], flags).is_ok_and(|(count, _)| count > 0)
     }
 
     /// What it is by.
@@ -327,7 +334,7 @@ impl Connection {
         }
     }
 
-    /// Sends an answer, head and body in one write, with the headers that `headers` adds. With `closing` it is the last
+    /// Sends an answer, head and body in one write where they are small, with the headers that `headers` adds. With `closing` it is the last
     /// one.
     pub fn answer(
         &mut self,
@@ -338,7 +345,6 @@ impl Connection {
         headers: impl FnOnce(&mut Headers<'_>),
     ) -> io::Result<()> {
         let mut out = std::mem::take(&mut self.output);
-        out.reserve(body.len() + 512);
         out.extend_from_slice(b"HTTP/1.1 ");
         write_integer(status.into(), &mut out);
         for part in [" ", StatusCode(status).default_reason_phrase(), "\r\n"] {
@@ -355,12 +361,12 @@ impl Connection {
         out.extend_from_slice(b"Content-Length: ");
         write_integer(i64::try_from(body.len()).unwrap_or(i64::MAX), &mut out);
         out.extend_from_slice(b"\r\n\r\n");
-        if asked.method() != "HEAD" {
-            out.extend_from_slice(body);
-        }
-        let sent = self.write(&out);
+        let body = if asked.method() == "HEAD" { &[] } else { body };
+        // What is large is not copied: another packet is nothing beside it.
+        let (with, after) = if body.len() < SMALL_BODY { (body, &[][..]) } else { (&[][..], body) };
+        out.extend_from_slice(with);
+        let sent = self.write(&out).and_then(|()| self.write(after));
         out.clear();
-        out.shrink_to(KEPT_OUTPUT);
         self.output = out;
         sent
     }

@@ -10,7 +10,7 @@ mod idle;
 use crate::auth::text;
 use crate::call::Call;
 use crate::config;
-use crate::crew::Crew;
+use crate::crew::{Crew, step_aside};
 use crate::envelope::{self, Echo, Reply};
 use crate::error::Problem;
 use crate::handle::{self, App};
@@ -46,6 +46,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 const QUIET: Duration = Duration::from_millis(50);
 /// What a connection's stack holds: the deepest request is bounded.
 const STACK: usize = 1 << 20;
+/// How long a client may send one request behind the other before others go on beside it.
+const LONG: Duration = Duration::from_millis(5);
 /// How long accepting rests when there are no descriptors or threads.
 const REST: Duration = Duration::from_millis(50);
 
@@ -228,6 +230,10 @@ impl idle::Waits for Guest {
     fn descriptor(&self) -> Arc<TcpStream> {
         self.connection.stream()
     }
+
+    fn speaks(&self) -> bool {
+        self.connection.speaks()
+    }
 }
 
 impl Counted {
@@ -255,6 +261,7 @@ fn turn_away(state: &State, mut connection: Connection) {
 
 /// Reads requests and answers them, one after the other, until no more is there; `false` where the connection is over.
 fn converse(state: &State, connection: &mut Connection) -> bool {
+    let began = Instant::now();
     loop {
         let Some(incoming) = connection.next() else { return false };
         let busy = Busy::new(state);
@@ -275,6 +282,9 @@ fn converse(state: &State, connection: &mut Connection) -> bool {
         }
         if connection.is_idle() {
             return true;
+        }
+        if began.elapsed() > LONG {
+            step_aside(); // it may have no end
         }
     }
 }

@@ -224,7 +224,8 @@ impl Store {
 
     fn new_reader(&self) -> Result<Session, Failure> {
         let mut session = self.connect()?;
-        session.pragmas(&["PRAGMA query_only = ON"])?;
+        // There are several of them: pages that one has not kept lie in the memory of the operating system.
+        session.pragmas(&["PRAGMA query_only = ON", "PRAGMA cache_size = -500"])?;
         session.only_reads = true;
         Ok(session)
     }

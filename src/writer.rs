@@ -48,7 +48,7 @@ const GROUP: usize = 256;
 /// How long an entry of the log waits for a commit to ride on.
 const LOG_DELAY: Duration = Duration::from_millis(200);
 /// Entries that wait before the thread is woken for them.
-const MANY_ENTRIES: usize = 4000;
+const MANY_ENTRIES: usize = 2000;
 /// How often the last use of keys is written.
 const USE_EVERY: Duration = Duration::from_secs(60);
 /// How often old entries are looked for.
@@ -120,8 +120,8 @@ impl Writer {
         let (reply, answer) = promise();
         let job = Box::new(Task { work, outcome: None, reply, until: Instant::now() + self.patience, is_alone });
         self.metrics.queue.add(1);
-        self.messages.send(Message::Job(job)).map_err(|_| Problem::ShuttingDown)?;
         step_aside();
+        self.messages.send(Message::Job(job)).map_err(|_| Problem::ShuttingDown)?;
         // The thread drops a job unanswered only when it ends or panics.
         let (outcome, work) =
             answer.wait().ok_or_else(|| Problem::Fault { cause: "the writer dropped a job".into() })?;
@@ -369,7 +369,7 @@ impl Turns {
             }
         }
         session.unlimited();
-        let entries = std::mem::take(&mut self.log);
+        let mut entries = std::mem::take(&mut self.log);
         let used = self.use_to_write();
         let logged = session.savepoint(|| {
             for (key, (at, address)) in &used {
@@ -383,6 +383,9 @@ impl Turns {
         let done = logged.is_ok() && committed.is_ok();
         if done {
             self.written += entries.len();
+            entries.clear();
+            entries.shrink_to(MANY_ENTRIES);
+            self.log = entries; // its memory is for those to come
             self.say_what_was_lost();
         } else {
             self.log = entries; // for the next commit

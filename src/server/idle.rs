@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 /// What waits can be told apart by its descriptor, which is there for as long as anyone holds it.
 pub trait Waits {
     fn descriptor(&self) -> Arc<TcpStream>;
+    /// Whether it said something that nobody has heard yet.
+    fn speaks(&self) -> bool;
 }
 
 /// Those that wait.
@@ -25,32 +27,50 @@ pub struct Idle<T> {
 
 struct Places<T> {
     all: Vec<Option<Waiting<T>>>,
-    free: Vec<usize>,
+    free: Vec<u32>,
+    /// Counts those who ever waited.
+    number: u32,
 }
 
 struct Waiting<T> {
     guest: T,
     since: Instant,
+    number: u32,
+}
+
+/// A place, and the number of who waits there: Linux may tell of one that was taken away in between.
+#[derive(Clone, Copy)]
+struct Seat {
+    place: u32,
+    number: u32,
+}
+
+impl Seat {
+    fn data(self) -> EventData {
+        EventData::new_u64(u64::from(self.number) << 32 | u64::from(self.place))
+    }
+
+    fn of(data: EventData) -> Seat {
+        let data = data.u64();
+        Seat { place: data as u32, number: (data >> 32) as u32 }
+    }
 }
 
 impl<T> Places<T> {
-    fn put(&mut self, guest: T) -> usize {
-        let waiting = Some(Waiting { guest, since: Instant::now() });
-        match self.free.pop() {
-            Some(place) => {
-                self.all[place] = waiting;
-                place
-            }
-            None => {
-                self.all.push(waiting);
-                self.all.len() - 1
-            }
-        }
+    fn put(&mut self, guest: T) -> Seat {
+        self.number = self.number.wrapping_add(1);
+        let number = self.number;
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.all.push(None);
+            (self.all.len() - 1) as u32 // there are no more of them than descriptors
+        });
+        self.all[place as usize] = Some(Waiting { guest, since: Instant::now(), number });
+        Seat { place, number }
     }
 
-    fn take(&mut self, place: usize) -> Option<T> {
-        let waiting = self.all.get_mut(place)?.take()?;
-        self.free.push(place);
+    fn take(&mut self, seat: Seat) -> Option<T> {
+        let waiting = self.all.get_mut(seat.place as usize)?.take_if(|waiting| waiting.number == seat.number)?;
+        self.free.push(seat.place);
         Some(waiting.guest)
     }
 }
@@ -60,22 +80,22 @@ impl<T: Waits> Idle<T> {
     /// There are no more descriptors.
     pub fn new() -> io::Result<Idle<T>> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        Ok(Idle { epoll, places: Mutex::new(Places { all: Vec::new(), free: Vec::new() }) })
+        Ok(Idle { epoll, places: Mutex::new(Places { all: Vec::new(), free: Vec::new(), number: 0 }) })
     }
 
     /// Has it wait; `is_new` where it never did before. Where it cannot, it is given back.
     pub fn wait(&self, guest: T, is_new: bool) -> Result<(), T> {
         let descriptor = guest.descriptor();
         // It is put in its place first, as it may speak at once. The lock is not held while Linux is told.
-        let place = lock(&self.places).put(guest);
-        let (data, flags) = (EventData::new_u64(place as u64), EventFlags::IN | EventFlags::ONESHOT);
+        let seat = lock(&self.places).put(guest);
+        let (data, flags) = (seat.data(), EventFlags::IN | EventFlags::ONESHOT);
         let told = match is_new {
             true => epoll::add(&self.epoll, &*descriptor, data, flags),
             false => epoll::modify(&self.epoll, &*descriptor, data, flags),
         };
         match told {
             Ok(()) => Ok(()),
-            Err(_) => lock(&self.places).take(place).map_or(Ok(()), Err),
+            Err(_) => lock(&self.places).take(seat).map_or(Ok(()), Err),
         }
     }
 
@@ -85,22 +105,22 @@ impl<T: Waits> Idle<T> {
             let mut room = [const { MaybeUninit::<Event>::uninit() }; 1];
             let Ok((events, _)) = epoll::wait(&self.epoll, &mut room, None) else { continue }; // interrupted
             // One that was cut in between is not there any more.
-            if let Some(guest) = events.first().and_then(|event| self.take(event.data)) {
+            if let Some(guest) = events.first().and_then(|event| lock(&self.places).take(Seat::of(event.data))) {
                 return guest;
             }
         }
     }
 
-    fn take(&self, data: EventData) -> Option<T> {
-        lock(&self.places).take(usize::try_from(data.u64()).ok()?)
-    }
-
-    /// Takes away those that have waited for so long.
+    /// Takes away those that have said nothing for so long.
     pub fn overdue(&self, patience: Duration) -> Vec<T> {
         let mut places = lock(&self.places);
-        let is_overdue = |waiting: &Option<Waiting<T>>| waiting.as_ref().is_some_and(|w| w.since.elapsed() >= patience);
-        let overdue: Vec<usize> = (0..places.all.len()).filter(|place| is_overdue(&places.all[*place])).collect();
-        overdue.into_iter().filter_map(|place| places.take(place)).collect()
+        let is_overdue = |waiting: &Waiting<T>| waiting.since.elapsed() >= patience && !waiting.guest.speaks();
+        let seat = |(place, waiting): (u32, &Option<Waiting<T>>)| {
+            let waiting = waiting.as_ref().filter(|waiting| is_overdue(waiting))?;
+            Some(Seat { place, number: waiting.number })
+        };
+        let overdue: Vec<Seat> = (0..).zip(&places.all).filter_map(seat).collect();
+        overdue.into_iter().filter_map(|seat| places.take(seat)).collect()
     }
 }
 
@@ -114,6 +134,10 @@ mod tests {
         fn descriptor(&self) -> Arc<TcpStream> {
             self.clone()
         }
+
+        fn speaks(&self) -> bool {
+            self.peek(&mut [0]).is_ok()
+        }
     }
 
     fn pair() -> (TcpStream, Arc<TcpStream>) {
@@ -126,8 +150,6 @@ mod tests {
     fn whoever_speaks_is_served_once_until_it_waits_again() {
         let idle = Idle::new().unwrap();
         let (mut client, guest) = pair();
-        let (_silent, other) = pair();
-        idle.wait(other, true).unwrap();
         idle.wait(guest, true).unwrap();
         for turn in 0..100u8 {
             client.write_all(&[turn]).unwrap();
@@ -145,7 +167,30 @@ mod tests {
         }
         drop(client);
         assert_eq!((&*idle.next()).read(&mut [0]).unwrap(), 0, "a client that is gone is told too");
+        assert_eq!(lock(&idle.places).free.len(), 1);
+    }
+
+    #[test]
+    fn only_who_is_silent_is_overdue() {
+        let idle = Idle::new().unwrap();
+        let ((_silent, first), (mut client, second)) = (pair(), pair());
+        for guest in [first, second] {
+            guest.set_nonblocking(true).unwrap();
+            idle.wait(guest, true).unwrap();
+        }
+        assert_eq!(idle.overdue(Duration::from_secs(60)).len(), 0);
+        client.write_all(b"!").unwrap();
         assert_eq!(idle.overdue(Duration::ZERO).len(), 1);
-        assert_eq!(lock(&idle.places).free.len(), 2);
+        assert_eq!((&*idle.next()).read(&mut [0]).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_seat_is_of_one_guest_only() {
+        let mut places = Places { all: Vec::new(), free: Vec::new(), number: u32::MAX };
+        let first = places.put('a');
+        assert_eq!((places.take(first), places.take(first)), (Some('a'), None));
+        let second = places.put('b');
+        assert_eq!(first.place, second.place);
+        assert_eq!((places.take(first), places.take(Seat::of(second.data()))), (None, Some('b')));
     }
 }

@@ -4,6 +4,7 @@
 use crate::support::{Client, MODELS, Reply, Server};
 use serde_json::{Value, json};
 use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A whole request that makes a tag.
@@ -849,4 +850,32 @@ fn a_key_in_the_url_is_refused() {
     assert_eq!(reply.status, 400);
     assert!(!reply.body.contains(&server.key));
     assert_eq!(tags(&server), 0);
+}
+
+#[test]
+fn clients_that_never_cease_do_not_keep_others_waiting() {
+    let server = Server::with(MODELS, &["--idle-timeout", "3s"]);
+    let (done, address) = (AtomicBool::new(false), server.address.as_str());
+    let one = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(50);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let mut stream = Client::connect(address);
+                let mut reading = stream.stream().try_clone().unwrap();
+                let drain = std::thread::spawn(move || std::io::copy(&mut reading, &mut std::io::sink()));
+                while !done.load(Ordering::SeqCst) {
+                    stream.send(one.as_bytes());
+                }
+                let _ = stream.stream().shutdown(Shutdown::Both);
+                let _ = drain.join().unwrap(); // what was on its way may be lost now
+            });
+        }
+        // They end only once others were served, on connections of their own and on one that is kept.
+        let mut kept = Client::connect(address);
+        for _ in 0..10 {
+            assert_eq!(Client::connect(address).request("GET", "/healthz", "", "").status, 200);
+            assert_eq!(kept.request("GET", "/healthz", "", "").status, 200);
+        }
+        done.store(true, Ordering::SeqCst);
+    });
 }
