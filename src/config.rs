@@ -19,7 +19,7 @@ pub const DATABASE: &str = "jqlite.db";
 pub const QUICKSTART: &str = "quickstart.db";
 /// Only this machine reaches it.
 pub const LISTEN: &str = "127.0.0.1:5750";
-/// Connections at one time; each has a thread.
+/// Connections at one time; each that waits for something within a request has a thread.
 pub const MAX_CONNECTIONS: usize = 2048;
 /// Bytes of the largest body.
 pub const MAX_BODY: usize = 1 << 20;

@@ -1,5 +1,6 @@
-//! The threads that serve. As many as have work for the processors have a turn each; one that has to wait for something
-//! gives its turn to another, so that waiting keeps nobody from being served, and there are no more threads than that.
+//! The threads that serve. A fixed number has a turn each; one that has to wait for something gives its turn to another
+//! and goes on without, so that waiting keeps nobody from being served, and there are only as many threads as have a turn or
+//! wait.
 
 use crate::handoff::lock;
 use std::cell::RefCell;

@@ -1,8 +1,7 @@
-//! HTTP/1 on one connection: reading requests strictly and within bounds, and answering in one write. The
-//! only file that names the HTTP crates.
+//! HTTP/1 on one connection: reading requests strictly and within bounds, and answering in one write. This file and
+//! [`head`] are the only ones that name the HTTP crates.
 //!
-//! A request is read as RFC 9112 has it (but for a missing `Host`, which harms nobody here), and whatever a
-//! proxy might read differently is refused: then the
+//! A request is read as RFC 9112 has it, and whatever a proxy might read differently is refused: then the
 //! connection is answered once more and closed, so that nothing behind it is ever taken for a request. Heads
 //! are bounded in bytes, lines and time, bodies in bytes and time.
 //!

@@ -566,7 +566,6 @@ fn scalar(value: ValueRef<'_>) -> Result<Scalar, Failure> {
     }
 }
 
-/// Each request reads the hash of its key, so this takes no allocation for each byte.
 fn hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
