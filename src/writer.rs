@@ -15,7 +15,7 @@ use smol_str::SmolStr;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -120,8 +120,16 @@ impl Writer {
         let (reply, answer) = promise();
         let job = Box::new(Task { work, outcome: None, reply, until: Instant::now() + self.patience, is_alone });
         self.metrics.queue.add(1);
+        // First the job, then the turn: the writer begins while another thread wakes up.
+        match self.messages.try_send(Message::Job(job)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(job)) => {
+                step_aside();
+                self.messages.send(job).map_err(|_| Problem::ShuttingDown)?;
+            }
+            Err(TrySendError::Disconnected(_)) => return Err(Problem::ShuttingDown.into()),
+        }
         step_aside();
-        self.messages.send(Message::Job(job)).map_err(|_| Problem::ShuttingDown)?;
         // The thread drops a job unanswered only when it ends or panics.
         let (outcome, work) =
             answer.wait().ok_or_else(|| Problem::Fault { cause: "the writer dropped a job".into() })?;
