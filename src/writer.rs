@@ -49,6 +49,9 @@ const GROUP: usize = 256;
 const LOG_DELAY: Duration = Duration::from_millis(200);
 /// Entries that wait before the thread is woken for them.
 const MANY_ENTRIES: usize = 2000;
+/// Entries for which memory is held: what grows piece by piece, in whichever thread adds one, leaves holes behind in the
+/// memory of each.
+const ROOM: usize = 2 * MANY_ENTRIES;
 /// How often the last use of keys is written.
 const USE_EVERY: Duration = Duration::from_secs(60);
 /// How often old entries are looked for.
@@ -70,7 +73,7 @@ impl Writer {
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Writer> {
         let (messages, receiver) = sync_channel(QUEUE);
-        let log = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::new(Mutex::new(Vec::with_capacity(ROOM)));
         let session = Arc::new(Mutex::new(Some(session)));
         let mut turns = Turns {
             session: session.clone(),
@@ -78,7 +81,7 @@ impl Writer {
             arriving: log.clone(),
             metrics: metrics.clone(),
             told_lost: 0,
-            log: Vec::new(),
+            log: Vec::with_capacity(ROOM),
             used: HashMap::new(),
             use_written: Instant::now(),
             pruned: Instant::now(),
@@ -392,7 +395,7 @@ impl Turns {
         if done {
             self.written += entries.len();
             entries.clear();
-            entries.shrink_to(MANY_ENTRIES);
+            entries.shrink_to(ROOM);
             self.log = entries; // its memory is for those to come
             self.say_what_was_lost();
         } else {
