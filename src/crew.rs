@@ -10,8 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 
-/// What a thread's stack holds: the deepest request is bounded.
-const STACK: usize = 1 << 20;
+/// What the stack of a thread that serves holds: the deepest request is bounded.
+pub const STACK: usize = 1 << 20;
 /// How long a thread without a turn waits for one before it ends.
 const REST: Duration = Duration::from_secs(2);
 

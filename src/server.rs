@@ -10,7 +10,7 @@ mod idle;
 use crate::auth::text;
 use crate::call::Call;
 use crate::config;
-use crate::crew::{Crew, step_aside};
+use crate::crew::{Crew, STACK, step_aside};
 use crate::envelope::{self, Echo, Reply};
 use crate::error::Problem;
 use crate::handle::{self, App};
@@ -44,8 +44,6 @@ pub struct Settings {
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long nothing must be in flight before it ends.
 const QUIET: Duration = Duration::from_millis(50);
-/// What a connection's stack holds: the deepest request is bounded.
-const STACK: usize = 1 << 20;
 /// How long a client may send one request behind the other before others go on beside it.
 const LONG: Duration = Duration::from_millis(5);
 /// How long accepting rests when there are no descriptors or threads.
@@ -174,14 +172,18 @@ fn welcome(state: &Arc<State>, stream: TcpStream, remote: SocketAddr) {
 /// Has a connection wait for its next request.
 #[cfg(target_os = "linux")]
 fn wait(state: &Arc<State>, guest: Guest, is_new: bool) {
-    if let Err(mut guest) = state.idle.wait(guest, is_new) {
-        let state = state.clone();
-        spawn(move || while converse(&state, &mut guest.connection) {});
+    if let Err(guest) = state.idle.wait(guest, is_new) {
+        stay(state, guest);
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn wait(state: &Arc<State>, mut guest: Guest, _is_new: bool) {
+fn wait(state: &Arc<State>, guest: Guest, _is_new: bool) {
+    stay(state, guest);
+}
+
+/// Gives a connection a thread of its own, until it is over.
+fn stay(state: &Arc<State>, mut guest: Guest) {
     let state = state.clone();
     spawn(move || while converse(&state, &mut guest.connection) {});
 }

@@ -127,7 +127,10 @@ fn insertion(entries: usize) -> String {
         statement.name(column);
     });
     statement.push(") VALUES ").list(0..entries, ", ", |statement, _| {
-        statement.push("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        statement.push("(").list(&COLUMNS[1..], ", ", |statement, _| {
+            statement.push("?");
+        });
+        statement.push(")");
     });
     statement.text
 }

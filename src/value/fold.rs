@@ -74,20 +74,23 @@ impl Piece {
 
     /// Whether the text starts with this.
     pub fn starts(&self, text: &str) -> bool {
-        match text.as_bytes().get(..self.folded.len()) {
-            Some(start) if start.is_ascii() => self.folded.as_bytes().eq_ignore_ascii_case(start),
-            None if text.is_ascii() => false,
-            _ => fold(text).starts_with(&self.folded),
-        }
+        let start = text.as_bytes().get(..self.folded.len());
+        self.is_part(start, text).unwrap_or_else(|| fold(text).starts_with(&self.folded))
     }
 
     /// Whether the text ends with this.
     pub fn ends(&self, text: &str) -> bool {
-        let rest = text.len().checked_sub(self.folded.len());
-        match rest.map(|rest| &text.as_bytes()[rest..]) {
-            Some(end) if end.is_ascii() => self.folded.as_bytes().eq_ignore_ascii_case(end),
-            None if text.is_ascii() => false,
-            _ => fold(text).ends_with(&self.folded),
+        let end = text.len().checked_sub(self.folded.len()).map(|rest| &text.as_bytes()[rest..]);
+        self.is_part(end, text).unwrap_or_else(|| fold(text).ends_with(&self.folded))
+    }
+
+    /// Whether a part of a text is this, there being none where the text is too short; `None` where the text has to be folded to
+    /// tell.
+    fn is_part(&self, part: Option<&[u8]>, text: &str) -> Option<bool> {
+        match part {
+            Some(part) if part.is_ascii() => Some(self.folded.as_bytes().eq_ignore_ascii_case(part)),
+            None if text.is_ascii() => Some(false),
+            _ => None,
         }
     }
 }
