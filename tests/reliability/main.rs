@@ -1,0 +1,8 @@
+//! Nothing lost, nobody in: the binary killed, starved, flooded and lied to. Each promise of `docs/reliability.md` has its
+//! test here. They are heavy, so that they are a binary of their own, and come in two lengths: the short one is part
+//! of `cargo test`, the long one is `tests/reliability/run`, which also gathers what was counted.
+
+#[allow(dead_code)]
+mod report;
+#[path = "../it/support/mod.rs"]
+mod support;
