@@ -225,7 +225,7 @@ impl Store {
     fn new_reader(&self) -> Result<Session, Failure> {
         let mut session = self.connect()?;
         // There are several of them: pages that one does not keep lie in the memory of the operating system.
-        session.pragmas(&["PRAGMA query_only = ON", "PRAGMA cache_size = -250"])?;
+        session.pragmas(&["PRAGMA query_only = ON", "PRAGMA cache_size = -125"])?;
         session.only_reads = true;
         Ok(session)
     }
