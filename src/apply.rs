@@ -263,7 +263,8 @@ fn count(session: &Session, table: &str, holds: impl Fn(&mut Statement)) -> Resu
 }
 
 /// The rows of a table. SQLite has their number at hand where nothing is asked of them.
-fn count_all(session: &Session, table: &str) -> Result<i64, Failure> {
+/// The records of a table.
+pub fn count_all(session: &Session, table: &str) -> Result<i64, Failure> {
     let mut statement = Statement::default();
     statement.push("SELECT count(*) FROM ").name(table);
     session.number(&statement)

@@ -83,6 +83,27 @@ pub enum Command {
         file: PathBuf,
     },
 
+    /// Copy the database into a file, also while it is served
+    #[command(
+        after_help = "Examples:\n  jqlite backup /var/backups/jqlite.db --replace\n  jqlite --db app.db backup app-$(date +%F).db\n\nThe copy is of one moment, checked, and complete in the one file, which only you can read. Nobody waits for it. `jqlite restore FILE` puts it in place."
+    )]
+    Backup {
+        /// The file to make
+        file: PathBuf,
+        /// Put it in the place of a file of that name
+        #[arg(long)]
+        replace: bool,
+    },
+
+    /// Put a backup in the place of the database; nobody may be serving it
+    #[command(
+        after_help = "Example:\n  jqlite --db app.db restore app-2026-11-28.db\n\nThe backup is checked first, and only read. The database that was there is kept beside it, under a name that tells when."
+    )]
+    Restore {
+        /// A file that `jqlite backup` made
+        file: PathBuf,
+    },
+
     /// Check the file, the models and the keys for damage
     Check,
 

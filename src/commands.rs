@@ -1,6 +1,7 @@
 //! One function for each command: arguments in, results on standard output, messages on standard error.
 
 mod audit;
+mod backup;
 mod keys;
 mod logs;
 mod models;
@@ -41,6 +42,8 @@ pub fn run(cli: Cli) -> Result<(), Failed> {
         Command::Models(command) => models::run(&database, command),
         Command::Logs(args) => logs::run(&database, args),
         Command::Query { file } => query(&database, &file),
+        Command::Backup { file, replace } => backup::backup(&database, &file, replace),
+        Command::Restore { file } => backup::restore(&database, &file),
         Command::Check => check(&database),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -143,25 +146,31 @@ fn check(database: &Database) -> Result<(), Failed> {
         eprintln!("reading all of {}", store.location());
     }
     let mut found = store::integrity(&reader).map_err(described)?;
-    let catalogue = store.catalogue(&reader).map_err(described)?;
-    found.extend(apply::check(&reader, &catalogue).map_err(described)?);
-    for key in stored_keys::list(&reader).map_err(described)? {
-        if let Err(why) = key.permissions.parse::<Permissions>() {
-            found.push(format!("the key {}: {why}", key.public_id));
-        }
-    }
+    found.extend(unfit(&store, &reader)?);
     if database.json {
         let mut out = Vec::new();
         write_list(found.iter(), &mut out, |finding, out| write_string(finding, out));
         out.push(b'\n');
         print(&out)?;
     } else if found.is_empty() {
-        let models = catalogue.models().count();
+        let models = store.catalogue(&reader).map_err(described)?.models().count();
         print_line(&format!("{} is sound: {models} models", store.location()))?;
     }
-    if found.is_empty() {
-        Ok(())
-    } else {
-        Err(found.iter().map(|finding| plain(finding)).collect::<Vec<_>>().join("\n"))
+    if found.is_empty() { Ok(()) } else { Err(listed(&found)) }
+}
+
+/// What of the models and the keys in a sound file is not as we make them.
+fn unfit(store: &Store, reader: &Session) -> Result<Vec<String>, Failed> {
+    let catalogue = store.catalogue(reader).map_err(described)?;
+    let mut found = apply::check(reader, &catalogue).map_err(described)?;
+    for key in stored_keys::list(reader).map_err(described)? {
+        if let Err(why) = key.permissions.parse::<Permissions>() {
+            found.push(format!("the key {}: {why}", key.public_id));
+        }
     }
+    Ok(found)
+}
+
+fn listed(found: &[String]) -> Failed {
+    found.iter().map(|finding| plain(finding)).collect::<Vec<_>>().join("\n")
 }

@@ -1,6 +1,7 @@
 //! The database file: opening it, the readers and the writer on it, the models in it. With the files below it the only
 //! place that names the SQLite crate.
 
+pub mod copy;
 mod deadline;
 mod failure;
 mod functions;
@@ -254,19 +255,7 @@ impl Store {
                 Connection::open_with_flags("file:/jqlite?vfs=memdb", flags)
             }
         }?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        // An unknown column in double quotes is an error, not a string.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
-        // A prepared statement stays prepared: otherwise each new value would have it planned again, which
-        // costs more than most statements take to run.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        // A file that was tampered with cannot make our statements run more than they say.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-        connection.set_prepared_statement_cache_capacity(PREPARED);
-        connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE)?;
-        Session::new(connection, self.timeout)
+        guarded(connection, self.timeout)
     }
 
     /// Makes our tables in an empty file, and refuses a file that is not ours before anything in it changes.
@@ -350,6 +339,23 @@ impl Store {
     }
 }
 
+/// A session on a connection, with what every connection is told.
+fn guarded(connection: Connection, timeout: Duration) -> Result<Session, Failure> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // An unknown column in double quotes is an error, not a string.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    // A prepared statement stays prepared: otherwise each new value would have it planned again, which
+    // costs more than most statements take to run.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    // A file that was tampered with cannot make our statements run more than they say.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED);
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE)?;
+    Session::new(connection, timeout)
+}
+
 /// Has the file written ahead, so that readers and the writer do not wait for each other. A no-op on a database in
 /// memory. Two processes that make the switch at once would wait for each other, so that SQLite refuses the one
 /// at once, without its usual patience, which is ours here: <https://www.sqlite.org/c3ref/busy_handler.html>.
@@ -384,22 +390,27 @@ fn prepare_file(path: &Path, missing: Missing) -> Result<(), String> {
     if missing == Missing::Refuse {
         return Err(format!("there is no database at {}; `jqlite bootstrap` makes one", path.display()));
     }
-    let describe = |error: std::io::Error| format!("cannot make {}: {error}", path.display());
-    let mut folder = std::fs::DirBuilder::new();
+    make_folder(path)?;
     let mut file = std::fs::OpenOptions::new();
     file.write(true).create_new(true);
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-        folder.mode(0o700);
-        file.mode(0o600);
-    }
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        folder.recursive(true).create(parent).map_err(describe)?;
-    }
+    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
     match file.open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()), // another process was first
-        outcome => outcome.map(drop).map_err(describe),
+        outcome => outcome.map(drop).map_err(|error| format!("cannot make {}: {error}", path.display())),
+    }
+}
+
+/// Makes the folder that a file is to be in, its owner's alone, where there is none.
+fn make_folder(path: &Path) -> Result<(), String> {
+    let mut folder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => {
+            folder.recursive(true).create(parent).map_err(|error| format!("cannot make {}: {error}", path.display()))
+        }
+        None => Ok(()),
     }
 }
 

@@ -52,6 +52,29 @@ pub fn print_line(text: &str) -> Result<(), Failed> {
     print(format!("{text}\n").as_bytes())
 }
 
+/// Tells people how far long work is: a bar on a terminal, and nothing elsewhere.
+pub struct Progress(indicatif::ProgressBar);
+
+impl Progress {
+    /// `what` is done, such as `copying`.
+    pub fn new(what: &'static str) -> Progress {
+        let bar = indicatif::ProgressBar::new(0).with_message(what);
+        let form = indicatif::ProgressStyle::with_template("{msg} {wide_bar} {percent} %, {eta} left");
+        Progress(bar.with_style(form.expect("the template is well-formed")))
+    }
+
+    pub fn tell(&self, done: u64, all: u64) {
+        self.0.set_length(all);
+        self.0.set_position(done);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// Text as a terminal may show it: nothing in it moves the cursor, changes colours, turns the direction of what follows or
 /// is not seen at all.
 pub fn plain(text: &str) -> String {
