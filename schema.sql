@@ -93,3 +93,12 @@ CREATE UNIQUE INDEX "system.ApiKey.public_id" ON "system.ApiKey" ("public_id");
 CREATE VIEW "system.Model" ("id", "namespace", "definition") AS
   SELECT row_number() OVER (ORDER BY m."key"), m."key", m."value"
   FROM json_each((SELECT v."definition" FROM "system.ModelVersion" v ORDER BY v."id" DESC LIMIT 1)) m;
+
+-- == Version 4
+
+-- Loads of records that are made in steps, until they are done: how far each is.
+CREATE TABLE "system.Load" (
+  "source"  BLOB PRIMARY KEY CHECK (length("source") = 32), -- BLAKE3 of the model, and of the file's path, size and first bytes
+  "line"    INTEGER NOT NULL,                         -- the last one that is done
+  "waiting" TEXT NOT NULL                             -- lines before it that are not: a JSON list
+) STRICT, WITHOUT ROWID;

@@ -83,6 +83,10 @@ pub enum Command {
         file: PathBuf,
     },
 
+    /// Bring records in from files, and out into files
+    #[command(subcommand)]
+    Data(DataCommand),
+
     /// Copy the database into a file, also while it is served
     #[command(
         after_help = "Examples:\n  jqlite backup /var/backups/jqlite.db --replace\n  jqlite --db app.db backup app-$(date +%F).db\n\nThe copy is of one moment, checked, and complete in the one file, which only you can read. Nobody waits for it. `jqlite restore FILE` puts it in place."
@@ -304,6 +308,63 @@ pub enum ModelsCommand {
     History,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Load records from JSON Lines or CSV, each checked as one that a client makes
+    #[command(
+        after_help = "Examples:\n  jqlite data load tickets.Ticket.jsonl\n  jqlite data load seed/                     (a folder: its files in the order of their names)\n  jqlite data load people.csv --model profile.Customer --map 'E-mail=email' --ignore Notes\n  jqlite data load big.csv --model tickets.Ticket --rejects rejects.jsonl --resume\n\nThe name of a file tells its model, be it tickets.Ticket.csv or 03-tickets.Ticket.jsonl, unless --model does. A record may bring its id, and what the server would set. It may refer to one that comes later.\n\nIt is all or nothing: where anything is wrong, up to 100 mistakes are told, with their lines, and nothing is loaded. With --rejects what is refused goes into a file, and the rest is loaded. With --resume it is loaded in steps, each of which stays, and the same command goes on behind them where it was cut off."
+    )]
+    Load(LoadArgs),
+    /// Write records out as JSON Lines or CSV, as they load again
+    #[command(
+        after_help = "Examples:\n  jqlite data dump dump/                       (all models, a file each)\n  jqlite data dump --model tickets.Ticket --format csv > tickets.csv\n\nAll of it is of one moment. In CSV an empty cell is null, and a ' stands before a text that a spreadsheet would take for a formula; `data load` takes it away again."
+    )]
+    Dump(DumpArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct LoadArgs {
+    /// Files, or folders of them; `-` for standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The model of the records: <app>.<Model>
+    #[arg(long, value_parser = namespace)]
+    pub model: Option<Namespace>,
+    /// The form of the files, where their names do not tell
+    #[arg(long, value_enum)]
+    pub format: Option<FileFormat>,
+    /// What the files call a field; may be given several times
+    #[arg(long, value_name = "NAME=FIELD", value_parser = mapping)]
+    pub map: Vec<(String, String)>,
+    /// A column or member that is not loaded; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub ignore: Vec<String>,
+    /// What parts the cells of CSV
+    #[arg(long, default_value = ",", value_name = "CHARACTER", value_parser = delimiter)]
+    pub delimiter: u8,
+    /// Write what is refused to this file, with line and reason, and load the rest
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
+    /// Load in steps that stay, and go on where an earlier run was cut off
+    #[arg(long)]
+    pub resume: bool,
+    /// Check everything, and load nothing
+    #[arg(long, conflicts_with = "resume")]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DumpArgs {
+    /// A folder to write a file for each model to; without it, the records of one model go to standard output
+    pub folder: Option<PathBuf>,
+    /// Only this model; may be given several times
+    #[arg(long, value_parser = namespace)]
+    pub model: Vec<Namespace>,
+    /// The form of the files
+    #[arg(long, value_enum, default_value_t = FileFormat::Jsonl)]
+    pub format: FileFormat,
+}
+
 #[derive(Debug, Args)]
 pub struct LogsArgs {
     /// Only what is younger, such as 15m, 1h or 7d, or later than a moment
@@ -357,6 +418,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// The form of a file of records.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum FileFormat {
+    /// A JSON object a line
+    Jsonl,
+    /// A line a record, with the fields' names in the first
+    Csv,
+}
+
 /// When a key ends, as a stored moment.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expiry {
@@ -367,6 +437,19 @@ pub enum Expiry {
 /// A value, or none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setting<T>(pub Option<T>);
+
+fn mapping(text: &str) -> Result<(String, String), String> {
+    let (name, field) = text.rsplit_once('=').ok_or("it is NAME=FIELD")?;
+    Ok((name.to_owned(), field.to_owned()))
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"\\t" => Ok(b'\t'),
+        [one] if !b"\"\r\n".contains(one) => Ok(*one),
+        _ => Err("it is one character of ASCII, such as ; or \\t".into()),
+    }
+}
 
 fn rate(text: &str) -> Result<Setting<u32>, String> {
     match text.parse() {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod data;
 mod keys;
 mod logs;
 mod models;
@@ -42,6 +43,7 @@ pub fn run(cli: Cli) -> Result<(), Failed> {
         Command::Models(command) => models::run(&database, command),
         Command::Logs(args) => logs::run(&database, args),
         Command::Query { file } => query(&database, &file),
+        Command::Data(command) => data::run(&database, command),
         Command::Backup { file, replace } => backup::backup(&database, &file, replace),
         Command::Restore { file } => backup::restore(&database, &file),
         Command::Check => check(&database),
@@ -126,9 +128,7 @@ fn as_operator(store: &Store, session: &Session, body: &[u8]) -> (Reply, Errors)
     let work = || {
         let (asked, malformed) = parsed?;
         echo = Echo::of(&asked);
-        let (catalogue, limits) = (store.catalogue(session)?, Limits { max_limit: config::MAX_LIMIT });
-        let (caller, secret, now) = (auth::operator(), *store.secret(), time::stamp());
-        let given = Given { catalogue, caller, limits, secret, now, request_id: "-".into() };
+        let given = owners(store, session)?;
         session.start();
         road::carry_out(session, &given, &road::plan(&given, asked, malformed)?)
     };
@@ -137,6 +137,13 @@ fn as_operator(store: &Store, session: &Session, body: &[u8]) -> (Reply, Errors)
         Ok(answer) => (answer.reply(&echo, false), Vec::new()),
         Err(errors) => (envelope::failure(&errors, &echo), errors),
     }
+}
+
+/// What a request of whoever owns the file is planned with.
+fn owners(store: &Store, session: &Session) -> Result<Given, Failure> {
+    let (catalogue, limits) = (store.catalogue(session)?, Limits { max_limit: config::MAX_LIMIT });
+    let (caller, secret, now) = (auth::operator(), *store.secret(), time::stamp());
+    Ok(Given { catalogue, caller, limits, secret, now, request_id: "-".into() })
 }
 
 fn check(database: &Database) -> Result<(), Failed> {

@@ -57,6 +57,7 @@ mod openapi;
 
 mod audit;
 mod road;
+mod transfer;
 mod writer;
 
 mod handle;

@@ -9,6 +9,7 @@ mod fields;
 mod filter;
 mod inside;
 pub mod keys;
+pub mod load;
 pub mod models;
 mod paths;
 pub mod planner;

@@ -16,7 +16,7 @@ use crate::value::Scalar;
 use smol_str::SmolStr;
 use std::cmp::Ordering;
 use std::ops::Range;
-use write::Table;
+pub use write::{Refused, Table};
 
 /// The most records, nested ones among them, that one answer may hold.
 pub const MOST_RECORDS: usize = 100_000;

@@ -63,6 +63,15 @@ impl Progress {
         Progress(bar.with_style(form.expect("the template is well-formed")))
     }
 
+    /// Shows a line above the bar, or on standard error where there is none.
+    pub fn above(&self, line: &str) {
+        self.0.suspend(|| eprintln!("{line}"));
+    }
+
+    pub fn say(&self, what: &str) {
+        self.0.set_message(what.to_owned());
+    }
+
     pub fn tell(&self, done: u64, all: u64) {
         self.0.set_length(all);
         self.0.set_position(done);

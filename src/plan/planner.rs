@@ -34,18 +34,7 @@ pub struct Given {
 /// # Errors
 /// All that is wrong with it; where permission is lacking, nothing but that.
 pub fn build(given: &Given, request: &Request, malformed: Errors) -> Result<Plan, Errors> {
-    let mut planner = Planner {
-        catalogue: &given.catalogue,
-        caller: &given.caller,
-        limits: given.limits,
-        secret: &given.secret,
-        now: &given.now,
-        errors: malformed,
-        terms: 0,
-        references: 0,
-        expressions: 0,
-        touched: BTreeSet::new(),
-    };
+    let mut planner = Planner::new(given, malformed);
     let plan = planner.plan(request);
     let mut errors = planner.errors;
     if errors.iter().any(|error| error.problem.code() == Code::Authentication) {
@@ -84,7 +73,22 @@ pub struct Planner<'a> {
     pub(super) touched: BTreeSet<Namespace>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    pub(super) fn new(given: &'a Given, malformed: Errors) -> Planner<'a> {
+        Planner {
+            catalogue: &given.catalogue,
+            caller: &given.caller,
+            limits: given.limits,
+            secret: &given.secret,
+            now: &given.now,
+            errors: malformed,
+            terms: 0,
+            references: 0,
+            expressions: 0,
+            touched: BTreeSet::new(),
+        }
+    }
+
     fn plan(&mut self, request: &Request) -> Option<(Arc<Model>, Work)> {
         let meta = Pointer::ROOT.key("__meta__");
         let at = meta.key("namespace");

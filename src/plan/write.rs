@@ -54,7 +54,7 @@ impl Planner<'_> {
 
     /// New records: what the request says, and for the rest defaults, clocks and NULL.
     pub fn create(&mut self, model: &Arc<Model>, request: &Request) -> Write {
-        let slots = slots(model, |field| field.column().is_some(), true);
+        let slots = slots(model, |field| field.column().is_some(), model.id == Type::Uuid);
         let mut rows = Vec::with_capacity(request.records.len());
         for (index, values) in &request.records {
             let root = Pointer::ROOT;
@@ -62,7 +62,13 @@ impl Planner<'_> {
             let objects = objects.key("objects");
             let many = request.intent == Intent::CreateMany;
             let at = if many { objects.index(*index) } else { root };
-            rows.extend(self.new_record(model, &slots, values, &at, !many));
+            rows.extend(self.new_record(
+                model,
+                &slots,
+                values,
+                &at,
+                if many { Purpose::CreateMany } else { Purpose::Create },
+            ));
             if is_full(&self.errors) {
                 break;
             }
@@ -77,16 +83,16 @@ impl Planner<'_> {
         Write { slots, rows, raises: false, answer }
     }
 
-    /// The values of a new record. `counted` says whether they count among the terms of the request.
-    fn new_record(
+    /// The values of a new record.
+    pub(super) fn new_record(
         &mut self,
         model: &Arc<Model>,
         slots: &[Slot],
         values: &Object,
         at: &Pointer<'_>,
-        counted: bool,
+        purpose: Purpose,
     ) -> Option<Row> {
-        let given = self.given(model, values, at, true, counted);
+        let given = self.given(model, values, at, purpose);
         let mut row = Row { at: at.to_string(), links: given.links, ..Row::default() };
         let mut values = given.values;
         for (index, slot) in slots.iter().enumerate() {
@@ -99,7 +105,8 @@ impl Planner<'_> {
             }
             let field = model.fields.iter().find(|field| field.name == *name);
             row.values.push(match field.map(|field| (&field.default, field.clock, field.null)) {
-                None => Scalar::Text(value::new_uuid()),
+                None if model.id == Type::Uuid => Scalar::Text(value::new_uuid()),
+                None => Scalar::Null, // SQLite gives the next one
                 Some((_, Some(Clock::OnCreate | Clock::OnWrite), _)) => self.clock(slot.column.kind),
                 Some((Some(default), ..)) => default.clone(),
                 Some((None, Some(Clock::Counting), _)) => Scalar::Integer(1),
@@ -125,7 +132,7 @@ impl Planner<'_> {
         if values.is_empty() {
             self.note(Error::at("", Problem::NothingToChange));
         }
-        let given = self.given(model, values, &Pointer::ROOT, false, true);
+        let given = self.given(model, values, &Pointer::ROOT, Purpose::Update);
         let names = values.iter().map(|(name, _)| name.as_str()).collect();
         let answer = self.answer(model, request.fields.as_deref(), &names);
         self.changed(model, given, answer)
@@ -151,7 +158,7 @@ impl Planner<'_> {
     /// it was looked for by.
     pub fn upsert(&mut self, model: &Arc<Model>, request: &Request) -> (Write, Write) {
         let mut values = request.records.first().map(|(_, values)| values.clone()).unwrap_or_default();
-        let given = self.given(model, &values, &Pointer::ROOT, false, true);
+        let given = self.given(model, &values, &Pointer::ROOT, Purpose::Update);
         // What it was looked for by is known to the client as well.
         let known: Vec<SmolStr> =
             values.iter().chain(request.unique.iter().flatten()).map(|(name, _)| name.clone()).collect();
@@ -170,9 +177,9 @@ impl Planner<'_> {
                 sought.push(name.clone());
             }
         }
-        let slots = slots(model, |field| field.column().is_some(), true);
+        let slots = slots(model, |field| field.column().is_some(), model.id == Type::Uuid);
         let before = self.errors.len();
-        let row = self.new_record(model, &slots, &values, &Pointer::ROOT, false);
+        let row = self.new_record(model, &slots, &values, &Pointer::ROOT, Purpose::CreateMany);
         let row = Row { sought, ..row.unwrap_or_default() };
         for error in self.errors.split_off(before) {
             let name = row.sought.iter().find(|name| error.pointer == Some(Pointer::ROOT.key(name).to_string()));
@@ -195,32 +202,25 @@ impl Planner<'_> {
     }
 
     /// The values that a request gives for a record, each with the type and the rules of its field.
-    fn given(
-        &mut self,
-        model: &Arc<Model>,
-        values: &Object,
-        at: &Pointer<'_>,
-        creating: bool,
-        counted: bool,
-    ) -> Written {
+    fn given(&mut self, model: &Arc<Model>, values: &Object, at: &Pointer<'_>, purpose: Purpose) -> Written {
         let mut written = Written::default();
         let mut seen = BTreeSet::new();
         for (name, json) in values {
             let at = at.key(name);
             // What does not count among the terms is bounded by its mistakes.
-            let is_over = if counted { !self.term(&at) } else { is_full(&self.errors) };
+            let is_over = if purpose.is_counted() { !self.term(&at) } else { is_full(&self.errors) };
             if is_over {
                 break;
             }
             let Some(field) = model.field(name).cloned() else {
-                written.values.extend(self.id_to_write(model, name, json, &at, creating));
+                written.values.extend(self.id_to_write(model, name, json, &at, purpose));
                 continue;
             };
             if !seen.insert(field.name.clone()) {
                 self.note(Error::at(at, Problem::RepeatedKey { key: field.name.clone() }));
                 continue;
             }
-            if field.clock.is_some() {
+            if field.clock.is_some() && purpose != Purpose::Load {
                 let problem = Problem::ReadOnly { field: name.to_string(), why: "the server sets it" };
                 self.note(Error::at(at, problem));
                 continue;
@@ -294,7 +294,7 @@ impl Planner<'_> {
         name: &str,
         json: &Json,
         at: &Pointer<'_>,
-        creating: bool,
+        purpose: Purpose,
     ) -> Option<GivenValue> {
         if !matches!(name, "id" | "pk") {
             let names: Vec<&str> = model.fields.iter().map(|field| field.name.as_str()).collect();
@@ -306,8 +306,9 @@ impl Planner<'_> {
             self.note(Error::at(at, problem));
             return None;
         }
-        if creating && model.id == Type::Uuid {
-            let value = self.value(name, Type::Uuid, json, at)?;
+        let creating = purpose != Purpose::Update;
+        if creating && (model.id == Type::Uuid || purpose == Purpose::Load) {
+            let value = self.value(name, model.id, json, at)?;
             return Some(GivenValue { column: "id".into(), name: name.into(), value });
         }
         let why = if creating { "the server gives it" } else { "a record keeps its id" };
@@ -349,6 +350,24 @@ impl Planner<'_> {
     }
 }
 
+/// What the values of a record are given for.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Purpose {
+    /// One new record.
+    Create,
+    /// One of many, whose values do not count among the terms of the request.
+    CreateMany,
+    Update,
+    /// A record that was somewhere else before: it may bring its id, and what the server would set.
+    Load,
+}
+
+impl Purpose {
+    fn is_counted(self) -> bool {
+        matches!(self, Purpose::Create | Purpose::Update)
+    }
+}
+
 /// What a request gives for one record.
 #[derive(Default)]
 struct Written {
@@ -365,10 +384,9 @@ struct GivenValue {
     value: Scalar,
 }
 
-/// The columns of a model that are written, in the order of definition; with the id where that is not an integer, which
-/// SQLite gives.
-fn slots(model: &Model, is_written: impl Fn(&Field) -> bool, with_id: bool) -> Vec<Slot> {
-    let id = (with_id && model.id == Type::Uuid).then(|| Slot { column: model.id_column(), to: None });
+/// The columns of a model that are written, in the order of definition, with the id or without.
+pub(super) fn slots(model: &Model, is_written: impl Fn(&Field) -> bool, with_id: bool) -> Vec<Slot> {
+    let id = with_id.then(|| Slot { column: model.id_column(), to: None });
     let slot = |field: &Arc<Field>| {
         let to = if let Kind::Ref(reference) = &field.kind { Some(reference.to.clone()) } else { None };
         Some(Slot { column: field.column()?, to })

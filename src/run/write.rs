@@ -3,15 +3,22 @@
 
 use super::{Loaded, Outcome, load};
 use crate::compile;
-use crate::error::{Error, Errors, MOST_ERRORS, Problem, note};
+use crate::error::{Code, Error, Errors, MOST_ERRORS, Problem, note};
 use crate::json::{Pointer, write_list};
 use crate::lookup::Lookup;
 use crate::model::{Model, VERSION};
 use crate::plan::{Comparison, Condition, Operand, Order, Referrer, Row, Select, Target, What, Write};
-use crate::sql::id_list;
+use crate::sql::{Statement, id_list};
 use crate::store::{Failure, Rows, Session};
 use crate::value::Scalar;
 use std::collections::HashMap;
+
+/// Why a row did not go in.
+pub struct Refused {
+    pub errors: Errors,
+    /// Whether it refers to a record that is not there, and may be once others are.
+    pub is_dangling: bool,
+}
 
 /// A model and its table, while a write to it runs.
 pub struct Table<'r> {
@@ -47,6 +54,54 @@ impl Table<'_> {
         }
         self.link(write, &ids)?;
         Ok(ids)
+    }
+
+    /// Inserts rows each of which is there wholly or not at all: one that is refused keeps no other from going in.
+    /// `refused` hears of it, by its place.
+    ///
+    /// # Errors
+    /// What is wrong with no row, but with all of it: the disk is full, another process holds the file.
+    pub fn load(&self, write: &Write, mut refused: impl FnMut(usize, Refused)) -> Result<(), Errors> {
+        let statement = compile::write::insert(self.name, &write.slots);
+        let mut next = 0;
+        while let Some(row) = write.rows.get(next) {
+            let mut made = 0;
+            let outcome = if row.links.is_empty() {
+                let plain = write.rows[next..].iter().take_while(|row| row.links.is_empty());
+                self.session.execute_each(&statement, plain.map(|row| row.values.as_slice()), |_, _| made += 1)
+            } else {
+                self.session.savepoint(|| self.load_linked(&statement, row)).inspect(|()| made = 1)
+            };
+            next += made;
+            if let Err(failure) = outcome {
+                let row = &write.rows[next];
+                let is_dangling = failure == Failure::ForeignKey;
+                let errors = match failure {
+                    Failure::Other(problem) if problem.code() != Code::Jql => return Err(problem.into()),
+                    Failure::ForeignKey => self.dangling(write, std::slice::from_ref(row))?,
+                    other => self.refused(write, row, other),
+                };
+                refused(next, Refused { errors, is_dangling });
+                next += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Inserts a row with the ids of its `refs` fields.
+    fn load_linked(&self, statement: &Statement, row: &Row) -> Result<(), Failure> {
+        self.session.execute_each(statement, std::iter::once(row.values.as_slice()), |_, _| ())?;
+        let id = match row.values.first() {
+            Some(id @ (Scalar::Integer(_) | Scalar::Text(_))) => id.clone(),
+            _ => Scalar::Integer(self.session.last_id()),
+        };
+        for links in &row.links {
+            let (record, ids) = (id_list(std::iter::once(&id)), id_list(links.ids.iter()));
+            if let Some(fill) = compile::write::replace_links(&links.relation, &record, &ids).get(1) {
+                self.session.execute(fill)?;
+            }
+        }
+        Ok(())
     }
 
     /// Changes the one record of a target.
@@ -174,7 +229,7 @@ impl Table<'_> {
             let Some(statement) = compile::write::add_links(relation, pairs) else { continue };
             if let Err(failure) = self.session.execute(&statement) {
                 return Err(match failure {
-                    Failure::ForeignKey => self.dangling(write)?,
+                    Failure::ForeignKey => self.dangling(write, &write.rows)?,
                     other => other.into(),
                 });
             }
@@ -267,7 +322,7 @@ impl Table<'_> {
                 let pointer = given.map(|(_, name)| row.place(name)).or_else(record);
                 Error { problem: Problem::Taken { model: name.to_owned(), fields: columns }, pointer }.into()
             }
-            Failure::ForeignKey => self.dangling(write).unwrap_or_else(|errors| errors),
+            Failure::ForeignKey => self.dangling(write, &write.rows).unwrap_or_else(|errors| errors),
             Failure::Check(rule) => {
                 let problem = Problem::Refused { field: name.to_owned(), why: format!("breaks the rule {rule}") };
                 Error { problem, pointer: record() }.into()
@@ -276,10 +331,10 @@ impl Table<'_> {
         }
     }
 
-    /// The references of a write that point to no record.
-    fn dangling(&self, write: &Write) -> Result<Errors, Errors> {
+    /// The references of these rows of a write that point to no record.
+    fn dangling(&self, write: &Write, rows: &[Row]) -> Result<Errors, Errors> {
         let mut errors = Vec::new();
-        for row in &write.rows {
+        for row in rows {
             let given = |slot: usize| row.given.iter().find(|(given, _)| *given == slot).map(|(_, name)| name);
             for (index, (slot, value)) in write.slots.iter().zip(&row.values).enumerate() {
                 if let (Some(to), Some(name)) = (&slot.to, given(index)) {

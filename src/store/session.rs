@@ -218,6 +218,27 @@ impl Session {
         })
     }
 
+    /// As [`Self::each_row`], as long as `take` wants more.
+    pub fn each_row_while(
+        &self,
+        statement: &Statement,
+        mut take: impl FnMut(&[Scalar]) -> bool,
+    ) -> Result<(), Failure> {
+        let mut prepared = self.connection.prepare_cached(&statement.text)?;
+        let columns = prepared.column_count();
+        let (mut rows, mut cells) = (prepared.query(rusqlite::params_from_iter(&statement.parameters))?, Vec::new());
+        while let Some(row) = rows.next().map_err(|error| self.timed(error))? {
+            cells.clear();
+            for index in 0..columns {
+                cells.push(scalar(row.get_ref(index)?)?);
+            }
+            if !take(&cells) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// As [`Self::each_row`], without a copy of any cell: where there may be millions of rows that nobody keeps.
     pub fn each(&self, statement: &Statement, mut take: impl FnMut(&Cells<'_>)) -> Result<(), Failure> {
         self.visit(statement, |row, _| {
@@ -444,6 +465,30 @@ impl Session {
         let outcome = work();
         drop(guard);
         outcome
+    }
+
+    /// Runs `work` while references may point to nothing, and undoes it unless it says that they hold. Within a
+    /// transaction.
+    pub fn unjudged(&self, work: impl FnOnce() -> Result<bool, Failure>) -> Result<bool, Failure> {
+        self.pragmas(&["PRAGMA defer_foreign_keys = ON"])?;
+        self.bare("SAVEPOINT one")?;
+        let guard = UndoOne(self);
+        let holds = work()?;
+        if holds {
+            std::mem::forget(guard);
+            self.bare("RELEASE one")?;
+        } else {
+            drop(guard);
+        }
+        self.pragmas(&["PRAGMA defer_foreign_keys = OFF"])?;
+        Ok(holds)
+    }
+
+    /// Whether all references of a table point to something.
+    pub fn holds(&self, table: &str) -> Result<bool, Failure> {
+        let mut check = Statement::default();
+        check.push("PRAGMA foreign_key_check(").name(table).push(")");
+        Ok(self.rows(&check)?.iter().next().is_none())
     }
 
     /// Ends the session, with what was written in the file itself: where another connection has it open, SQLite would

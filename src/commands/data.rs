@@ -1,0 +1,224 @@
+//! `data`: records in from files, and out into files.
+
+use super::{Database, described, owners};
+use crate::access::Namespace;
+use crate::cli::{DataCommand, DumpArgs, FileFormat, LoadArgs};
+use crate::json::Json;
+use crate::model::{Catalogue, Model};
+use crate::store::{Failure, Missing, Session};
+use crate::terminal::{Failed, Progress, plain, print_line};
+use crate::transfer::dump::{self, Ended};
+use crate::transfer::load::{self, Done, Listener, Options, Reject};
+use crate::transfer::records::{Names, Source};
+use crate::transfer::{ending_of, format_of, model_of};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+pub fn run(database: &Database, command: DataCommand) -> Result<(), Failed> {
+    match command {
+        DataCommand::Load(args) => load(database, &args),
+        DataCommand::Dump(args) => dump(database, &args),
+    }
+}
+
+fn load(database: &Database, args: &LoadArgs) -> Result<(), Failed> {
+    let store = database.open(Missing::Refuse)?;
+    let session = store.writer().map_err(described)?;
+    session.unlimited();
+    let given = owners(&store, &session).map_err(described)?;
+    let mut sources = Vec::new();
+    for file in files(&args.files)? {
+        sources.push(source(args, &given.catalogue, file)?);
+    }
+    let rejects = args.rejects.as_deref().map(|path| new_file(path, args.resume)).transpose()?;
+    let size = sources.iter().map(Source::size).sum();
+    let mut watch = Watch { rejects: rejects.map(BufWriter::new), bar: Progress::new("loading"), size };
+    let options = Options { skips: args.rejects.is_some(), resumes: args.resume, dry_run: args.dry_run };
+    let start = Instant::now();
+    let done = load::load(&session, &given, &sources, options, &mut watch);
+    let written = watch.rejects.as_mut().map_or(Ok(()), BufWriter::flush);
+    drop(watch);
+    let done = done
+        .map_err(|why| if args.resume { format!("{why}; run it again to go on behind what is loaded") } else { why })?;
+    written.map_err(|error| format!("cannot write the rejects: {error}"))?;
+    tell(database.json, args, &done, start.elapsed().as_secs_f64())
+}
+
+fn tell(json: bool, args: &LoadArgs, done: &Done, seconds: f64) -> Result<(), Failed> {
+    let Done { loaded, rejected, before } = done;
+    let done = if args.dry_run { "would load" } else { "loaded" };
+    if json {
+        let number = |number: &u64| Json::Integer(i64::try_from(*number).unwrap_or(i64::MAX));
+        let members = [("loaded", number(loaded)), ("rejected", number(rejected)), ("before", number(before))];
+        let mut members: Vec<_> = members.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        members.push(("dry_run".into(), Json::Boolean(args.dry_run)));
+        members.push(("seconds".into(), Json::Number(format!("{seconds:.3}"))));
+        print_line(&Json::Object(members).to_string())?;
+    } else {
+        let before = if *before > 0 { format!(", behind {before} of an earlier run") } else { String::new() };
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is only shown"
+        )]
+        let rate = (*loaded as f64 / seconds.max(0.001)) as u64;
+        print_line(&format!("{done} {loaded} records in {seconds:.1} s, {rate} a second{before}"))?;
+    }
+    match args.rejects.as_deref() {
+        Some(rejects) if *rejected > 0 => {
+            Err(format!("{rejected} records were refused; they are in {}", rejects.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The files that are meant: those named, and of a folder all in it, by name.
+fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failed> {
+    let mut files = Vec::new();
+    for path in named {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let describe = |error: io::Error| format!("cannot read {}: {error}", path.display());
+        let entries: Result<Vec<_>, _> = std::fs::read_dir(path).map_err(describe)?.collect();
+        let mut inside: Vec<PathBuf> = entries.map_err(describe)?.iter().map(std::fs::DirEntry::path).collect();
+        let is_hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        inside.retain(|path| !is_hidden(path));
+        inside.sort();
+        if inside.is_empty() {
+            return Err(format!("there is no file in {}", path.display()));
+        }
+        files.extend(inside);
+    }
+    Ok(files)
+}
+
+fn source(args: &LoadArgs, catalogue: &Catalogue, path: PathBuf) -> Result<Source, Failed> {
+    let named = path.display();
+    let format = args.format.or_else(|| format_of(&path));
+    let format = format.ok_or_else(|| format!("{named} ends in neither .jsonl nor .csv; tell its --format"))?;
+    let namespace = args.model.clone().or_else(|| model_of(&path));
+    let namespace = namespace.ok_or_else(|| format!("the name of {named} tells no model; name one with --model"))?;
+    let model = own_model(catalogue, &namespace)?;
+    let names = Names { map: args.map.clone(), ignored: args.ignore.clone(), delimiter: args.delimiter };
+    Ok(Source { path, format, model, names })
+}
+
+/// A model that records can be brought to and taken from: none of the server's own.
+fn own_model(catalogue: &Catalogue, namespace: &Namespace) -> Result<Arc<Model>, Failed> {
+    let found = catalogue.models().find(|model| model.namespace == *namespace);
+    let known = || catalogue.models().map(|model| model.namespace.to_string()).collect::<Vec<_>>().join(", ");
+    found.cloned().ok_or_else(|| format!("there is no model {namespace}; there are: {}", known()))
+}
+
+/// A new file of its owner alone; with `resumes`, one that is there is gone on with.
+fn new_file(path: &Path, resumes: bool) -> Result<File, Failed> {
+    let mut options = OpenOptions::new();
+    match resumes {
+        true => options.append(true).create(true),
+        false => options.write(true).create_new(true),
+    };
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| format!("cannot make {}: {error}", path.display()))
+}
+
+/// Shows how a load goes, and writes down what is refused.
+struct Watch {
+    rejects: Option<BufWriter<File>>,
+    bar: Progress,
+    /// Bytes of all files.
+    size: u64,
+}
+
+impl Listener for Watch {
+    fn rejects(&mut self, reject: &Reject<'_>) -> Result<(), Failed> {
+        let Some(file) = &mut self.rejects else {
+            let lines = reject.errors.iter().map(|error| reject.source.described(reject.line, &error.shown()));
+            lines.for_each(|line| self.bar.above(&plain(&line)));
+            return Ok(());
+        };
+        let text = |text: &dyn std::fmt::Display| Json::String(text.to_string());
+        let members = vec![
+            ("file".into(), text(&reject.source.path.display())),
+            ("line".into(), Json::Integer(i64::try_from(reject.line).unwrap_or(i64::MAX))),
+            ("errors".into(), Json::List(reject.errors.iter().map(load::Mistake::member).collect())),
+            ("record".into(), reject.values.clone().map_or(Json::Null, Json::Object)),
+        ];
+        writeln!(file, "{}", Json::Object(members)).map_err(|error| format!("cannot write the rejects: {error}"))
+    }
+
+    fn tell(&mut self, records: u64, bytes: u64) {
+        self.bar.tell(bytes, self.size);
+        self.bar.say(&format!("loading, {records} records"));
+    }
+}
+
+fn dump(database: &Database, args: &DumpArgs) -> Result<(), Failed> {
+    let store = database.open(Missing::Refuse)?;
+    let reader = store.reader().map_err(described)?;
+    reader.unlimited();
+    let dumped = reader.reading(|| {
+        let catalogue = store.catalogue(&reader)?;
+        Ok::<_, Failure>(dump_all(&reader, &catalogue, args)) // all of it is of one moment
+    });
+    dumped.map_err(described)?
+}
+
+fn dump_all(reader: &Session, catalogue: &Catalogue, args: &DumpArgs) -> Result<(), Failed> {
+    for namespace in &args.model {
+        own_model(catalogue, namespace)?;
+    }
+    let mut models = dump::in_order(catalogue);
+    models.retain(|model| args.model.is_empty() || args.model.contains(&model.namespace));
+    let bar = Progress::new("dumping");
+    let mut write = |model: &Model, out: &mut dyn Write| {
+        let tell = |records: u64| {
+            if records % 1024 == 0 {
+                bar.say(&format!("dumping {}, {records} records", model.namespace))
+            }
+        };
+        dump::model(reader, model, args.format, out, tell)
+    };
+    match (&args.folder, models.as_slice()) {
+        (Some(folder), models) => into_folder(folder, models, args.format, &mut write),
+        (None, [model]) => to_output(model, &mut write),
+        (None, _) => Err("name a folder for the files, or one --model for standard output".into()),
+    }
+}
+
+type Dump<'d> = dyn FnMut(&Model, &mut dyn Write) -> Result<u64, Ended> + 'd;
+
+fn to_output(model: &Model, write: &mut Dump<'_>) -> Result<(), Failed> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let outcome = write(model, &mut out).and_then(|_| out.flush().map_err(Ended::Output));
+    match outcome {
+        Err(Ended::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(ended) => Err(why(ended, Path::new("standard output"))),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn into_folder(folder: &Path, models: &[Arc<Model>], format: FileFormat, write: &mut Dump<'_>) -> Result<(), Failed> {
+    std::fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    for (place, model) in models.iter().enumerate() {
+        let path = folder.join(format!("{:02}-{}.{}", place + 1, model.namespace, ending_of(format)));
+        let mut out = BufWriter::new(new_file(&path, false)?);
+        let written = write(model, &mut out).and_then(|records| out.flush().map(|()| records).map_err(Ended::Output));
+        let records = written.map_err(|ended| why(ended, &path))?;
+        print_line(&format!("{}: {records} records", path.display()))?;
+    }
+    Ok(())
+}
+
+fn why(ended: Ended, path: &Path) -> Failed {
+    match ended {
+        Ended::Database(failure) => failure.to_string(),
+        Ended::Output(error) => format!("cannot write {}: {error}", path.display()),
+    }
+}

@@ -1,0 +1,386 @@
+//! Loading: one thread reads and plans records, the other has them in the database, each checked as one that a client makes. A record
+//! that refers to one that is not there yet waits until the others are in.
+
+use super::progress::{self, Progress};
+use super::records::Source;
+use crate::error::{Error, Errors, Problem};
+use crate::json::{Json, Object};
+use crate::model::{Kind, Model};
+use crate::plan::load::Load;
+use crate::plan::planner::Given;
+use crate::plan::{Row, Write};
+use crate::run::{Refused, Table};
+use crate::store::{Failure, Session};
+use crate::value::Scalar;
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Records handed over at a time, how many such packets wait, and records of one step.
+const PACKET: usize = 500;
+const PACKETS: usize = 8;
+const STEP: u64 = 20_000;
+
+/// Records that may wait for others.
+const MOST_WAITING: usize = 100_000;
+
+/// Mistakes told where nothing is to go in unless all does.
+const MOST_MISTAKES: usize = 100;
+
+/// How to load.
+#[derive(Clone, Copy, Default)]
+pub struct Options {
+    /// What is refused is set aside, and the rest goes in. Otherwise it is all or nothing.
+    pub skips: bool,
+    /// In steps, each of which stays, going on behind those of an earlier run.
+    pub resumes: bool,
+    /// Nothing stays.
+    pub dry_run: bool,
+}
+
+/// A record that did not go in.
+pub struct Reject<'s> {
+    pub source: &'s Source,
+    pub line: u64,
+    pub errors: Vec<Mistake>,
+    /// As it was read, where it could be.
+    pub values: Option<Object>,
+}
+
+/// What is wrong with a record, and with which value.
+pub struct Mistake {
+    pub pointer: Option<String>,
+    pub message: String,
+}
+
+/// Who hears how a load goes.
+pub trait Listener {
+    fn rejects(&mut self, reject: &Reject<'_>) -> Result<(), String>;
+    /// Records that are in, and bytes of all files that were read.
+    fn tell(&mut self, records: u64, bytes: u64);
+}
+
+/// What a load came to.
+#[derive(Debug, Default, PartialEq)]
+pub struct Done {
+    pub loaded: u64,
+    pub rejected: u64,
+    /// Records that an earlier run had loaded.
+    pub before: u64,
+}
+
+/// A record on its way.
+struct Item {
+    file: usize,
+    line: u64,
+    row: Result<Row, Vec<Mistake>>,
+    values: Option<Object>,
+}
+
+enum Packet {
+    Items(Vec<Item>, u64),
+    /// So much of this file was done before.
+    Skipped(u64),
+    Failed(String),
+}
+
+/// Loads files, one after the other, in a transaction of its own or in several.
+///
+/// # Errors
+/// A file cannot be read, the database takes nothing more, or all or nothing was wanted and something is wrong.
+pub fn load(
+    session: &Session,
+    given: &Given,
+    sources: &[Source],
+    options: Options,
+    listener: &mut dyn Listener,
+) -> Result<Done, String> {
+    let mut marks = Vec::new();
+    for source in sources {
+        let name = if options.resumes { progress::name(source)? } else { Scalar::Null };
+        let progress =
+            if options.resumes { Progress::read(session, &name).map_err(told)? } else { Progress::default() };
+        marks.push((name, progress));
+    }
+    let before: Vec<Progress> =
+        marks.iter().map(|(_, progress)| Progress { line: progress.line, waiting: progress.waiting.clone() }).collect();
+    let plans: Vec<Load<'_>> = sources.iter().map(|source| Load::new(given, &source.model)).collect();
+    let (give, take) = sync_channel(PACKETS);
+    std::thread::scope(|scope| {
+        let (plans_there, keeps) = (&plans, options.skips);
+        scope.spawn(move || read(sources, plans_there, &before, keeps, &give));
+        let mut loading = Loading {
+            session,
+            sources,
+            plans: &plans,
+            options,
+            listener,
+            marks,
+            waiting: Vec::new(),
+            done: Done::default(),
+            unsaved: 0,
+        };
+        session.begin().map_err(told)?;
+        let outcome = loading.all(&take);
+        drop(take); // the reader ends
+        match outcome {
+            Ok(()) if !options.dry_run => session.commit().map_err(told)?,
+            Ok(()) => session.abandon(),
+            Err(why) => {
+                session.abandon();
+                return Err(why);
+            }
+        }
+        Ok(loading.done)
+    })
+}
+
+fn told(failure: Failure) -> String {
+    failure.to_string()
+}
+
+/// Reads and plans, until there is nothing more or nobody takes it.
+fn read(sources: &[Source], plans: &[Load<'_>], before: &[Progress], keeps: bool, give: &SyncSender<Packet>) {
+    let mut bytes_before = 0;
+    for (file, source) in sources.iter().enumerate() {
+        match read_one(file, source, &plans[file], &before[file], keeps, bytes_before, give) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(why) => return drop(give.send(Packet::Failed(why))),
+        }
+        bytes_before += source.size();
+    }
+}
+
+/// Reads one file; `false` where nobody takes what it holds.
+fn read_one(
+    file: usize,
+    source: &Source,
+    plan: &Load<'_>,
+    before: &Progress,
+    keeps: bool,
+    bytes_before: u64,
+    give: &SyncSender<Packet>,
+) -> Result<bool, String> {
+    let mut records = source.open()?;
+    let (mut items, mut skipped) = (Vec::with_capacity(PACKET), 0);
+    while let Some(record) = records.next().map_err(|(line, why)| source.described(line, &why))? {
+        if before.is_done(record.line) {
+            skipped += 1;
+            continue;
+        }
+        let row = match &record.values {
+            Ok(values) => plan.row(values).map_err(|errors| mistakes(&errors)),
+            Err(why) => Err(vec![Mistake { pointer: None, message: why.clone() }]),
+        };
+        let values = record.values.ok().filter(|_| keeps);
+        items.push(Item { file, line: record.line, row, values });
+        if items.len() == PACKET {
+            let full = std::mem::replace(&mut items, Vec::with_capacity(PACKET));
+            if give.send(Packet::Items(full, bytes_before + records.bytes())).is_err() {
+                return Ok(false);
+            }
+        }
+    }
+    let rest = give.send(Packet::Items(items, bytes_before + records.bytes()));
+    Ok(rest.is_ok() && give.send(Packet::Skipped(skipped)).is_ok())
+}
+
+fn mistakes(errors: &Errors) -> Vec<Mistake> {
+    let mistake = |error: &Error| {
+        let hint = error.problem.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        Mistake { pointer: error.pointer.clone(), message: format!("{}{hint}", error.problem) }
+    };
+    errors.iter().map(mistake).collect()
+}
+
+/// A record that waits for one that it refers to.
+struct Waiting {
+    file: usize,
+    line: u64,
+    row: Row,
+    values: Option<Object>,
+}
+
+/// A load under way.
+struct Loading<'l> {
+    session: &'l Session,
+    sources: &'l [Source],
+    plans: &'l [Load<'l>],
+    options: Options,
+    listener: &'l mut dyn Listener,
+    /// What each file is known by, and how much of it is done.
+    marks: Vec<(Scalar, Progress)>,
+    waiting: Vec<Waiting>,
+    done: Done,
+    /// Records since the last step.
+    unsaved: u64,
+}
+
+impl Loading<'_> {
+    fn all(&mut self, take: &Receiver<Packet>) -> Result<(), String> {
+        while let Ok(packet) = take.recv() {
+            match packet {
+                Packet::Items(items, bytes) => {
+                    self.put_in(items)?;
+                    self.listener.tell(self.done.loaded, bytes);
+                    if self.options.resumes && self.unsaved >= STEP {
+                        self.save()?;
+                    }
+                }
+                Packet::Skipped(records) => self.done.before += records,
+                Packet::Failed(why) => return Err(why),
+            }
+        }
+        self.put_in_waiting()?;
+        if self.options.resumes {
+            self.marks.iter().try_for_each(|(name, _)| Progress::end(self.session, name)).map_err(told)?;
+        }
+        if self.done.rejected > 0 && !self.options.skips {
+            return Err("nothing was loaded".into());
+        }
+        Ok(())
+    }
+
+    /// Puts in what a packet holds, all of one file.
+    fn put_in(&mut self, items: Vec<Item>) -> Result<(), String> {
+        let Some((file, last)) = items.last().map(|item| (item.file, item.line)) else { return Ok(()) };
+        self.unsaved += items.len() as u64;
+        let (mut rows, mut there) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+        for item in items {
+            match item.row {
+                Ok(row) => {
+                    rows.push(row);
+                    there.push((item.line, item.values));
+                }
+                Err(errors) => self.reject(file, item.line, errors, item.values)?,
+            }
+        }
+        let progress = &mut self.marks[file].1;
+        progress.line = progress.line.max(last);
+        let (write, refused) = self.insert(file, rows)?;
+        let (mut rows, mut there) = (write.rows.into_iter().map(Some).collect::<Vec<_>>(), there);
+        for (place, refused) in refused {
+            let (line, values) = std::mem::take(&mut there[place]);
+            let row = rows[place].take();
+            match row.filter(|_| refused.is_dangling && self.waiting.len() < MOST_WAITING) {
+                Some(row) => {
+                    self.marks[file].1.waiting.insert(line);
+                    self.waiting.push(Waiting { file, line, row, values });
+                }
+                None => self.reject(file, line, mistakes(&refused.errors), values)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Inserts rows, and tells which were refused, by their places.
+    fn insert(&mut self, file: usize, rows: Vec<Row>) -> Result<(Write, Vec<(usize, Refused)>), String> {
+        let model = &self.sources[file].model;
+        let table = Table { session: self.session, model, name: model.namespace.as_str() };
+        let (write, mut refused) = (self.plans[file].write(rows), Vec::new());
+        table.load(&write, |place, why| refused.push((place, why))).map_err(|errors| cause(&errors))?;
+        self.done.loaded += (write.rows.len() - refused.len()) as u64;
+        Ok((write, refused))
+    }
+
+    /// Puts in the records that wait for others, as long as that brings any in; then those that wait for each other.
+    fn put_in_waiting(&mut self) -> Result<(), String> {
+        loop {
+            let before = self.waiting.len();
+            for one in std::mem::take(&mut self.waiting) {
+                let (write, mut refused) = self.insert(one.file, vec![one.row])?;
+                match (refused.pop(), write.rows.into_iter().next()) {
+                    (Some((_, why)), Some(row)) if why.is_dangling => self.waiting.push(Waiting { row, ..one }),
+                    (Some((_, why)), _) => self.reject(one.file, one.line, mistakes(&why.errors), one.values)?,
+                    _ => {}
+                }
+            }
+            if self.waiting.is_empty() {
+                return Ok(());
+            }
+            if self.waiting.len() == before {
+                return self.put_in_circles();
+            }
+        }
+    }
+
+    /// Puts in records that refer to each other, if all that they refer to is there then.
+    fn put_in_circles(&mut self) -> Result<(), String> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let loaded = self.done.loaded;
+        let files: BTreeSet<usize> = waiting.iter().map(|one| one.file).collect();
+        let whole = self.session.unjudged(|| {
+            for one in &waiting {
+                let (_, refused) = self.insert(one.file, vec![one.row.clone()]).map_err(fault)?;
+                if !refused.is_empty() {
+                    return Ok(false);
+                }
+            }
+            let tables = files.iter().flat_map(|file| tables(&self.sources[*file].model));
+            tables.into_iter().try_fold(true, |holds, table| Ok(holds && self.session.holds(&table)?))
+        });
+        if whole.map_err(told)? {
+            return Ok(());
+        }
+        self.done.loaded = loaded;
+        for one in waiting {
+            let (_, mut refused) = self.insert(one.file, vec![one.row])?;
+            if let Some((_, why)) = refused.pop() {
+                self.reject(one.file, one.line, mistakes(&why.errors), one.values)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, file: usize, line: u64, errors: Vec<Mistake>, values: Option<Object>) -> Result<(), String> {
+        self.done.rejected += 1;
+        self.marks[file].1.waiting.remove(&line);
+        self.listener.rejects(&Reject { source: &self.sources[file], line, errors, values })?;
+        if !self.options.skips && self.done.rejected >= MOST_MISTAKES as u64 {
+            return Err(format!("nothing was loaded; these are the first {MOST_MISTAKES} mistakes"));
+        }
+        Ok(())
+    }
+
+    /// Has what is in stay, and with it how far that is.
+    fn save(&mut self) -> Result<(), String> {
+        self.unsaved = 0;
+        self.marks.iter().try_for_each(|(name, progress)| progress.write(self.session, name)).map_err(told)?;
+        self.session.commit().map_err(told)?;
+        self.session.begin().map_err(told)
+    }
+}
+
+/// The tables of a model: its own, and those of its `refs` fields.
+fn tables(model: &Model) -> Vec<String> {
+    let lists = model.fields.iter().filter(|field| matches!(field.kind, Kind::Refs(_)));
+    std::iter::once(model.namespace.to_string()).chain(lists.map(|field| model.link_table(&field.name))).collect()
+}
+
+fn fault(cause: String) -> Failure {
+    Failure::Other(Problem::Fault { cause })
+}
+
+/// Why the database takes nothing more.
+fn cause(errors: &Errors) -> String {
+    match errors.first().map(|error| &error.problem) {
+        Some(Problem::Fault { cause }) => cause.clone(), // the owner may know
+        Some(problem) => problem.to_string(),
+        None => "the database takes nothing more".into(),
+    }
+}
+
+impl Mistake {
+    /// As a line for people.
+    pub fn shown(&self) -> String {
+        let place = self.pointer.as_deref().map(|pointer| format!("{pointer}: ")).unwrap_or_default();
+        format!("{place}{}", self.message)
+    }
+
+    /// As a script reads it.
+    pub fn member(&self) -> Json {
+        let text = |text: &str| Json::String(text.to_owned());
+        let pointer = self.pointer.as_deref().map_or(Json::Null, text);
+        Json::Object(vec![("pointer".into(), pointer), ("message".into(), text(&self.message))])
+    }
+}

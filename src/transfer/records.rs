@@ -1,0 +1,220 @@
+//! The records of a file, one by one, with the lines they stand on.
+
+use super::cell;
+use crate::cli::FileFormat;
+use crate::error::nearest;
+use crate::json::{Json, Object};
+use crate::model::Model;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Bytes of the longest line of JSON.
+const LONGEST_LINE: u64 = 16 << 20;
+
+/// A file to be loaded.
+#[derive(Clone)]
+pub struct Source {
+    pub path: PathBuf,
+    pub format: FileFormat,
+    pub model: Arc<Model>,
+    pub names: Names,
+}
+
+/// What the file calls the fields.
+#[derive(Clone)]
+pub struct Names {
+    /// A name in the file, and the field that it stands for.
+    pub map: Vec<(String, String)>,
+    /// Names in the file that stand for nothing.
+    pub ignored: Vec<String>,
+    /// What parts the cells of CSV.
+    pub delimiter: u8,
+}
+
+/// A record, or why the line holds none.
+pub struct Record {
+    pub line: u64,
+    pub values: Result<Object, String>,
+}
+
+/// A file that is being read.
+pub struct Records {
+    from: From,
+    model: Arc<Model>,
+    names: Names,
+}
+
+enum From {
+    Lines { reader: BufReader<Counted>, line: u64, bytes: Vec<u8> },
+    Table { reader: csv::Reader<Counted>, header: Vec<Option<String>>, row: csv::StringRecord },
+}
+
+/// A reader that tells how far it is.
+struct Counted {
+    inner: Box<dyn Read + Send>,
+    bytes: u64,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.bytes += read as u64;
+        Ok(read)
+    }
+}
+
+impl Source {
+    /// Bytes of the file; 0 where nobody knows.
+    pub fn size(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |file| file.len())
+    }
+
+    /// # Errors
+    /// The file cannot be read, or its first line names what is no field.
+    pub fn open(&self) -> Result<Records, String> {
+        let inner: Box<dyn Read + Send> = if self.path == Path::new("-") {
+            Box::new(std::io::stdin())
+        } else {
+            Box::new(File::open(&self.path).map_err(|error| self.described(0, &error))?)
+        };
+        let counted = Counted { inner, bytes: 0 };
+        let from = match self.format {
+            FileFormat::Jsonl => {
+                From::Lines { reader: BufReader::with_capacity(1 << 16, counted), line: 0, bytes: Vec::new() }
+            }
+            FileFormat::Csv => self.table(counted)?,
+        };
+        Ok(Records { from, model: self.model.clone(), names: self.names.clone() })
+    }
+
+    fn table(&self, counted: Counted) -> Result<From, String> {
+        let mut builder = csv::ReaderBuilder::new();
+        builder.delimiter(self.names.delimiter).buffer_capacity(1 << 16);
+        let mut reader = builder.from_reader(counted);
+        let names = reader.headers().map_err(|error| self.described(1, &error))?.clone();
+        let mut header: Vec<Option<String>> = Vec::new();
+        for name in &names {
+            let field = self.names.field(name);
+            if let Some(field) = field {
+                self.known(field)?;
+                if header.iter().flatten().any(|known| known == field) {
+                    return Err(self.described(1, &format!("\"{field}\" stands twice")));
+                }
+            }
+            header.push(field.map(str::to_owned));
+        }
+        Ok(From::Table { reader, header, row: csv::StringRecord::new() })
+    }
+
+    fn known(&self, name: &str) -> Result<(), String> {
+        if name == "id" || self.model.field(name).is_some() {
+            return Ok(());
+        }
+        let fields = self.model.fields.iter().map(|field| field.name.as_str());
+        let hint = nearest(name, fields).map(|near| format!(", perhaps \"{near}\"")).unwrap_or_default();
+        let way = "--map and --ignore say what a column stands for";
+        Err(self.described(1, &format!("{} has no field \"{name}\"{hint}; {way}", self.model.namespace)))
+    }
+
+    /// What is wrong, with where; line 0 is the file.
+    pub fn described(&self, line: u64, what: &impl std::fmt::Display) -> String {
+        match line {
+            0 => format!("cannot read {}: {what}", self.path.display()),
+            _ => format!("{}:{line}: {what}", self.path.display()),
+        }
+    }
+}
+
+impl Names {
+    /// The field that a name of the file stands for; `None` where it stands for nothing.
+    fn field<'n>(&'n self, name: &'n str) -> Option<&'n str> {
+        if self.ignored.iter().any(|ignored| ignored == name) {
+            return None;
+        }
+        Some(self.map.iter().find(|(from, _)| from == name).map_or(name, |(_, field)| field))
+    }
+}
+
+impl Records {
+    /// Bytes of the file that were read.
+    pub fn bytes(&self) -> u64 {
+        match &self.from {
+            From::Lines { reader, .. } => reader.get_ref().bytes,
+            From::Table { reader, .. } => reader.get_ref().bytes,
+        }
+    }
+
+    /// The next record; `None` at the end.
+    ///
+    /// # Errors
+    /// The file cannot be read on, and its line.
+    pub fn next(&mut self) -> Result<Option<Record>, (u64, String)> {
+        match &mut self.from {
+            From::Lines { reader, line, bytes } => loop {
+                bytes.clear();
+                *line += 1;
+                let read = reader.by_ref().take(LONGEST_LINE).read_until(b'\n', bytes);
+                if read.map_err(|error| (*line, error.to_string()))? == 0 {
+                    return Ok(None);
+                }
+                if bytes.len() as u64 == LONGEST_LINE {
+                    return Err((*line, "the line is longer than 16 MiB".into()));
+                }
+                let text = bytes.strip_prefix("\u{feff}".as_bytes()).filter(|_| *line == 1).unwrap_or(bytes);
+                if !text.trim_ascii().is_empty() {
+                    return Ok(Some(Record { line: *line, values: object(text, &self.names) }));
+                }
+            },
+            From::Table { reader, header, row } => {
+                let read = reader.read_record(row);
+                let line = row.position().map_or(0, csv::Position::line);
+                match read {
+                    Ok(false) => Ok(None),
+                    Ok(true) => Ok(Some(Record { line, values: cells(&self.model, header, row) })),
+                    Err(error) => match error.kind() {
+                        csv::ErrorKind::UnequalLengths { expected_len, len, pos } => {
+                            let line = pos.as_ref().map_or(line, csv::Position::line);
+                            let values = Err(format!("it has {len} cells, and the first line {expected_len}"));
+                            Ok(Some(Record { line, values }))
+                        }
+                        csv::ErrorKind::Utf8 { pos, .. } => {
+                            let line = pos.as_ref().map_or(line, csv::Position::line);
+                            Ok(Some(Record { line, values: Err("it is not UTF-8".into()) }))
+                        }
+                        _ => Err((line, error.to_string())),
+                    },
+                }
+            }
+        }
+    }
+}
+
+fn object(text: &[u8], names: &Names) -> Result<Object, String> {
+    let json = Json::parse(text).map_err(|error| format!("it is not JSON: {error}"))?;
+    if let Some(key) = json.repeated_keys(1).first() {
+        return Err(format!("{key} stands twice"));
+    }
+    let Json::Object(mut members) = json else { return Err("it is not a JSON object".into()) };
+    if !names.map.is_empty() || !names.ignored.is_empty() {
+        members.retain_mut(|(name, _)| match names.field(name).map(Into::into) {
+            Some(field) => {
+                *name = field;
+                true
+            }
+            None => false,
+        });
+    }
+    Ok(members)
+}
+
+fn cells(model: &Model, header: &[Option<String>], row: &csv::StringRecord) -> Result<Object, String> {
+    let mut record = Object::with_capacity(header.len());
+    for (name, text) in header.iter().zip(row) {
+        if let Some(name) = name {
+            cell::read(name, model.field(name).map(|field| &**field), text, &mut record)?;
+        }
+    }
+    Ok(record)
+}
