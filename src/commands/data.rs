@@ -179,7 +179,7 @@ fn dump_all(reader: &Session, catalogue: &Catalogue, args: &DumpArgs) -> Result<
     let bar = Progress::new("dumping");
     let mut write = |model: &Model, out: &mut dyn Write| {
         let tell = |records: u64| {
-            if records % 1024 == 0 {
+            if records.is_multiple_of(1024) {
                 bar.say(&format!("dumping {}, {records} records", model.namespace))
             }
         };

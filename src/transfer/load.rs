@@ -246,13 +246,14 @@ impl Loading<'_> {
         let Some((file, last)) = items.last().map(|item| (item.file, item.line)) else { return Ok(()) };
         self.unsaved += items.len() as u64;
         let (mut rows, mut there) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+        let mut rejected = Vec::new();
         for item in items {
             match item.row {
                 Ok(row) => {
                     rows.push(row);
                     there.push((item.line, item.values));
                 }
-                Err(errors) => self.reject(file, item.line, errors, item.values)?,
+                Err(errors) => rejected.push((item.line, errors, item.values)),
             }
         }
         let progress = &mut self.marks[file].1;
@@ -267,10 +268,11 @@ impl Loading<'_> {
                     self.marks[file].1.waiting.insert(line);
                     self.waiting.push(Waiting { file, line, row, values });
                 }
-                None => self.reject(file, line, mistakes(&refused.errors), values)?,
+                None => rejected.push((line, mistakes(&refused.errors), values)),
             }
         }
-        Ok(())
+        rejected.sort_by_key(|(line, ..)| *line);
+        rejected.into_iter().try_for_each(|(line, errors, values)| self.reject(file, line, errors, values))
     }
 
     /// Inserts rows, and tells which were refused, by their places.

@@ -8,6 +8,7 @@ mod backup;
 mod batches;
 mod bounds;
 mod cache;
+mod data;
 mod envelope;
 mod errors;
 mod filters;

@@ -1,0 +1,296 @@
+//! Records in from files and out into files: what loads, what is refused, and that what is dumped loads again.
+
+use crate::support::{Folder, MODELS, Server, eventually, fails, jqlite, run};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Stdio;
+
+/// Two models that refer to each other and to themselves, and every type of field.
+fn models() -> String {
+    json!({
+        "shop.Category": {"fields": {
+            "name": {"type": "string", "max_length": 40, "unique": true},
+            "parent": {"type": "ref", "to": "shop.Category", "null": true, "on_delete": "set_null", "related_name": "children"},
+            "best": {"type": "ref", "to": "shop.Product", "null": true, "on_delete": "set_null", "related_name": "best_of"}
+        }},
+        "shop.Product": {"id": {"type": "uuid"}, "versioned": true, "fields": {
+            "title": {"type": "string", "max_length": 40, "null": true},
+            "note": {"type": "text", "default": "none"},
+            "price": {"type": "decimal", "max_digits": 10, "decimal_places": 2, "null": true},
+            "stock": {"type": "integer", "null": true},
+            "weight": {"type": "float", "null": true},
+            "sold": {"type": "boolean", "default": false},
+            "day": {"type": "date", "null": true},
+            "hour": {"type": "time", "null": true},
+            "extra": {"type": "json", "null": true},
+            "category": {"type": "ref", "to": "shop.Category", "null": true, "on_delete": "restrict", "related_name": "products"},
+            "others": {"type": "refs", "to": "shop.Product", "related_name": "other_of"},
+            "created": {"type": "datetime", "auto_now_add": true},
+            "updated": {"type": "datetime", "auto_now": true}
+        }}
+    })
+    .to_string()
+}
+
+fn with_models(models: &str) -> Folder {
+    let folder = Folder::new();
+    let file = folder.file("models.json", models);
+    run(&folder, &["models", "apply", file.to_str().unwrap()]);
+    folder
+}
+
+/// Writes a file of tags that have these names.
+fn tags(folder: &Folder, names: &[&str]) -> String {
+    let lines: String = names.iter().map(|name| format!("{}\n", json!({ "name": name }))).collect();
+    folder.file("tickets.Tag.jsonl", &lines).to_str().unwrap().to_owned()
+}
+
+fn dumped(folder: &Folder, model: &str, format: &str) -> String {
+    run(folder, &["data", "dump", "--model", model, "--format", format])
+}
+
+fn loaded(folder: &Folder, words: &[&str]) -> Value {
+    let all: Vec<&str> = ["data", "load", "--json"].iter().chain(words).copied().collect();
+    serde_json::from_str(&run(folder, &all)).unwrap()
+}
+
+/// The files of a folder, each with its name and its text.
+fn contents(folder: &Path) -> Vec<(String, String)> {
+    let files = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let mut all: Vec<(String, String)> = files
+        .map(|file| (file.file_name().into_string().unwrap(), std::fs::read_to_string(file.path()).unwrap()))
+        .collect();
+    all.sort();
+    all
+}
+
+/// A database with records that are hard to carry, made over HTTP.
+fn hard() -> Folder {
+    let server = Server::with(&models(), &[]);
+    let top = server.create("shop.Category", &json!({"name": "top"}));
+    let low = server.create("shop.Category", &json!({"name": "low, \"lower\"\nand lowest", "parent": top}));
+    for title in
+        ["", "'", "''=", "=1+1", "+1", "-1", "@a", "\tx", "\rx", "a,b", "\"q\"", "line\nline", "[1]", "null", " x "]
+    {
+        server.create("shop.Product", &json!({"title": title, "note": title, "extra": {"a": [title, null, 1.5]}}));
+    }
+    let full = json!({
+        "price": "-12.50", "stock": -7, "weight": 0.1, "sold": true, "day": "2026-01-31", "hour": "09:30:00.25",
+        "extra": null, "category": low
+    });
+    let first = server.create("shop.Product", &full);
+    let second = server.create("shop.Product", &json!({"others": [first]}));
+    let link = json!({"__meta__": {"intent": "update", "namespace": "shop.Product", "uniqueObject": {"id": first}}, "others": [first, second]});
+    assert_eq!(server.send(&link).status, 200);
+    // In circles: a category of a product of a category, and a parent that was made later.
+    for change in [json!({"best": first}), json!({"parent": low})] {
+        let mut request =
+            json!({"__meta__": {"intent": "update", "namespace": "shop.Category", "uniqueObject": {"id": top}}});
+        request.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        assert_eq!(server.send(&request).status, 200);
+    }
+    server.stop().1
+}
+
+#[track_caller]
+fn assert_loads_again(format: &str) {
+    let folder = hard();
+    let dump = folder.path("dump");
+    run(&folder, &["data", "dump", dump.to_str().unwrap(), "--format", format]);
+    let other = with_models(&models());
+    assert_eq!(loaded(&other, &[dump.to_str().unwrap()])["loaded"], 19);
+    let again = other.path("again");
+    run(&other, &["data", "dump", again.to_str().unwrap(), "--format", format]);
+    assert_eq!(contents(&again), contents(&dump));
+    for model in ["shop.Category", "shop.Product"] {
+        assert_eq!(dumped(&other, model, "jsonl"), dumped(&folder, model, "jsonl"), "whatever its form");
+    }
+    run(&other, &["check"]);
+}
+
+#[test]
+fn what_is_dumped_as_json_lines_loads_again_equal() {
+    assert_loads_again("jsonl");
+}
+
+#[test]
+fn what_is_dumped_as_csv_loads_again_equal() {
+    assert_loads_again("csv");
+}
+
+#[test]
+fn a_dump_as_csv_holds_no_formula() {
+    let text = dumped(&hard(), "shop.Product", "csv");
+    let mut reader = csv_rows(&text);
+    assert!(reader.len() > 10);
+    let numbers = ["price", "stock", "weight"];
+    let header = reader.remove(0);
+    for (row, (name, cell)) in reader.iter().flat_map(|row| header.iter().zip(row)).enumerate() {
+        let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        assert!(!is_formula || numbers.contains(&name.as_str()), "cell {row}: {name} {cell:?}");
+    }
+}
+
+/// Rows of CSV, by a reader of our own: quotes, doubled quotes, lines within quotes.
+fn csv_rows(text: &str) -> Vec<Vec<String>> {
+    let (mut rows, mut row, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            '"' if quoted && characters.peek() == Some(&'"') => cell.extend(characters.next()),
+            '"' => quoted = !quoted,
+            ',' if !quoted => row.push(std::mem::take(&mut cell)),
+            '\n' if !quoted => {
+                row.push(std::mem::take(&mut cell));
+                rows.push(std::mem::take(&mut row));
+            }
+            _ => cell.push(c),
+        }
+    }
+    rows
+}
+
+#[test]
+fn a_load_is_all_or_nothing_and_tells_every_mistake_with_its_line() {
+    let folder = with_models(MODELS);
+    let text = "{\"name\": \"good\"}\n{\"nam\": 1}\n\n{\"name\": \"good\"}\nno\n[1]\n{\"name\": \"a\", \"name\": \"b\"}\n{\"id\": \"x\", \"name\": \"c\"}\n";
+    let file = folder.file("tickets.Tag.jsonl", text);
+    let told = fails(&folder, &["data", "load", file.to_str().unwrap()], 1);
+    let named = format!("{}:", file.display());
+    let lines: Vec<&str> = told.lines().map(|line| line.strip_prefix(&named).unwrap_or(line)).collect();
+    assert_eq!(
+        lines,
+        [
+            "2: /nam: tickets.Tag has no field \"nam\"; did you mean \"name\"?",
+            "2: /name: tickets.Tag needs the field \"name\"",
+            "4: /name: another tickets.Tag has this name already",
+            "5: it is not JSON: expected ident at line 1 column 2",
+            "6: it is not a JSON object",
+            "7: /name stands twice",
+            "8: /id: \"id\" is an integer and cannot be \"x\"",
+            "jqlite: nothing was loaded",
+        ]
+    );
+    assert_eq!(dumped(&folder, "tickets.Tag", "jsonl"), "");
+}
+
+#[test]
+fn what_is_refused_goes_into_a_file_and_the_rest_is_loaded() {
+    let folder = with_models(MODELS);
+    let file = tags(&folder, &["one", "", "one", "two"]);
+    let rejects = folder.path("rejects.jsonl");
+    let told = fails(&folder, &["data", "load", &file, "--rejects", rejects.to_str().unwrap()], 1);
+    assert!(told.contains("1 records were refused; they are in"), "{told}");
+    let text = std::fs::read_to_string(&rejects).unwrap();
+    let rejected: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let message = "another tickets.Tag has this name already";
+    let wanted = json!({"file": file, "line": 3, "errors": [{"pointer": "/name", "message": message}], "record": {"name": "one"}});
+    assert_eq!(rejected, [wanted]);
+    assert_eq!(dumped(&folder, "tickets.Tag", "jsonl").lines().count(), 3);
+    assert!(
+        fails(&folder, &["data", "load", &file, "--rejects", rejects.to_str().unwrap()], 1).contains("cannot make")
+    );
+}
+
+#[test]
+fn a_record_may_refer_to_one_that_comes_later_but_not_to_none() {
+    let folder = with_models(&models());
+    let lines = "{\"id\": 1, \"name\": \"a\", \"parent\": 2}\n{\"id\": 2, \"name\": \"b\"}\n{\"id\": 3, \"name\": \"c\", \"parent\": 9}\n";
+    let file = folder.file("shop.Category.jsonl", lines);
+    let words = ["data", "load", file.to_str().unwrap()];
+    let told = fails(&folder, &words, 1);
+    assert!(told.contains(":3: /parent: there is no shop.Category with id 9"), "{told}");
+    folder.file("shop.Category.jsonl", &lines.replace('9', "3"));
+    run(&folder, &words);
+    let parents: Vec<Value> = dumped(&folder, "shop.Category", "jsonl")
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["parent"].clone())
+        .collect();
+    assert_eq!(parents, [json!(2), json!(null), json!(3)]);
+}
+
+#[test]
+fn a_dry_run_checks_everything_and_loads_nothing() {
+    let folder = with_models(MODELS);
+    let file = tags(&folder, &["one", "two"]);
+    assert_eq!(loaded(&folder, &[&file, "--dry-run"])["loaded"], 2);
+    assert_eq!(dumped(&folder, "tickets.Tag", "jsonl"), "");
+    let file = tags(&folder, &["one", "one"]);
+    assert!(fails(&folder, &["data", "load", &file, "--dry-run"], 1).contains("another tickets.Tag has this name"));
+}
+
+#[test]
+fn columns_get_names_and_some_are_left_out() {
+    let folder = with_models(MODELS);
+    let text = "E-mail;Who;Notes\nada@example.com;Ada;x\n";
+    let file = folder.file("people.csv", text);
+    let words = |more: &[&str]| -> Vec<String> {
+        let all = ["data", "load", file.to_str().unwrap(), "--model", "profile.Customer", "--delimiter", ";"];
+        all.iter().chain(more).map(|word| (*word).to_owned()).collect()
+    };
+    let as_words = |words: &[String]| words.iter().map(String::as_str).collect::<Vec<_>>().join("\u{1}");
+    let told = fails(&folder, &as_words(&words(&[])).split('\u{1}').collect::<Vec<_>>(), 1);
+    assert!(told.contains(":1: profile.Customer has no field \"E-mail\""), "{told}");
+    let more = words(&["--map", "E-mail=email", "--map", "Who=name", "--ignore", "Notes"]);
+    run(&folder, &as_words(&more).split('\u{1}').collect::<Vec<_>>());
+    let record: Value = serde_json::from_str(&dumped(&folder, "profile.Customer", "jsonl")).unwrap();
+    assert_eq!((&record["name"], &record["email"]), (&json!("Ada"), &json!("ada@example.com")));
+}
+
+#[test]
+fn a_load_in_steps_that_is_cut_off_goes_on_and_makes_nothing_twice() {
+    let folder = with_models(MODELS);
+    let all = 60_000;
+    let lines: String = (0..all).map(|number| format!("{{\"name\": \"tag {number}\"}}\n")).collect();
+    let file = folder.file("tickets.Tag.jsonl", &lines);
+    let words = ["data", "load", file.to_str().unwrap(), "--resume", "--json"];
+    let mut child = jqlite(&folder, &words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let count = |folder: &Folder| {
+        let connection = rusqlite::Connection::open(folder.path("test.db")).unwrap();
+        connection.query_row(r#"SELECT count(*) FROM "tickets.Tag""#, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    eventually("a step is done", || count(&folder) > 0);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = count(&folder);
+    assert_eq!(before % 20_000, 0, "steps stay or are gone");
+    let told = loaded(&folder, &words[2..4]);
+    // The last step may have been done before the kill came.
+    if before < all {
+        assert_eq!((&told["before"], &told["loaded"]), (&json!(before), &json!(all - before)));
+    }
+    assert_eq!(count(&folder), all);
+}
+
+#[test]
+fn records_are_loaded_from_standard_input() {
+    use std::io::Write;
+    let folder = with_models(MODELS);
+    let words = ["data", "load", "-", "--model", "tickets.Tag", "--format", "csv"];
+    let mut child = jqlite(&folder, &words).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"\xef\xbb\xbfname\r\none\r\n\"t,wo\"\r\n").unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(dumped(&folder, "tickets.Tag", "csv"), "id,name\n1,one\n2,\"t,wo\"");
+}
+
+#[test]
+fn what_a_file_does_not_tell_is_asked_for() {
+    let folder = with_models(MODELS);
+    let file = folder.file("things.csv", "name\nx\n");
+    let told = fails(&folder, &["data", "load", file.to_str().unwrap()], 1);
+    assert!(told.contains("tells no model; name one with --model"), "{told}");
+    let file = folder.file("tickets.Tag.txt", "name\nx\n");
+    assert!(fails(&folder, &["data", "load", file.to_str().unwrap()], 1).contains("tell its --format"));
+    let file = folder.file("system.ApiKey.csv", "name\nx\n");
+    assert!(fails(&folder, &["data", "load", file.to_str().unwrap()], 1).contains("there is no model system.ApiKey"));
+    assert!(fails(&folder, &["data", "dump"], 1).contains("name a folder for the files, or one --model"));
+}
+
+#[test]
+fn a_server_sees_what_was_loaded_on_the_next_request() {
+    let server = Server::start();
+    assert_eq!(server.count("tickets.Tag"), 0);
+    let file = tags(&server.folder, &["one", "two"]);
+    run(&server.folder, &["data", "load", &file]);
+    assert_eq!(server.count("tickets.Tag"), 2);
+}
