@@ -302,8 +302,14 @@ pub enum ModelsCommand {
         /// A models.json
         file: PathBuf,
     },
-    /// Print the models in force, as they were applied
-    Show,
+    /// Print the models in force, as they were applied, or as other programs read them
+    #[command(
+        after_help = "Examples:\n  jqlite models show > models.json\n  jqlite models show --format typescript > models.ts\n  jqlite models show --format openapi > openapi.json"
+    )]
+    Show {
+        #[arg(long, value_enum, default_value_t = ModelsFormat::Models)]
+        format: ModelsFormat,
+    },
     /// List all versions that were applied
     History,
 }
@@ -416,6 +422,19 @@ pub struct AuditArgs {
 pub enum LogFormat {
     Text,
     Json,
+}
+
+/// The form in which models are shown.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum ModelsFormat {
+    /// As they were applied
+    Models,
+    /// OpenAPI 3.1 of all that there is to ask, as a key that may do everything gets it from /openapi.json
+    Openapi,
+    /// JSON Schema of the records of each model
+    Jsonschema,
+    /// Types of TypeScript for the records of each model
+    Typescript,
 }
 
 /// The form of a file of records.

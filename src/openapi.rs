@@ -10,6 +10,7 @@ mod filter;
 mod language;
 mod maker;
 mod models;
+pub mod records;
 mod values;
 
 use crate::about::{About, METHODS, PAGES, Page};

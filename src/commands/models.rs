@@ -2,13 +2,17 @@
 
 use super::{Database, described, read_file};
 use crate::apply::{self, Planned, Refused};
-use crate::cli::ModelsCommand;
+use crate::auth;
+use crate::cli::{ModelsCommand, ModelsFormat};
+use crate::config;
 use crate::error::{Error, Errors};
 use crate::json::Json;
 use crate::log::{self, Level};
 use crate::model::{Definition, parse};
+use crate::openapi::{self, Served, records};
+use crate::plan::Limits;
 use crate::store::{self, Missing, Store};
-use crate::terminal::{Failed, print_line, print_table};
+use crate::terminal::{Failed, print, print_line, print_table};
 use std::path::Path;
 
 pub fn run(database: &Database, command: ModelsCommand) -> Result<(), Failed> {
@@ -23,19 +27,33 @@ pub fn run(database: &Database, command: ModelsCommand) -> Result<(), Failed> {
             let catalogue = store.catalogue(&reader).map_err(described)?;
             print_planned(database.json, &apply::plan(&reader, &catalogue, &read(&file)?).map_err(described)?)
         }
-        ModelsCommand::Show => {
-            let store = database.open(Missing::Refuse)?;
-            let reader = store.reader().map_err(described)?;
-            let version = store::catalogue_version(&reader).map_err(described)?;
-            let definition = apply::definition(&reader, version).map_err(described)?;
-            print_line(definition.as_deref().unwrap_or("{}"))
-        }
+        ModelsCommand::Show { format } => show(&database.open(Missing::Refuse)?, format),
         ModelsCommand::History => {
             let store = database.open(Missing::Refuse)?;
             let reader = store.reader().map_err(described)?;
             let rows = apply::history(&reader).map_err(described)?;
             print_table(database.json, &["version", "applied", "bytes"], &rows)
         }
+    }
+}
+
+fn show(store: &Store, format: ModelsFormat) -> Result<(), Failed> {
+    let reader = store.reader().map_err(described)?;
+    let catalogue = store.catalogue(&reader).map_err(described)?;
+    match format {
+        ModelsFormat::Models => {
+            let version = store::catalogue_version(&reader).map_err(described)?;
+            let definition = apply::definition(&reader, version).map_err(described)?;
+            print_line(definition.as_deref().unwrap_or("{}"))
+        }
+        ModelsFormat::Openapi => {
+            let served = Served { limits: Limits { max_limit: config::MAX_LIMIT }, jql_paths: &["/jql".into()] };
+            let document = openapi::document(&catalogue, &auth::operator(), served, &|| Ok(()));
+            print(&document.map_err(|problem| problem.to_string())?)?;
+            print_line("")
+        }
+        ModelsFormat::Jsonschema => print_line(&records::json_schema(&catalogue).to_string()),
+        ModelsFormat::Typescript => print(records::type_script(&catalogue).as_bytes()),
     }
 }
 

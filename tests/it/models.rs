@@ -690,3 +690,60 @@ fn orders_that_lead_back_and_names_that_sqlite_keeps_are_refused() {
     let said = fails(&folder, &["models", "apply", file.to_str().unwrap()], 1);
     assert!(said.contains("#/a.B/ordering: \"ordering\" leads back to the model itself"), "{said}");
 }
+
+#[test]
+fn models_are_shown_to_programs_as_json_schema_and_typescript() {
+    let folder = Folder::new();
+    let models = r#"{"shop.Item": {"id": {"type": "uuid"}, "fields": {
+        "title": {"type": "string", "max_length": 9, "help": "What it is */ called"},
+        "state": {"type": "string", "choices": ["new", "old"], "default": "new"},
+        "price": {"type": "decimal", "max_digits": 5, "decimal_places": 2, "null": true},
+        "parts": {"type": "refs", "to": "shop.Item", "related_name": "whole"},
+        "extra": {"type": "json", "null": true},
+        "made": {"type": "datetime", "auto_now_add": true}}}}"#;
+    let file = folder.file("models.json", models);
+    run(&folder, &["models", "apply", file.to_str().unwrap()]);
+
+    let types = run(&folder, &["models", "show", "--format", "typescript"]);
+    let expected = "
+/** shop.Item */
+export interface ShopItem {
+  readonly id: string;
+  /** What it is * / called */
+  title: string;
+  state: \"new\" | \"old\";
+  price: string | null;
+  /** Ids of shop.Item. */
+  parts: string[];
+  extra: unknown;
+  readonly made: string;
+}
+
+export interface NewShopItem {
+  id?: string;
+  title: string;
+  state?: \"new\" | \"old\";
+  price?: string | null;
+  parts?: string[];
+  extra?: unknown;
+}
+
+export interface Models {
+  \"shop.Item\": ShopItem;
+}
+
+export interface NewRecords {
+  \"shop.Item\": NewShopItem;
+}";
+    assert_eq!(types.split_once('\n').unwrap().1, expected);
+
+    let schema: Value = serde_json::from_str(&run(&folder, &["models", "show", "--format", "jsonschema"])).unwrap();
+    let item = &schema["$defs"]["shop.Item"];
+    assert_eq!(item["required"], json!(["title"]));
+    assert_eq!(item["properties"]["title"]["maxLength"], 9);
+    assert_eq!(item["properties"]["state"]["enum"], json!(["new", "old"]));
+    assert_eq!(item["properties"]["made"]["readOnly"], true);
+
+    let described: Value = serde_json::from_str(&run(&folder, &["models", "show", "--format", "openapi"])).unwrap();
+    assert!(described["components"]["schemas"]["shop.Item.create"].is_object());
+}
