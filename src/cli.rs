@@ -6,7 +6,7 @@ use crate::intent::{self, Intent, Schema};
 use crate::network::Networks;
 use crate::value::time;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,9 +50,14 @@ pub enum Command {
 
     /// Answer JQL over HTTP
     #[command(
-        after_help = "Examples:\n  jqlite serve\n  jqlite --db app.db serve --listen 127.0.0.1:8080 --models models.json\n  jqlite serve --listen 127.0.0.1:0 --json      (a free port, told as JSON)\n  jqlite serve --log-retention 90d --log-rows 5000000 --log-format json"
+        after_help = "Examples:\n  jqlite serve\n  jqlite --db app.db serve --listen 127.0.0.1:8080 --models models.json\n  jqlite serve --listen 127.0.0.1:0 --json      (a free port, told as JSON)\n  jqlite serve --log-retention 90d --log-rows 5000000 --log-format json\n  jqlite serve --ephemeral --models models.json --listen 127.0.0.1:0 --json      (for tests)\n  jqlite serve --ephemeral --models models.json --now 2026-01-31 --id-seed 1      (the same each time)"
     )]
-    Serve(ServeArgs),
+    Serve {
+        #[command(flatten)]
+        args: ServeArgs,
+        #[command(flatten)]
+        ephemeral: EphemeralArgs,
+    },
 
     /// Make, list and end API keys
     #[command(subcommand)]
@@ -177,6 +182,27 @@ pub struct ServeArgs {
     /// The most connections at one time
     #[arg(long, default_value_t = config::MAX_CONNECTIONS, value_name = "CONNECTIONS")]
     pub max_connections: usize,
+}
+
+/// What makes a server one for tests.
+#[derive(Debug, Args)]
+pub struct EphemeralArgs {
+    /// Serve tests: a database in memory, gone at the end, with a key for everything in the line that tells that it is
+    /// ready, and `system.Fixture` to put it back to the seed and to set its clock
+    #[arg(long)]
+    pub ephemeral: bool,
+
+    /// Begin with the clock stopped at this moment; `system.Fixture` moves it
+    #[arg(long, value_name = "MOMENT", value_parser = time::parse_timestamp, requires = "ephemeral")]
+    pub now: Option<Timestamp>,
+
+    /// Draw ids, keys and the ids of requests from this seed, so that they are the same each time
+    #[arg(long, value_name = "NUMBER", requires = "ephemeral")]
+    pub id_seed: Option<u64>,
+
+    /// End when the process that started it is gone
+    #[arg(long, requires = "ephemeral")]
+    pub with_parent: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod data;
+mod ephemeral;
 mod keys;
 mod logs;
 mod models;
@@ -37,7 +38,8 @@ pub fn run(cli: Cli) -> Result<(), Failed> {
     match cli.command {
         Command::Quickstart(args) => serve::quickstart(&database, &args),
         Command::Bootstrap { name, if_needed } => keys::bootstrap(&database, &name, if_needed),
-        Command::Serve(args) => serve::serve(&database, &args),
+        Command::Serve { args, ephemeral } if ephemeral.ephemeral => ephemeral::serve(&database, &args, &ephemeral),
+        Command::Serve { args, .. } => serve::serve(&database, &args),
         Command::Keys(command) => keys::run(&database, command),
         Command::Audit(args) => audit::run(&database, &args),
         Command::Models(command) => models::run(&database, command),

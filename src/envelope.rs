@@ -45,6 +45,7 @@ impl Echo {
         let draw = match ask {
             Ask::Model(request) => &request.draw,
             Ask::Batch(batch) => &batch.draw,
+            Ask::Fixture(asked) => &asked.draw,
         };
         Echo { intent: Some(ask.intent().rule().name), draw: draw.clone() }
     }
@@ -145,6 +146,13 @@ impl Answer {
         }
         let truncated = shape.finish(&data)?;
         Ok(Answer { data, truncated, ..answer })
+    }
+
+    /// One that tells of the server and of no record.
+    pub fn told(data: &Json, message: String) -> Answer {
+        let mut out = Vec::new();
+        data.write(&mut out);
+        Answer { data: out, filtered: Some(1), display: 1, message, ..Answer::default() }
     }
 
     /// That of a batch: the envelopes of its requests.

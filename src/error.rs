@@ -248,6 +248,17 @@ pub enum Problem {
         namespace: String,
         intent: &'static str,
     },
+    /// The server is none for tests.
+    NoFixture,
+    /// A snapshot that was not taken.
+    NoSuchSnapshot {
+        name: String,
+        nearest: Option<String>,
+    },
+    /// There are as many snapshots as there may be.
+    TooManySnapshots {
+        most: usize,
+    },
     /// A function that there is not.
     NoSuchFunction {
         given: String,
@@ -382,7 +393,12 @@ impl Problem {
     pub fn code(&self) -> Code {
         use Problem::*;
         match self {
-            NoSuchPath { .. } | NoSuchModel { .. } | NoSuchController { .. } | NoSuchRecord { .. } => Code::NotFound,
+            NoSuchPath { .. }
+            | NoSuchModel { .. }
+            | NoSuchController { .. }
+            | NoSuchRecord { .. }
+            | NoFixture
+            | NoSuchSnapshot { .. } => Code::NotFound,
             MethodNotAllowed { .. } | BodyTooLarge { .. } | MediaType { .. } | Encoded | TooSlow => Code::Request,
             ForeignOrigin | KeyNotFromHere | Forbidden { .. } | CannotGrant { .. } => Code::Authorization,
             TooFast { .. } | TooManyWrongKeys { .. } => Code::RateLimit,
@@ -426,6 +442,7 @@ impl Problem {
         match self {
             UnknownKey { nearest: Some(name), .. }
             | NoSuchModel { nearest: Some(name), .. }
+            | NoSuchSnapshot { nearest: Some(name), .. }
             | NoSuchField { nearest: Some(name), .. }
             | NoSuchFunction { nearest: Some(name), .. } => Some(format!("did you mean \"{name}\"?")),
             NoSuchFunction { known, .. } => Some(format!("there are {}", known.join(", "))),
@@ -503,6 +520,16 @@ impl fmt::Display for Problem {
             NoSuchModel { namespace, .. } => write!(f, "there is no model {namespace}"),
             NoSuchIntent { given, .. } => write!(f, "there is no intent \"{given}\""),
             NoSuchSchema { given } => write!(f, "there is no schema \"{given}\""),
+            NoFixture => {
+                write!(
+                    f,
+                    "there is no system.Fixture here: it exists on a server for tests only, `jqlite serve --ephemeral`"
+                )
+            }
+            NoSuchSnapshot { name, .. } => write!(f, "there is no snapshot \"{}\"", shown(name)),
+            TooManySnapshots { most } => {
+                write!(f, "there are {most} snapshots, and no more are held; take it under a name of theirs")
+            }
             NoSuchController { namespace, intent } => write!(f, "no controller {namespace} takes the intent {intent}"),
             NoSuchFunction { given, .. } => write!(f, "there is no function \"{given}\""),
             NoSuchField { model, field, .. } => write!(f, "{model} has no field \"{field}\""),

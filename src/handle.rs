@@ -7,13 +7,16 @@ use crate::auth::text::KeyText;
 use crate::auth::{self, Authenticated, Circumstances};
 use crate::cache::{self, Cache};
 use crate::call::Call;
+use crate::clock;
 use crate::envelope::{self, Answer, Echo, Reply};
 use crate::error::{Errors, Problem};
+use crate::fixture::{Fixture, Surroundings};
 use crate::idempotency::{self, InFlight, Retry};
 use crate::metrics::Metrics;
 use crate::plan::Limits;
 use crate::plan::planner::Given;
 use crate::rate::Rates;
+use crate::request::fixture::Act;
 use crate::request::reader;
 use crate::road::Planned;
 use crate::store::{Session, Store, catalogue_version, has_triggers};
@@ -32,6 +35,8 @@ pub struct App {
     pub writer: Writer,
     pub cache: Cache,
     pub in_flight: InFlight,
+    /// Of a server for tests.
+    pub fixture: Option<Fixture>,
     pub rates: Rates,
     pub metrics: Arc<Metrics>,
     /// Open connections.
@@ -53,7 +58,7 @@ pub fn answer(app: &App, call: &Call) -> (Reply, Option<Entry>) {
     if is_jql && call.is_preflight(&app.cors_origins) {
         return (envelope::preflight(), None);
     }
-    let mut entry = Entry::of(call, time::stamp());
+    let mut entry = Entry::of(call, time::stamp(), app.writer.era());
     let mut echo = Echo::default();
     let about = about::with_key(call.path).filter(|_| !is_jql);
     let answer = AssertUnwindSafe(|| match about {
@@ -191,7 +196,9 @@ fn let_in(
     let caller = known.admit(&here)?;
     entry.let_in = true;
     if let Some(rate) = caller.rate().filter(|_| is_first) {
-        app.rates.request(caller.id(), rate, call.started).map_err(|wait| Problem::TooFast { rate, wait })?;
+        app.rates
+            .request(caller.id(), rate, clock::micros(call.started))
+            .map_err(|wait| Problem::TooFast { rate, wait })?;
     }
     Ok(caller)
 }
@@ -202,7 +209,7 @@ fn wrong_key(app: &App, call: &Call, problem: Problem) -> Problem {
     if problem != Problem::Unauthenticated || !call.has_key {
         return problem;
     }
-    let counted = app.rates.wrong_key(Some(call.remote), call.started);
+    let counted = app.rates.wrong_key(Some(call.remote), clock::micros(call.started));
     counted.map_or_else(|wait| Problem::TooManyWrongKeys { wait }, |()| problem)
 }
 
@@ -229,6 +236,9 @@ impl Keep {
 /// Has a job done by the writer, if the models are still those that it was planned with.
 fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
     let Job { asked, given, retry } = job;
+    if let Planned::Fixture(act) = &asked.planned {
+        return Ok(acted(app, act, retry.as_ref())?.reply(echo, false));
+    }
     let _entered = retry.as_ref().map(|retry| app.in_flight.enter(retry)).transpose()?;
     let _writing = app.cache.writing(asked.planned.touched().cloned());
     let (echo, is_alone) = (echo.clone(), asked.planned.is_alone());
@@ -250,6 +260,16 @@ fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
         Ok(reply)
     };
     if is_alone { app.writer.submit_alone(work) } else { app.writer.submit(work) }
+}
+
+/// Does what was asked of a server for tests.
+fn acted(app: &App, act: &Act, retry: Option<&Retry>) -> Result<Answer, Errors> {
+    let fixture = app.fixture.as_ref().ok_or(Problem::NoFixture)?;
+    if retry.is_some() {
+        let why = "is for writes to records: what is done to the whole server is done each time".to_owned();
+        return Err(Problem::Refused { field: "Idempotency-Key".into(), why }.into());
+    }
+    fixture.act(act, &Surroundings { writer: &app.writer, cache: &app.cache, rates: &app.rates })
 }
 
 /// The answer to what cannot be done. The causes of faults go to the server's own log.

@@ -26,6 +26,10 @@ pub enum Intent {
     Enable,
     Diff,
     Apply,
+    Reset,
+    Snapshot,
+    Restore,
+    Clock,
 }
 
 /// What is known of an intent before any model is.
@@ -81,7 +85,7 @@ pub enum Beside {
 }
 
 /// All intents.
-pub static INTENTS: [Rule; 18] = [
+pub static INTENTS: [Rule; 22] = [
     Rule {
         intent: Intent::Retrieve,
         name: "retrieve",
@@ -231,7 +235,16 @@ pub static INTENTS: [Rule; 18] = [
     of_keys(Intent::Enable, "enable"),
     of_models(Intent::Diff, "diff", &[]),
     of_models(Intent::Apply, "apply", &["dryRun"]),
+    of_fixture(Intent::Reset, "reset"),
+    of_fixture(Intent::Snapshot, "snapshot"),
+    of_fixture(Intent::Restore, "restore"),
+    of_fixture(Intent::Clock, "clock"),
 ];
+
+/// What is done to a server for tests as a whole, which no transaction holds and no dry run could undo.
+const fn of_fixture(intent: Intent, name: &'static str) -> Rule {
+    Rule { of: Some(FIXTURE), takes: &[], ..of_models(intent, name, &[]) }
+}
 
 /// What is done to one key.
 const fn of_keys(intent: Intent, name: &'static str) -> Rule {
@@ -267,6 +280,7 @@ const fn of_models(intent: Intent, name: &'static str, takes: &'static [&'static
 pub const BATCH: &str = "system.Batch";
 pub const API_KEY: &str = "system.ApiKey";
 pub const MODEL: &str = "system.Model";
+pub const FIXTURE: &str = "system.Fixture";
 
 /// The keys of `__meta__` that every intent takes.
 pub const COMMON: [&str; 5] = ["authenticationClass", "intent", "namespace", "schema", "draw"];
@@ -288,7 +302,12 @@ impl Intent {
 
     /// Whether it takes a transaction of its own, and so no part in a batch.
     pub fn is_alone(self) -> bool {
-        self == Intent::Apply
+        self == Intent::Apply || self.is_of_fixture()
+    }
+
+    /// Whether it is about a server for tests as a whole.
+    pub fn is_of_fixture(self) -> bool {
+        matches!(self, Intent::Reset | Intent::Snapshot | Intent::Restore | Intent::Clock)
     }
 }
 
@@ -310,7 +329,9 @@ mod tests {
             let reads = rule.actions == [Action::Read] || rule.intent == Intent::Diff;
             assert_eq!(rule.intent.reads(), reads, "{}", rule.name);
             assert_eq!(rule.of.is_some(), rule.schema == Schema::Controller, "{}", rule.name);
-            assert_eq!(rule.takes.contains(&"dryRun"), !reads, "{}", rule.name);
+            let whole = rule.intent.is_of_fixture();
+            assert_eq!(whole, rule.of == Some(FIXTURE), "{}", rule.name);
+            assert_eq!(rule.takes.contains(&"dryRun"), !reads && !whole, "{}", rule.name);
         }
     }
 }

@@ -3,9 +3,11 @@
 //! The modules stand in reading order; each imports only from those above it. All but [`stages`] are private:
 //! this is a library only so that more than the command can be built from it, and it promises nothing to other crates.
 
+mod clock;
 mod crew;
 mod handoff;
 mod json;
+mod random;
 
 mod access;
 mod error;
@@ -60,6 +62,7 @@ mod road;
 mod transfer;
 mod writer;
 
+mod fixture;
 mod handle;
 mod http;
 

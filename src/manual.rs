@@ -104,6 +104,8 @@ fn known() -> Vec<(&'static str, Vec<String>)> {
         ("in a batch", owned(request::BATCH_KEYS)),
         ("beside `rotate`", owned(plan::keys::ROTATE_KEYS)),
         ("beside `diff` and `apply`", owned(plan::models::MODELS_KEYS)),
+        ("beside `snapshot` and `restore`", owned(request::fixture::SNAPSHOT_KEYS)),
+        ("beside `clock`", owned(request::fixture::CLOCK_KEYS)),
         ("lookup", owned(LOOKUPS.iter().map(|lookup| lookup.name))),
         ("date part", owned(PARTS.iter().map(|part| part.name))),
         ("transform", owned(TRANSFORMS.iter().map(|transform| transform.name))),
@@ -215,7 +217,7 @@ fn options_are_those_of_the_manual() {
 
 #[test]
 fn the_bounds_are_those_of_the_code() {
-    let Command::Serve(serve) = Cli::parse_from(["jqlite", "serve"]).command else { panic!("it serves") };
+    let Command::Serve { args: serve, .. } = Cli::parse_from(["jqlite", "serve"]).command else { panic!("it serves") };
     let nested = |levels| Json::parse(format!("{}{}", "[".repeat(levels), "]".repeat(levels)).as_bytes()).is_ok();
     let levels = (1..).take_while(|levels| nested(*levels)).count();
     let mebibytes = |bytes: usize| (bytes >> 20) as u64;
@@ -341,6 +343,8 @@ impl Used {
                 items(&request["requests"]).for_each(|request| self.request(request));
             }
             "rotate" => self.keys("beside `rotate`", request),
+            "snapshot" | "restore" => self.keys("beside `snapshot` and `restore`", request),
+            "clock" => self.keys("beside `clock`", request),
             "diff" | "apply" => self.keys("beside `diff` and `apply`", request),
             "retrieve" | "read" | "retrieveOne" => self.fields(request),
             _ => {}

@@ -34,6 +34,8 @@ pub struct Served<'a> {
     pub limits: Limits,
     /// The paths that take JQL.
     pub jql_paths: &'a [String],
+    /// Whether it is a server for tests.
+    pub is_fixture: bool,
 }
 
 /// The description for that caller. `in_time` is asked on the way whether there is still time.
@@ -53,7 +55,7 @@ pub fn document(
     for (name, schema) in language::schemas() {
         schemas.add(&name, &schema)?;
     }
-    models::add(&mut schemas, catalogue, caller, served.limits)?;
+    models::add(&mut schemas, catalogue, caller, served)?;
     let intents = INTENTS.iter().map(|rule| rule.name.into()).chain([Json::Null]);
     schemas.add("Intent", &object(vec![("enum", Json::List(intents.collect()))]))?;
     schemas.add("Code", &object(vec![("enum", list(Code::ALL.map(Code::name)))]))?;
@@ -276,7 +278,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn of(catalogue: &Catalogue) -> Vec<u8> {
-        let served = Served { limits: Limits { max_limit: 1000 }, jql_paths: &["/jql".to_owned()] };
+        let served = Served { limits: Limits { max_limit: 1000 }, jql_paths: &["/jql".to_owned()], is_fixture: false };
         document(catalogue, &auth::operator(), served, &|| Ok(())).unwrap()
     }
 
@@ -338,7 +340,7 @@ mod tests {
         let mut schemas = Schemas { out: Vec::new(), most: 40, in_time: &|| Ok(()) };
         assert_eq!(schemas.add("A", &plain("string")), Ok(()));
         assert_eq!(schemas.add("B", &plain("string")), Err(TOO_LARGE));
-        let served = Served { limits: Limits { max_limit: 1000 }, jql_paths: &[] };
+        let served = Served { limits: Limits { max_limit: 1000 }, jql_paths: &[], is_fixture: true };
         let late = document(&hub(3), &auth::operator(), served, &|| Err(Problem::Busy));
         assert_eq!(late, Err(Problem::Busy));
     }

@@ -1,13 +1,15 @@
 //! Bytes -> [`Ask`]: what was asked, by shape alone. Nothing here knows a model; whether a field exists or a
 //! value fits is the plan's business. [`reader`] reads a request, [`fields`] what is asked of each
-//! record.
+//! record, [`fixture`] what is asked of a server for tests.
 
 pub mod fields;
+pub mod fixture;
 pub mod reader;
 
 use crate::access::Namespace;
-use crate::intent::{BATCH, Intent, Schema};
+use crate::intent::{BATCH, FIXTURE, Intent, Schema};
 use crate::json::{Json, Object};
+use fixture::Fixture;
 use smol_str::SmolStr;
 
 /// Where a request says what it is.
@@ -19,6 +21,7 @@ const META: &str = "__meta__";
 pub enum Ask {
     Model(Request),
     Batch(Batch),
+    Fixture(Fixture),
 }
 
 impl Ask {
@@ -26,6 +29,7 @@ impl Ask {
         match self {
             Ask::Model(request) => request.intent,
             Ask::Batch(_) => Intent::Execute,
+            Ask::Fixture(asked) => asked.intent,
         }
     }
 
@@ -34,6 +38,7 @@ impl Ask {
         match self {
             Ask::Model(request) => request.namespace.as_str().into(),
             Ask::Batch(_) => BATCH.into(),
+            Ask::Fixture(_) => FIXTURE.into(),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Errors, Problem};
 use crate::json::{Json, Pointer};
 use crate::plan::Plan;
 use crate::plan::planner::{self, Given};
-use crate::request::{Ask, Batch, reader};
+use crate::request::{Ask, Batch, fixture, reader};
 use crate::shape::{MOST_WRITTEN, TOO_LARGE};
 use crate::store::Session;
 use crate::{log, run};
@@ -22,6 +22,8 @@ pub enum Planned {
     One(Plan),
     /// Its requests are planned while it is carried out: each may need the results of those before it.
     Batch(Batch),
+    /// Of a server for tests. It is carried out by no session, but between two transactions.
+    Fixture(fixture::Act),
 }
 
 impl Planned {
@@ -30,6 +32,7 @@ impl Planned {
         match self {
             Planned::One(plan) => plan.work.writes(),
             Planned::Batch(batch) => !batch.only_reads(),
+            Planned::Fixture(_) => true,
         }
     }
 
@@ -55,6 +58,7 @@ impl Planned {
         match self {
             Planned::One(plan) => plan.dry_run,
             Planned::Batch(batch) => batch.dry_run,
+            Planned::Fixture(_) => false,
         }
     }
 }
@@ -68,6 +72,10 @@ pub fn plan(given: &Given, ask: Ask, malformed: Errors) -> Result<Planned, Error
         Ask::Model(request) => planner::build(given, &request, malformed).map(Planned::One),
         Ask::Batch(batch) if malformed.is_empty() => Ok(Planned::Batch(batch)),
         Ask::Batch(_) => Err(malformed),
+        Ask::Fixture(asked) => planner::permitted_fixture(given).and_then(|()| match asked.act {
+            Some(act) if malformed.is_empty() => Ok(Planned::Fixture(act)),
+            _ => Err(malformed),
+        }),
     }
 }
 
@@ -84,6 +92,7 @@ pub fn carry_out(session: &Session, given: &Given, planned: &Planned) -> Result<
             Ok(Answer::of(plan, &outcome, session.queries() - before)?)
         }
         Planned::Batch(batch) => requests(session, given, batch),
+        Planned::Fixture(_) => Err(Problem::NoFixture.into()),
     };
     if planned.dry_run() { session.undoing(work) } else { work() }
 }

@@ -17,6 +17,7 @@ use crate::handle::{self, App};
 use crate::http::{Bounds, Connection, Head, Headers, Incoming};
 use crate::log::{self, Level};
 use crate::network::{self, Networks};
+use crate::random::{self, For};
 use smol_str::SmolStr;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt::Write;
@@ -365,6 +366,8 @@ impl State {
         match head.one("x-request-id").filter(sane) {
             Some(id) => id.into(),
             None => {
+                // The ids of a seed begin again where a server for tests goes back to its seed.
+                let number = random::drawn_from_seed(For::Requests, &mut []).unwrap_or(number);
                 let mut id = String::with_capacity(32);
                 let _ = write!(id, "{}-{number:x}", self.boot); // a String takes everything
                 id.into()
@@ -375,7 +378,7 @@ impl State {
 
 fn request_id_prefix() -> String {
     let mut bytes = [0; 4];
-    let _ = getrandom::fill(&mut bytes); // zeros would do as well
+    let _ = random::fill(For::Start, &mut bytes); // zeros would do as well
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -65,6 +65,7 @@ impl Stages {
         match ask {
             request::Ask::Model(request) if malformed.is_empty() => Ok(Ask { request, echo }),
             request::Ask::Model(_) => Err(told(malformed)),
+            request::Ask::Fixture(_) => Err("a server for tests is no stage".into()),
             request::Ask::Batch(_) => Err("a batch is planned request by request".into()),
         }
     }

@@ -6,6 +6,7 @@ mod deadline;
 mod failure;
 mod functions;
 mod session;
+pub mod snapshot;
 
 pub use failure::Failure;
 pub use session::{Cells, Lent, Rows, Session, integrity};
@@ -17,6 +18,7 @@ use crate::error::Problem;
 use crate::handoff::lock;
 use crate::json::Json;
 use crate::model::{Catalogue, parse};
+use crate::random::{self, For};
 use crate::sql::Statement;
 use crate::value::Scalar;
 use rusqlite::config::DbConfig;
@@ -40,6 +42,9 @@ const VERSION_MARK: &str = "-- == Version ";
 fn schema_versions() -> Vec<&'static str> {
     SCHEMA.split(VERSION_MARK).skip(1).map(|step| step.split_once('\n').map_or("", |(_, sql)| sql)).collect()
 }
+
+/// The database in memory: every connection of the process that names it opens the same one.
+const MEMORY: &str = "file:/jqlite?vfs=memdb";
 
 /// How long a statement waits while another process holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -249,11 +254,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let connection = match &self.location {
             Location::File(path) => Connection::open_with_flags(path, flags & !OpenFlags::SQLITE_OPEN_URI),
-            // Every connection of the process that names it opens the same one.
-            Location::Memory => {
-                let flags = flags | OpenFlags::SQLITE_OPEN_CREATE;
-                Connection::open_with_flags("file:/jqlite?vfs=memdb", flags)
-            }
+            Location::Memory => Connection::open_with_flags(MEMORY, flags | OpenFlags::SQLITE_OPEN_CREATE),
         }?;
         guarded(connection, self.timeout)
     }
@@ -289,6 +290,11 @@ impl Store {
                 let known = session.number(&Statement::fixed("PRAGMA user_version", []))?;
                 for step in versions.iter().skip(usize::try_from(known).unwrap_or(0)) {
                     session.connection.execute_batch(step)?;
+                }
+                if random::is_seeded() {
+                    let mut secret = Secret::default();
+                    random::drawn_from_seed(For::Start, &mut secret);
+                    session.connection.execute(r#"UPDATE "system.Secret" SET "value" = ?1"#, [secret])?;
                 }
                 session.connection.pragma_update(None, "application_id", APPLICATION_ID)?;
                 session.connection.pragma_update(None, "user_version", latest)?;

@@ -34,6 +34,8 @@ pub struct Entry {
     pub remote_addr: Option<IpAddr>,
     /// Whether the key was let in. Not kept: it is for the key's last use.
     pub let_in: bool,
+    /// The era of the database in which it came in. Not kept: what an earlier state is put back over leaves no entry.
+    pub era: u32,
 }
 
 /// What a request wants, as far as the log tells it.
@@ -53,10 +55,11 @@ impl Noted {
 }
 
 impl Entry {
-    /// The entry of a request that came in at this moment.
-    pub fn of(call: &Call<'_>, at: Moment) -> Entry {
+    /// The entry of a request that came in at this moment, in this era.
+    pub fn of(call: &Call<'_>, at: Moment, era: u32) -> Entry {
         Entry {
             at,
+            era,
             request_id: call.request_id.clone(),
             request_bytes: call.body.len() as u64,
             remote_addr: Some(call.remote),

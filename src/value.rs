@@ -10,7 +10,9 @@ pub mod regex;
 pub mod time;
 pub mod wide;
 
+use crate::clock;
 use crate::json::{self, Json};
+use crate::random::{self, For};
 use uuid::Uuid;
 
 /// What a column holds.
@@ -253,7 +255,21 @@ fn boolean(word: &str) -> Result<Scalar, String> {
 
 /// A new UUID. Its start is the time, so that records made after each other lie beside each other.
 pub fn new_uuid() -> String {
-    Uuid::now_v7().hyphenated().to_string()
+    let mut bytes = [0; 10];
+    let uuid = match random::drawn_from_seed(For::Records, &mut bytes) {
+        None => Uuid::now_v7(),
+        Some(number) => seeded_uuid(number, bytes),
+    };
+    uuid.hyphenated().to_string()
+}
+
+/// One of a seed. Behind the time it counts, as the others do, so that a later one is higher also while the clock stands.
+fn seeded_uuid(number: u64, mut bytes: [u8; 10]) -> Uuid {
+    // 12 bits of the count before the variant, 30 behind it.
+    let ([.., a, b], [.., c, d, e, f]) = ((number >> 30).to_be_bytes(), number.to_be_bytes());
+    bytes[..6].copy_from_slice(&[a, b, c, d, e, f]);
+    let millis = u64::try_from(clock::now().as_millisecond()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The one thread that writes. Writes of all requests come here and are committed in groups: each in a
 //! savepoint of its own, one commit for all, and every caller is answered only after it. What rebuilds tables is
-//! a group of its own. The usage log's entries ride along.
+//! a group of its own. The usage log's entries ride along. Between two groups the whole database may be copied or put back.
 
 use crate::crew::step_aside;
 use crate::error::{Errors, Problem};
@@ -15,6 +15,7 @@ use smol_str::SmolStr;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::thread::{Builder, JoinHandle};
@@ -27,6 +28,8 @@ pub struct Writer {
     /// no request wakes the thread for its entry.
     log: Arc<Mutex<Vec<Entry>>>,
     metrics: Arc<Metrics>,
+    /// Counts how often an earlier state was put back.
+    era: Arc<AtomicU32>,
     /// How long a write may wait for its turn.
     patience: Duration,
     /// The thread's session, until the end; it holds it while it commits.
@@ -36,9 +39,19 @@ pub struct Writer {
 
 enum Message {
     Job(Box<dyn Job>),
+    /// Work between two groups, once all before it is committed.
+    Between(Entries, Box<dyn FnOnce() + Send>),
     /// Many entries wait.
     Log,
     Stop,
+}
+
+/// What becomes of the entries of the log that no commit has taken yet, before work between two groups.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Entries {
+    Written,
+    /// They are of a state that is gone.
+    Forgotten,
 }
 
 /// Messages that may wait; whoever sends one more waits too.
@@ -74,11 +87,13 @@ impl Writer {
     ) -> std::io::Result<Writer> {
         let (messages, receiver) = sync_channel(QUEUE);
         let log = Arc::new(Mutex::new(Vec::with_capacity(ROOM)));
+        let era = Arc::new(AtomicU32::new(0));
         let session = Arc::new(Mutex::new(Some(session)));
         let mut turns = Turns {
             session: session.clone(),
             receiver,
             arriving: log.clone(),
+            era: era.clone(),
             metrics: metrics.clone(),
             told_lost: 0,
             log: Vec::with_capacity(ROOM),
@@ -91,7 +106,7 @@ impl Writer {
             stopping: false,
         };
         let thread = Builder::new().name("jqlite-writer".into()).spawn(move || turns.run())?;
-        Ok(Writer { messages, log, metrics, patience, session, thread: Mutex::new(Some(thread)) })
+        Ok(Writer { messages, log, metrics, era, patience, session, thread: Mutex::new(Some(thread)) })
     }
 
     /// Has `work` done in a savepoint, and gives what came of it once it is committed. `work` may be run
@@ -140,6 +155,27 @@ impl Writer {
         outcome
     }
 
+    /// Has `work` done on the writer's thread while nothing is being written and no transaction is open.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn between<T: Send + 'static>(
+        &self,
+        entries: Entries,
+        work: impl FnOnce() -> Result<T, Errors> + Send + 'static,
+    ) -> Result<T, Errors> {
+        let (reply, answer) = promise();
+        let work = Box::new(move || reply.keep(work()));
+        step_aside();
+        self.messages.send(Message::Between(entries, work)).map_err(|_| Problem::ShuttingDown)?;
+        answer.wait().ok_or_else(|| Problem::Fault { cause: "the writer dropped a piece of work".into() })?
+    }
+
+    /// The era of the database: another one whenever an earlier state was put back.
+    pub fn era(&self) -> u32 {
+        self.era.load(Ordering::Relaxed)
+    }
+
     /// A mark that is another one whenever anyone but this writer has changed the database; `None` while it
     /// cannot be told, because something is being committed. It never waits.
     pub fn foreign_mark(&self) -> Option<i64> {
@@ -158,6 +194,9 @@ impl Writer {
             return; // a build that tells what the log costs; see bench/run
         }
         let mut log = lock(&self.log);
+        if entry.era != self.era() {
+            return; // what it tells of was undone
+        }
         if log.len() >= MOST_ENTRIES {
             self.metrics.log_lost.add(1);
             return;
@@ -239,6 +278,7 @@ struct Turns {
     session: Arc<Mutex<Option<Session>>>,
     receiver: Receiver<Message>,
     arriving: Arc<Mutex<Vec<Entry>>>,
+    era: Arc<AtomicU32>,
     metrics: Arc<Metrics>,
     /// Lost entries of which it was said that they were.
     told_lost: u64,
@@ -280,16 +320,19 @@ impl Turns {
                 None
             }
         };
+        let mut between = None;
         while let Some(message) = next {
             match message {
                 Message::Job(job) => {
                     self.metrics.queue.take(1);
                     jobs.push(job);
                 }
+                Message::Between(entries, work) => between = Some((entries, work)),
                 Message::Log => {}
                 Message::Stop => self.stopping = true,
             }
-            next = if jobs.len() < GROUP { self.receiver.try_recv().ok() } else { None };
+            let is_full = jobs.len() >= GROUP || between.is_some();
+            next = if is_full { None } else { self.receiver.try_recv().ok() };
         }
         self.fetch_log();
         let idle = jobs.is_empty() && self.log.is_empty() && !self.use_is_due();
@@ -299,9 +342,28 @@ impl Turns {
                 writable &= self.commit(group);
             }
         }
+        if let Some((entries, work)) = between {
+            self.between(entries, work);
+        }
         if writable && !self.stopping && Instant::now() >= self.next_prune {
             self.prune();
         }
+    }
+
+    fn between(&mut self, entries: Entries, work: Box<dyn FnOnce() + Send>) {
+        let shared = self.session.clone();
+        let _held = lock(&shared); // so that nobody takes what was known before for what is so now
+        let arriving = self.arriving.clone();
+        let mut arriving = lock(&arriving);
+        if entries == Entries::Forgotten {
+            self.era.fetch_add(1, Ordering::Relaxed);
+            arriving.clear();
+            self.log.clear();
+            self.used.clear();
+            self.metrics.log_held.set(0);
+        }
+        drop(arriving);
+        work();
     }
 
     /// How long to wait for work before something else is due.

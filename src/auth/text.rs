@@ -1,6 +1,7 @@
 //! The text of a key: its form, its checksum, and where it may stand.
 
 use crate::error::Problem;
+use crate::random::{self, For};
 use std::fmt;
 
 /// The text of a key: `jql_`, 12 characters that may be shown, `_`, 43 secret ones, and 6 that check
@@ -17,7 +18,7 @@ const LENGTH: usize = PREFIX.len() + PUBLIC + 1 + SECRET + CHECK;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 impl KeyText {
-    /// A new key, from the random bytes of the operating system.
+    /// A new key, from random bytes.
     pub fn generate() -> Result<KeyText, Problem> {
         let mut text = String::with_capacity(LENGTH);
         text.push_str(PREFIX);
@@ -73,7 +74,8 @@ fn random(count: usize, text: &mut String) -> Result<(), Problem> {
     let end = text.len() + count;
     let mut bytes = [0_u8; 64];
     while text.len() < end {
-        getrandom::fill(&mut bytes).map_err(|error| Problem::Fault { cause: format!("no random bytes: {error}") })?;
+        random::fill(For::Keys, &mut bytes)
+            .map_err(|error| Problem::Fault { cause: format!("no random bytes: {error}") })?;
         let fair = bytes.iter().map(|byte| usize::from(byte & 63)).filter(|index| *index < ALPHABET.len());
         text.extend(fair.take(end - text.len()).map(|index| char::from(ALPHABET[index])));
     }

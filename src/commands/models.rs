@@ -62,7 +62,8 @@ fn read(path: &Path) -> Result<Definition, Failed> {
     parse::definition(&json).map_err(|errors| mistakes(&errors, path))
 }
 
-pub fn apply_file(store: &Store, file: &Path, allow_data_loss: bool, json: bool) -> Result<(), Failed> {
+/// Puts the models of a file into force, and gives their version, whether that is new, and what was done.
+pub fn put_into_force(store: &Store, file: &Path, allow_data_loss: bool) -> Result<(i64, bool, Planned), Failed> {
     let definition = read(file)?;
     let session = store.writer().map_err(described)?;
     session.unlimited();
@@ -70,10 +71,16 @@ pub fn apply_file(store: &Store, file: &Path, allow_data_loss: bool, json: bool)
     let (version, planned) = session
         .rebuilding(|| apply::apply(&session, &catalogue, &definition, allow_data_loss))
         .map_err(|refused| explain(&refused))?;
+    Ok((version, version != catalogue.version, planned))
+}
+
+/// As [`put_into_force`], and tells what was done.
+pub fn apply_file(store: &Store, file: &Path, allow_data_loss: bool, json: bool) -> Result<(), Failed> {
+    let (version, is_new, planned) = put_into_force(store, file, allow_data_loss)?;
     for change in &planned.changes {
         log::message(Level::Info, format_args!("{change}"));
     }
-    let done = if version == catalogue.version { "nothing to change" } else { "applied" };
+    let done = if is_new { "applied" } else { "nothing to change" };
     if json {
         print_line(
             &Json::Object(vec![

@@ -10,6 +10,7 @@ use crate::auth::text::KeyText;
 use crate::cache::Cache;
 use crate::cli::{LogFormat, ServeArgs};
 use crate::config;
+use crate::fixture::Fixture;
 use crate::handle::App;
 use crate::idempotency::InFlight;
 use crate::json::{Json, Object};
@@ -29,11 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 pub fn serve(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
-    if let Some(taken) = args.jql_path.as_ref().filter(|path| PAGES.iter().any(|about| about.path == **path)) {
-        return Err(format!("--jql-path {taken} is where the server tells of itself; take another path"));
-    }
-    open_log(args);
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
+    prepare(args)?;
     let store = Store::open(database.location(config::DATABASE)?, Missing::Create, args.query_timeout)?;
     if let Some(file) = &args.models {
         apply_file(&store, file, false, false)?;
@@ -47,12 +44,22 @@ pub fn serve(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
         let why = "there is no usable key yet; `jqlite bootstrap` makes the first";
         log::message(Level::Warning, format_args!("{why}"));
     }
-    start(store, args, |url, store| {
+    start(store, args, None, |url, store| {
         Ok(match database.json {
             true => Json::Object(whereabouts(url, store)).to_string(),
             false => format!("serving {} at {url}", store.location()),
         })
     })
+}
+
+/// What comes before anything is opened.
+pub fn prepare(args: &ServeArgs) -> Result<(), Failed> {
+    if let Some(taken) = args.jql_path.as_ref().filter(|path| PAGES.iter().any(|about| about.path == **path)) {
+        return Err(format!("--jql-path {taken} is where the server tells of itself; take another path"));
+    }
+    open_log(args);
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
+    Ok(())
 }
 
 /// The allocator of glibc gives memory back to the system as soon as 128 KiB are free at the end of what it holds, and asks
@@ -69,7 +76,7 @@ fn open_log(args: &ServeArgs) {
 }
 
 /// Where a server is, for scripts.
-fn whereabouts(url: &str, store: &Store) -> Object {
+pub fn whereabouts(url: &str, store: &Store) -> Object {
     vec![
         ("url".into(), Json::String(url.to_owned())),
         ("db".into(), Json::String(store.location().to_string())),
@@ -79,9 +86,10 @@ fn whereabouts(url: &str, store: &Store) -> Object {
 
 /// Serves until it is told to stop. `ready` makes what is printed when requests are accepted; it is called
 /// once the address is ours.
-fn start(
+pub fn start(
     store: Store,
     args: &ServeArgs,
+    fixture: Option<Fixture>,
     ready: impl FnOnce(&str, &Store) -> Result<String, Failed>,
 ) -> Result<(), Failed> {
     warn_of_readers(store.location());
@@ -110,6 +118,7 @@ fn start(
         writer,
         cache: Cache::new(args.cache_size),
         in_flight: InFlight::default(),
+        fixture,
         rates: Rates::default(),
         metrics,
         connections: AtomicUsize::new(0),
@@ -150,7 +159,7 @@ pub fn quickstart(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
         Some(file) => apply_file(&store, file, false, false)?,
         None => make_examples(&store, &session)?,
     }
-    start(store, args, |url, store| {
+    start(store, args, None, |url, store| {
         let key = session.writing(|| replace_key(&session)).map_err(described)?;
         if database.json {
             let mut members = whereabouts(url, store);

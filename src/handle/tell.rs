@@ -34,7 +34,8 @@ pub fn answer(app: &App, call: &Call, about: &About, entry: &mut Entry) -> Resul
     match about.page {
         Page::OpenApi => {
             // With the reader in hand, so that no more descriptions are made at once than there are readers.
-            let served = Served { limits: app.limits, jql_paths: &app.jql_paths };
+            let (limits, is_fixture) = (app.limits, app.fixture.is_some());
+            let served = Served { limits, jql_paths: &app.jql_paths, is_fixture };
             let document = openapi::document(&catalogue, &caller, served, &|| reader.in_time())?;
             Ok(envelope::page(envelope::JSON, document))
         }

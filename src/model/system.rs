@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 /// The name of that of the usage log.
 pub const USAGE_LOG: &str = "UsageLog";
+/// That of what is done to a server for tests, which has no records.
+pub const FIXTURE: &str = "Fixture";
 
 /// All of them.
 pub fn models() -> Vec<Model> {
@@ -56,7 +58,7 @@ fn api_key() -> Model {
         form: Some(Form::Permissions),
         ..Field::plain("permissions", Type::Words)
     };
-    let created = Field { clock: Some(Clock::OnCreate), null: false, ..Field::plain("created", Type::Datetime) };
+    let created = Field { clock: Some(super::Clock::OnCreate), null: false, ..Field::plain("created", Type::Datetime) };
     let rate = Field {
         min: Some(Scalar::Integer(1)),
         max: Some(Scalar::Integer(1_000_000_000)),

@@ -6,16 +6,18 @@
 use super::language::{of_type, or_null};
 use super::maker::{Maker, part};
 use super::values::{field_name, required, writable};
-use super::{Schemas, any_of, anything, closed, list, number, object, open, plain, put, schema};
+use super::{Schemas, Served, any_of, anything, closed, list, number, object, open, plain, put, schema};
 use crate::access::Action;
 use crate::auth::Authenticated;
 use crate::error::Problem;
-use crate::intent::{BATCH, Beside, COMMON, INTENTS, Intent, Rule, Schema};
+use crate::intent::{BATCH, Beside, COMMON, FIXTURE, INTENTS, Intent, Rule, Schema};
 use crate::json::{Json, Object};
-use crate::model::{Catalogue, Column, Model, VERSION};
-use crate::plan::{Limits, keys::ROTATE_KEYS, models::MODELS_KEYS, totals};
+use crate::model::{Catalogue, Column, Model, VERSION, system};
+use crate::plan::{keys::ROTATE_KEYS, models::MODELS_KEYS, totals};
 use crate::request::fields::{FIELD, LIST_KEYS, SUBQUERY_KEYS, TRANSFORM};
+use crate::request::fixture::{CLOCK_KEYS, LONGEST_NAME, SNAPSHOT_KEYS};
 use crate::request::{BATCH_KEYS, MOST_OBJECTS, MOST_REQUESTS};
+use crate::value::Type;
 use std::collections::HashMap;
 
 /// Adds the schemas of all models that the caller may do something with, and of all requests that it may send.
@@ -26,14 +28,19 @@ pub fn add(
     schemas: &mut Schemas<'_>,
     catalogue: &Catalogue,
     caller: &Authenticated,
-    limits: Limits,
+    served: Served<'_>,
 ) -> Result<(), Problem> {
-    let mut maker = Maker { catalogue, caller, limits, requests: Vec::new() };
+    let mut maker = Maker { catalogue, caller, limits: served.limits, requests: Vec::new() };
     maker.other(schemas)?;
     for model in catalogue.all() {
         maker.model(model, schemas)?;
     }
-    maker.batch(schemas)?;
+    maker.controller(Intent::Execute.rule(), BATCH, schemas)?;
+    if served.is_fixture && caller.may(&system::namespace(system::FIXTURE), Action::Update) {
+        for rule in INTENTS.iter().filter(|rule| rule.intent.is_of_fixture()) {
+            maker.controller(rule, FIXTURE, schemas)?;
+        }
+    }
     schemas.add("Request", &any_of(maker.requests.iter().map(|name| schema(name)).collect()))
 }
 
@@ -232,14 +239,13 @@ impl Maker<'_> {
         schemas.add("Other", &any_of(forms))
     }
 
-    /// The batch, which every key may send.
-    fn batch(&mut self, schemas: &mut Schemas<'_>) -> Result<(), Problem> {
-        let rule = Intent::Execute.rule();
+    /// A controller that is of no model.
+    fn controller(&mut self, rule: &Rule, namespace: &str, schemas: &mut Schemas<'_>) -> Result<(), Problem> {
         let meta = COMMON.iter().chain(rule.takes).map(|key| {
             let takes = match *key {
                 "authenticationClass" => fixed("apiKey"),
                 "intent" => fixed(rule.name),
-                "namespace" => fixed(BATCH),
+                "namespace" => fixed(namespace),
                 "schema" => fixed(rule.schema.name()),
                 "draw" => schema("Draw"),
                 _ => plain("boolean"),
@@ -249,8 +255,12 @@ impl Maker<'_> {
         let mut members = vec![("__meta__".into(), closed(meta.collect(), &["intent", "namespace", "schema"]))];
         let (arguments, required) = arguments(rule.intent);
         members.extend(arguments);
-        let name = format!("{BATCH}.{}", rule.name);
-        schemas.add(&name, &closed(members, &[&["__meta__"], required.as_slice()].concat()))?;
+        let name = format!("{namespace}.{}", rule.name);
+        let mut request = closed(members, &[&["__meta__"], required.as_slice()].concat());
+        if rule.intent == Intent::Clock {
+            put(&mut request, &["maxProperties"], number(2)); // one thing is done to it, or none
+        }
+        schemas.add(&name, &request)?;
         self.requests.push(name);
         Ok(())
     }
@@ -345,7 +355,27 @@ fn arguments(intent: Intent) -> (Object, Vec<&'static str>) {
             }
             (arguments, vec![models])
         }
-        Intent::Revoke
+        Intent::Snapshot | Intent::Restore => {
+            let [name] = SNAPSHOT_KEYS;
+            let most = number(LONGEST_NAME as u64);
+            let text = object(vec![("type", "string".into()), ("minLength", number(1)), ("maxLength", most)]);
+            (vec![(name.into(), text)], vec![name])
+        }
+        Intent::Clock => {
+            let [freeze, set, advance, run] = CLOCK_KEYS;
+            let yes = || object(vec![("const", Json::Boolean(true))]);
+            let told = |what: &str| object(vec![("type", "string".into()), ("description", what.into())]);
+            let (moment, time) = (of_type(Type::Datetime), told("A length of time, such as 90d."));
+            let arguments = vec![
+                (freeze.into(), any_of(vec![moment.clone(), yes()])),
+                (set.into(), moment),
+                (advance.into(), time),
+                (run.into(), yes()),
+            ];
+            (arguments, Vec::new())
+        }
+        Intent::Reset
+        | Intent::Revoke
         | Intent::Disable
         | Intent::Enable
         | Intent::Retrieve
@@ -388,6 +418,7 @@ fn subquery(key: &str, namespaces: &Json) -> Json {
 mod tests {
     use super::*;
     use crate::auth;
+    use crate::plan::Limits;
 
     #[test]
     fn every_key_of_meta_is_described() {

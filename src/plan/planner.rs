@@ -7,7 +7,7 @@ use crate::cursor::{Cursors, Secret};
 use crate::error::{Code, Error, Errors, Problem, note};
 use crate::intent::{self, Intent};
 use crate::json::Pointer;
-use crate::model::{Catalogue, Model};
+use crate::model::{Catalogue, Model, system};
 use crate::request::{Narrowing, Request};
 use crate::value::time::Moment;
 use crate::value::{Scalar, Type};
@@ -53,6 +53,20 @@ pub fn build(given: &Given, request: &Request, malformed: Errors) -> Result<Plan
         }
         _ => Err(errors),
     }
+}
+
+/// Asks permission for what is done to a server for tests as a whole.
+///
+/// # Errors
+/// The caller lacks it.
+pub fn permitted_fixture(given: &Given) -> Result<(), Errors> {
+    let fixture = system::namespace(system::FIXTURE);
+    if given.caller.may(&fixture, Action::Update) {
+        return Ok(());
+    }
+    let permission = fixture.permission(Action::Update);
+    let at = Pointer::ROOT.key("__meta__").key("namespace").to_string();
+    Err(Error::at(at, Problem::Forbidden { permission }).into())
 }
 
 /// Collects what is wrong while it plans. A `None` from one of its methods means that an error was noted.
@@ -161,8 +175,8 @@ impl<'a> Planner<'a> {
                 let referrers = self.deletion(&model, &at);
                 Work::DeleteMany { condition, referrers, most: request.most_affected }
             }
-            Intent::Execute => {
-                let problem = Problem::Fault { cause: "a batch is no plan".into() };
+            Intent::Execute | Intent::Reset | Intent::Snapshot | Intent::Restore | Intent::Clock => {
+                let problem = Problem::Fault { cause: format!("{} is no plan", rule.name) };
                 self.note(Error::at(at, problem));
                 return None;
             }

@@ -81,6 +81,7 @@ impl Reader {
         self.keys(&meta, rule);
         match rule.intent {
             Intent::Execute => self.batch(&meta, members).map(Ask::Batch),
+            intent if intent.is_of_fixture() => Some(Ask::Fixture(self.fixture(&meta, rule, members))),
             _ => Some(Ask::Model(self.request(&mut meta, rule, namespace, members))),
         }
     }
@@ -445,7 +446,7 @@ impl Reader {
     }
 
     /// `draw` is echoed: a number or a short text, as the tables that send it count their requests.
-    fn draw(&mut self, meta: &Meta<'_>) -> Option<Json> {
+    pub fn draw(&mut self, meta: &Meta<'_>) -> Option<Json> {
         match meta.get("draw")? {
             Json::Integer(number) => Some(Json::Integer(*number)),
             Json::String(text) if text.chars().count() <= 100 => Some(Json::String(text.clone())),

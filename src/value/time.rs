@@ -3,6 +3,7 @@
 //!
 //! A moment is UTC to the microsecond, `2026-01-31T09:30:00.000000Z`. Years run from 1 to 9999, as Django's do.
 
+use crate::clock;
 use arrayvec::ArrayString;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::fmt::StdFmtWrite;
@@ -22,7 +23,7 @@ pub type Moment = ArrayString<27>;
 pub fn stamp() -> Moment {
     let mut moment = Moment::new();
     // Until the year 10000 there is room for it.
-    let _ = PRINTER.print_timestamp(&Timestamp::now(), StdFmtWrite(&mut moment));
+    let _ = PRINTER.print_timestamp(&clock::now(), StdFmtWrite(&mut moment));
     moment
 }
 
@@ -30,12 +31,17 @@ const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 
 /// A moment before or after this one, as it is stored.
 pub fn from_now(duration: SignedDuration) -> Result<String, String> {
-    Timestamp::now().checked_add(duration).map(format_timestamp).map_err(|_| "the moment is out of range".into())
+    clock::now().checked_add(duration).map(format_timestamp).map_err(|_| "the moment is out of range".into())
 }
 
 /// A stored moment in microseconds, so that it can be reckoned with; `None` where it is none.
 pub fn to_micros(moment: &str) -> Option<i64> {
     moment.parse::<Timestamp>().ok().map(Timestamp::as_microsecond)
+}
+
+/// A moment in any form that [`parse_datetime`] reads, to be reckoned with.
+pub fn parse_timestamp(text: &str) -> Result<Timestamp, String> {
+    parse_datetime(text)?.parse().map_err(|_| "the moment is out of range".to_owned())
 }
 
 /// What is stored of a moment in microseconds.

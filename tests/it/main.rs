@@ -12,6 +12,7 @@ mod data;
 mod envelope;
 mod errors;
 mod filters;
+mod fixture;
 mod keys;
 mod lives;
 mod logs;

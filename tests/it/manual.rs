@@ -1,4 +1,5 @@
-//! The manual: every example in it is sent to one server, in order, and answered as the manual says.
+//! The manual: every example in it is sent to one server, in order, and answered as the manual says; those about a server
+//! for tests are sent to one.
 //!
 //! A `json` block is a request, the next one its answer. The models of the examples are marked `json models`; what
 //! is no example `json piece`. What the manual leaves out of answers it says itself, and [`Example::whole`] puts back.
@@ -182,6 +183,8 @@ fn manual() -> Manual {
 /// Whoever reads the manual and sends its examples.
 struct Reader {
     server: Server,
+    /// One for tests.
+    fixture: Server,
     /// The keys made for some examples, by their permissions.
     keys: HashMap<String, String>,
     /// The last cursor that was answered.
@@ -193,8 +196,9 @@ impl Reader {
         let body =
             example.request.replace(&format!("\"after\": \"{ANY}\""), &format!("\"after\": \"{}\"", self.cursor));
         assert!(!body.contains(&format!("\"{ANY}\"")), "{}: what is to be sent there?", example.at);
+        let server = if body.contains("\"system.Fixture\"") { &self.fixture } else { &self.server };
         let key = match &example.permissions {
-            None => &self.server.key,
+            None => &server.key,
             Some(permissions) => {
                 self.keys.entry(permissions.clone()).or_insert_with(|| self.server.key_for(permissions))
             }
@@ -209,7 +213,7 @@ impl Reader {
             headers.push(more.clone());
         }
         let head: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let reply = Client::connect(&self.server.address).request("POST", "/jql", &head, &body);
+        let reply = Client::connect(&server.address).request("POST", "/jql", &head, &body);
         if let Some(cursor) = reply.json()["extras"]["next"].as_str() {
             self.cursor = cursor.to_owned();
         }
@@ -243,7 +247,8 @@ fn every_example_is_answered_as_shown() {
     let manual = manual();
     assert!(manual.examples.len() > 100, "{}", manual.examples.len());
     let server = Server::with(&manual.models, &[]);
-    let mut reader = Reader { server, keys: HashMap::new(), cursor: String::new() };
+    let fixture = Server::ephemeral(&manual.models, &["--now", "2026-01-31"]);
+    let mut reader = Reader { server, fixture, keys: HashMap::new(), cursor: String::new() };
     for example in &manual.examples {
         reader.check(example);
     }

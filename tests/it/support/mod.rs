@@ -135,6 +135,15 @@ impl Server {
         Server::launch(folder, String::new(), command)
     }
 
+    /// A server for tests, with these models and a key that may do everything.
+    pub fn ephemeral(models: &str, words: &[&str]) -> Server {
+        let folder = Folder::new();
+        let file = folder.file("models.json", models);
+        let mut command = jqlite(&folder, &[]);
+        command.args(SERVE).args(["--ephemeral", "--models", file.to_str().unwrap()]).args(words);
+        Server::launch(folder, String::new(), command)
+    }
+
     /// A server with the published models that may have no more than this many descriptors.
     pub fn limited(descriptors: u32, words: &[&str]) -> Server {
         let folder = Folder::new();
