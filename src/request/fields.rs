@@ -116,7 +116,8 @@ impl Reader {
         Some(Subquery { namespace: namespace?, narrowing, on_field, mapping, steps })
     }
 
-    /// `outerRefMapping`: which field of the subquery's model equals which one of the outer record.
+    /// `outerRefMapping`: which field of the subquery's model equals which one of the outer record; up to the first
+    /// that is malformed, so that all are at their places.
     fn mapping(&mut self, meta: &Meta<'_>) -> Vec<(String, String)> {
         let at = meta.at.key("outerRefMapping");
         let wanted = "a list of {\"field\": …, \"referenceField\": …}";
@@ -133,7 +134,9 @@ impl Reader {
             match item {
                 Json::Object(members) => match (member(members, "field"), member(members, "referenceField")) {
                     (Some(Json::String(field)), Some(Json::String(reference))) if members.len() == 2 => {
-                        mapping.push((field.clone(), reference.clone()));
+                        if mapping.len() == index {
+                            mapping.push((field.clone(), reference.clone()));
+                        }
                     }
                     _ => self.wrong(&at.index(index), "outerRefMapping", wanted, item),
                 },
@@ -153,7 +156,12 @@ impl Reader {
                 return Vec::new();
             }
         };
-        items.iter().enumerate().filter_map(|(index, item)| self.step(&at.index(index), item.clone())).collect()
+        let mut steps = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let step = self.step(&at.index(index), item.clone());
+            steps.extend(step.filter(|_| steps.len() == index)); // each at its place
+        }
+        steps
     }
 
     /// Notes the keys that a `__meta__` further in does not know.

@@ -240,11 +240,14 @@ impl Reader {
         }
     }
 
+    /// The names in a list, up to the first that is none: behind it they would not be at their places, to which
+    /// mistakes point.
     fn names(&mut self, at: &Pointer<'_>, items: &[Json], what: &str) -> Vec<String> {
         let mut names = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             match item {
-                Json::String(name) => names.push(name.clone()),
+                Json::String(name) if names.len() == index => names.push(name.clone()),
+                Json::String(_) => {}
                 other => self.wrong(&at.index(index), what, "the name of a field", other),
             }
         }

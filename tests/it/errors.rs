@@ -1606,6 +1606,29 @@ fn a_hostile_value_is_only_a_value() {
 }
 
 #[test]
+fn mistakes_in_a_list_with_a_malformed_item_point_to_where_they_stand() {
+    let mut lab = Lab::new();
+    let subquery = json!({"__meta__": {
+        "intent": "subquery", "namespace": "lab.Tag",
+        "outerRefMapping": [{"field": "nothing", "referenceField": "id"}, 1, {"field": "nothing", "referenceField": "id"}],
+        "sequencedProcess": [{"function": "Count", "onField": "nothing"}, 1, {"function": "Nothing"}]
+    }});
+    let reply = lab.refused(&retrieve(&json!({"ordering": [1, "nothing"]}), &json!({"n": subquery})).to_string(), 400);
+    let json = reply.json();
+    let pointers = json["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap());
+    assert_eq!(
+        pointers.collect::<Vec<_>>(),
+        [
+            "/n/__meta__/outerRefMapping/1",
+            "/n/__meta__/sequencedProcess/1",
+            "/__meta__/ordering/0",
+            "/n/__meta__/outerRefMapping/0/field",
+            "/n/__meta__/sequencedProcess/0/onField",
+        ]
+    );
+}
+
+#[test]
 fn mistakes_are_listed_up_to_a_hundred() {
     let server = Server::start();
     let long = "x".repeat(4000);
