@@ -51,6 +51,19 @@ pub struct Rule {
     pub needs: &'static [&'static str],
 }
 
+impl Rule {
+    /// What every request of it takes: a write that cannot do without a filter tells what it finds by it.
+    pub fn least_actions(&self) -> impl Iterator<Item = Action> {
+        let reads = self.needs.iter().any(|key| narrows(key)).then_some(Action::Read);
+        self.actions.iter().copied().chain(reads)
+    }
+}
+
+/// Whether a key of `__meta__` says which records.
+pub fn narrows(key: &str) -> bool {
+    matches!(key, "filter" | "exclude" | "search")
+}
+
 /// What kind of thing a namespace is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schema {

@@ -240,11 +240,10 @@ fn explain(json: bool, key: &Key, namespace: &Namespace, intent: Intent) -> Resu
     let rule = intent.rule();
     let by = |action| permissions.0.iter().find(|permission| permission.allows(namespace, action));
     let rows: Vec<Vec<Scalar>> = rule
-        .actions
-        .iter()
+        .least_actions()
         .map(|action| {
-            let by = by(*action).map(Permission::to_string);
-            vec![text(&namespace.permission(*action)), maybe(by.as_deref())]
+            let by = by(action).map(Permission::to_string);
+            vec![text(&namespace.permission(action)), maybe(by.as_deref())]
         })
         .collect();
     print_table(json, &["needs", "allowed_by"], &rows)?;
@@ -252,12 +251,8 @@ fn explain(json: bool, key: &Key, namespace: &Namespace, intent: Intent) -> Resu
     if state != "active" {
         return Err(format!("the key is {state}"));
     }
-    let missing: Vec<String> = rule
-        .actions
-        .iter()
-        .filter(|action| by(**action).is_none())
-        .map(|action| namespace.permission(*action))
-        .collect();
+    let missing = rule.least_actions().filter(|action| by(*action).is_none());
+    let missing: Vec<String> = missing.map(|action| namespace.permission(action)).collect();
     if missing.is_empty() { Ok(()) } else { Err(format!("the key lacks {}", missing.join(" and "))) }
 }
 

@@ -7,10 +7,9 @@ use super::language::{of_type, or_null};
 use super::maker::{Maker, part};
 use super::values::{field_name, required, writable};
 use super::{Schemas, Served, any_of, anything, closed, list, number, object, open, plain, put, schema};
-use crate::access::Action;
 use crate::auth::Authenticated;
 use crate::error::Problem;
-use crate::intent::{BATCH, Beside, COMMON, FIXTURE, INTENTS, Intent, Rule, Schema};
+use crate::intent::{BATCH, Beside, COMMON, FIXTURE, INTENTS, Intent, Rule, Schema, narrows};
 use crate::json::{Json, Object};
 use crate::model::{Catalogue, Column, Model, VERSION, system};
 use crate::plan::{keys::ROTATE_KEYS, models::MODELS_KEYS, totals};
@@ -81,10 +80,7 @@ impl Maker<'_> {
             None => rule.schema == Schema::Model,
             Some(of) => of == model.namespace.as_str(),
         };
-        // A write that cannot do without a filter takes leave to read.
-        let reads = rule.needs.iter().any(|key| narrows(key)).then_some(Action::Read);
-        let mut actions = rule.actions.iter().copied().chain(reads);
-        served && goes_with && actions.all(|action| self.may(&model.namespace, action))
+        served && goes_with && rule.least_actions().all(|action| self.may(&model.namespace, action))
     }
 
     /// A request of that intent.
@@ -282,11 +278,6 @@ fn total_or_group() -> Vec<Json> {
 /// This text and no other.
 fn fixed(text: &str) -> Json {
     object(vec![("const", text.into())])
-}
-
-/// Whether a key of `__meta__` says which records.
-fn narrows(key: &str) -> bool {
-    matches!(key, "filter" | "exclude" | "search")
 }
 
 fn writes_values(rule: &Rule) -> bool {

@@ -396,6 +396,9 @@ fn what_a_key_may_do_is_explained() {
     let explain = |intent: &str| run(&folder, &["keys", "explain", "ci", "tickets.Ticket", intent, "--json"]);
     assert_eq!(explain("retrieve"), r#"[{"needs":"tickets.Ticket:read","allowed_by":"tickets.*:read"}]"#);
     assert_eq!(explain("update"), r#"[{"needs":"tickets.Ticket:update","allowed_by":"tickets.Ticket:update"}]"#);
+    // Which records it is about cannot be told without reading.
+    let both = r#"[{"needs":"tickets.Ticket:update","allowed_by":"tickets.Ticket:update"},{"needs":"tickets.Ticket:read","allowed_by":"tickets.*:read"}]"#;
+    assert_eq!(explain("updateMany"), both);
     let lacking = fails(&folder, &["keys", "explain", "ci", "tickets.Ticket", "upsert"], 1);
     assert_eq!(lacking, "jqlite: the key lacks tickets.Ticket:create\n");
     fails(&folder, &["keys", "explain", "ci", "tickets.Ticket", "nonsense"], 2);
