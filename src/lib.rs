@@ -78,12 +78,22 @@ pub mod stages;
 #[cfg(test)]
 mod manual;
 
+use auth::text::{holds_key, without_secrets};
 use clap::Parser;
 use std::process::ExitCode;
 
 /// Runs the command that this process was called with, and says on standard error why it failed, if it did.
 pub fn run() -> ExitCode {
-    match commands::run(cli::Cli::parse()) {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        // It repeats what was typed, and standard error is often kept.
+        Err(error) if holds_key(&error.to_string()) => {
+            eprint!("{}", without_secrets(&error.to_string()));
+            return ExitCode::from(2);
+        }
+        Err(error) => error.exit(),
+    };
+    match commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             log::message(log::Level::Error, format_args!("jqlite: {why}"));

@@ -79,7 +79,7 @@ pub fn faults(errors: &Errors, request_id: &SmolStr) {
 
 /// Tells whoever starts a command something: the sentence alone, or a line of the log where that is JSON.
 pub fn message(level: Level, text: fmt::Arguments<'_>) {
-    if AS_JSON.load(Ordering::Relaxed) { line(level, text) } else { write(&text.to_string()) }
+    if AS_JSON.load(Ordering::Relaxed) { line(level, text) } else { write(&text::without_secrets(&text.to_string())) }
 }
 
 /// Writes panics into the log. They end a connection at most: requests catch theirs.

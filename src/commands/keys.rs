@@ -3,7 +3,7 @@
 use super::{Database, all_keys, described};
 use crate::access::{Namespace, Permission, Permissions, SYSTEM};
 use crate::auth::keys::{self, Changes, Key, Settings};
-use crate::auth::text::KeyText;
+use crate::auth::text::{KeyText, holds_key};
 use crate::cli::{Expiry, KeysCommand};
 use crate::config;
 use crate::error::Problem;
@@ -20,7 +20,13 @@ pub fn everything() -> Permissions {
     format!("*.*:*,{SYSTEM}.*:*").parse().expect("it is of the form")
 }
 
+/// A name is shown to whoever sees keys, so that it must not be one.
+fn without_key(name: &str) -> Result<(), Failed> {
+    if holds_key(name) { Err("the name holds a key, which is kept nowhere".into()) } else { Ok(()) }
+}
+
 pub fn bootstrap(database: &Database, name: &str, if_needed: bool) -> Result<(), Failed> {
+    without_key(name)?;
     let now = time::now();
     let made = database.write(Missing::Create, |session| {
         let usable = keys::list(session)?.into_iter().find(|key| key.state(&now) == "active");
@@ -102,6 +108,7 @@ fn new_secret_file(path: &Path) -> Result<std::fs::File, Failed> {
 pub fn run(database: &Database, command: KeysCommand) -> Result<(), Failed> {
     match command {
         KeysCommand::Create { name, allow, expires, rate, allowed_ips, key_out } => {
+            without_key(&name)?;
             let permissions = joined(allow);
             let settings = Settings { name, permissions, expires: moment(expires), rate, allowed_ips };
             let key = issue(database, key_out.as_deref(), |session| keys::create(session, &settings))?;
@@ -131,6 +138,7 @@ pub fn run(database: &Database, command: KeysCommand) -> Result<(), Failed> {
             print_table(false, &["field", "value"], &rows)
         }
         KeysCommand::Update { key, name, allow, expires, rate, allowed_ips } => {
+            name.as_deref().map_or(Ok(()), without_key)?;
             let permissions = (!allow.is_empty()).then(|| joined(allow));
             if let Some(permissions) = &permissions {
                 warn_of_unknown_models(database, permissions)?;

@@ -3,6 +3,7 @@
 use super::planner::Planner;
 use super::{KeyAct, Output, Select, Value, Work, Write};
 use crate::access::{Action, Namespace, Permissions};
+use crate::auth::text::holds_key;
 use crate::error::{Error, Problem, nearest, shown};
 use crate::intent::Intent;
 use crate::json::{Json, Pointer};
@@ -21,11 +22,12 @@ pub const ROTATE_KEYS: [&str; 2] = [OVERLAP, END_OVERLAP];
 const OVERLAP: &str = "overlap";
 const END_OVERLAP: &str = "endOverlap";
 
-/// The field with what a key may do.
+/// The fields with what a key is called, and what it may do.
+const NAME: &str = "name";
 const PERMISSIONS: &str = "permissions";
 
 /// What is answered with a key's text, where the request does not say.
-const ANSWERED: [&str; 5] = [PERMISSIONS, "id", "public_id", "name", "expires"];
+const ANSWERED: [&str; 5] = [PERMISSIONS, "id", "public_id", NAME, "expires"];
 
 impl Planner<'_> {
     /// The work of an intent on `system.ApiKey`, where it is more than that on any record.
@@ -72,16 +74,26 @@ impl Planner<'_> {
             }
         };
         let missing = match &act {
-            KeyAct::Create(write) | KeyAct::Update { write, .. } => self.missing_models(write),
+            KeyAct::Create(write) | KeyAct::Update { write, .. } => {
+                self.name_without_key(write);
+                self.missing_models(write)
+            }
             _ => Vec::new(),
         };
         Some(Work::Key { act, caller: self.caller.clone(), missing })
     }
 
+    /// Refuses to keep the text of a key as a name, which all are shown who see keys.
+    fn name_without_key(&mut self, write: &Write) {
+        if text_of(write, NAME).is_some_and(holds_key) {
+            let problem = Problem::Refused { field: NAME.into(), why: "holds a key, which is kept nowhere".into() };
+            self.note(Error::at(Pointer::ROOT.key(NAME), problem));
+        }
+    }
+
     /// The models that the permissions name which a key is given, and that are not there.
     fn missing_models(&self, write: &Write) -> Vec<Namespace> {
-        let place = write.slots.iter().position(|slot| slot.column.name == PERMISSIONS);
-        let given = place.and_then(|place| write.rows.first()?.values.get(place)?.text()?.parse::<Permissions>().ok());
+        let given = text_of(write, PERMISSIONS).and_then(|text| text.parse::<Permissions>().ok());
         given.map_or(Vec::new(), |given| self.catalogue.missing(&given).into_iter().cloned().collect())
     }
 
@@ -134,6 +146,12 @@ enum Rotation {
         until: String,
     },
     EndOverlap,
+}
+
+/// The text that a write gives a field of its one record.
+fn text_of<'w>(write: &'w Write, field: &str) -> Option<&'w str> {
+    let place = write.slots.iter().position(|slot| slot.column.name == field)?;
+    write.rows.first()?.values.get(place)?.text()
 }
 
 /// What is told of a key together with its text.
