@@ -229,6 +229,33 @@ impl FromStr for Permissions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    fn permissions() -> impl Strategy<Value = Permissions> {
+        let scope = select(&["a.B", "a.C", "a.*", "c.D", "*.*", "system.ApiKey", "system.*"][..]);
+        let action = select(&["create", "read", "update", "delete", "*"][..]);
+        let one = (scope, action).prop_map(|(scope, action)| format!("{scope}:{action}").parse().unwrap());
+        prop::collection::vec(one, 0..7).prop_map(Permissions)
+    }
+
+    proptest! {
+        #[test]
+        fn what_may_be_granted_is_what_gives_nothing_new(own in permissions(), other in permissions()) {
+            // What there may be one day is among them.
+            let models = ["a.B", "a.C", "a.Later", "c.D", "later.One", "system.ApiKey", "system.Later"];
+            let mut all = models.iter().flat_map(|model| Action::ALL.map(|action| (model.parse().unwrap(), action)));
+            let within = all.all(|(model, action)| !other.allow(&model, action) || own.allow(&model, action));
+            prop_assert_eq!(own.lack(&other).is_none(), within);
+        }
+
+        #[test]
+        fn what_is_read_as_permissions_prints_so_that_it_is_read_alike(text in "[aB.:*_ ,]{0,6}(:read)?|[aB.:*_ ,é]{0,12}") {
+            if let Ok(read) = text.parse::<Permissions>() {
+                prop_assert_eq!(read.to_string().parse::<Permissions>(), Ok(read));
+            }
+        }
+    }
 
     fn allows(permission: &str, namespace: &str, action: Action) -> bool {
         permission.parse::<Permissions>().unwrap().allow(&namespace.parse().unwrap(), action)

@@ -87,6 +87,30 @@ fn scalar(value: Json) -> Option<Scalar> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn value() -> impl Strategy<Value = Scalar> {
+        prop_oneof![
+            Just(Scalar::Null),
+            any::<i64>().prop_map(Scalar::Integer),
+            any::<f64>().prop_filter("SQLite has no NaN", |number| !number.is_nan()).prop_map(Scalar::Real),
+            any::<String>().prop_map(Scalar::Text),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_opens_and_nothing_else_does(
+            values in prop::collection::vec(value(), 0..6), other in ".*", nonsense in "[A-Za-z0-9_-]{0,60}"
+        ) {
+            let cursors = Cursors::of(&[7; 32], "a.B id".into());
+            let cursor = cursors.seal(&values.iter().collect::<Vec<_>>());
+            prop_assert_eq!(cursors.open(&cursor), Some(values));
+            for text in [other, nonsense.clone(), cursor.clone() + "A", nonsense + &cursor] {
+                prop_assert!(text == cursor || cursors.open(&text).is_none(), "{}", text);
+            }
+        }
+    }
 
     #[test]
     fn a_cursor_gives_its_values_back_and_no_other_order_reads_it() {

@@ -400,6 +400,43 @@ impl<'de> Visitor<'de> for NumberOrValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn json() -> impl Strategy<Value = Json> {
+        let digits = ["1.5", "-0.0", "1e+400", "12345678901234567890", "0.10"];
+        let leaf = prop_oneof![
+            Just(Json::Null),
+            any::<bool>().prop_map(Json::Boolean),
+            any::<i64>().prop_map(Json::Integer),
+            prop::sample::select(digits.to_vec()).prop_map(|digits| Json::Number(digits.into())),
+            any::<String>().prop_map(Json::String),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            let members = vec((any::<String>().prop_map(SmolStr::from), inner.clone()), 0..4);
+            prop_oneof![vec(inner, 0..4).prop_map(Json::List), members.prop_map(Json::Object)]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_alike(json in json()) {
+            prop_assert_eq!(Json::parse(json.to_string().as_bytes()).unwrap(), json);
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused_as_others_do(text in r#"[\[\]{}":,0-9eE+\-. \\ntué]{0,24}"#) {
+            let theirs = serde_json::from_str::<serde_json::Value>(&text);
+            prop_assert_eq!(Json::parse(text.as_bytes()).is_ok(), theirs.is_ok(), "{}", text);
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..40)) {
+            if let Ok(json) = Json::parse(&bytes) {
+                prop_assert!(json.repeated_keys(100).len() <= json.to_string().len());
+            }
+        }
+    }
 
     fn round_trip(text: &str) -> String {
         Json::parse(text.as_bytes()).unwrap().to_string()

@@ -187,6 +187,56 @@ fn framing(head: &Head) -> Result<Framing, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    /// Lines of heads, good and bad ones, and how they end.
+    fn lines() -> impl Strategy<Value = String> {
+        let parts = [
+            "GET / HTTP/1.1",
+            "POST /jql HTTP/1.0",
+            "\r\n",
+            "\r\n",
+            "\r\n\r\n",
+            "\n",
+            "\r",
+            "Host: a",
+            "Content-Length: 5",
+            "Transfer-Encoding: chunked",
+            "Connection: close, upgrade",
+            ": ",
+            " ",
+            "\t",
+            "\0",
+            "é",
+            "\u{7f}",
+        ];
+        let part = prop_oneof![
+            4 => prop::sample::select(parts.to_vec()).prop_map(str::to_owned),
+            1 => ".{0,3}",
+        ];
+        vec(part, 0..14).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn a_head_is_read_alike_however_it_comes_and_no_value_holds_a_line(first in any::<bool>(), rest in lines()) {
+            let text = if first { format!("GET / HTTP/1.1\r\nHost: a\r\n{rest}\r\n\r\n") } else { rest };
+            let whole = end(text.as_bytes());
+            for cut in 0..text.len() {
+                let part = end(&text.as_bytes()[..cut]);
+                prop_assert!(part == Ok(None) || part == whole, "{:?} {}", text, cut);
+            }
+            let Ok(Some(end)) = whole else { return Ok(()) };
+            if let Ok(head) = parse(&text.as_bytes()[..end]) {
+                let control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+                let mut all = head.headers.iter().flat_map(|(name, value)| [name, value]);
+                prop_assert!(all.all(|place| !head.at(place).iter().any(control)), "{:?}", text);
+                prop_assert!(!head.method().is_empty() && !head.target().contains([' ', '\r', '\n']), "{:?}", text);
+                prop_assert!(head.framing().is_err() || head.target().starts_with('/'), "{:?}", text);
+            }
+        }
+    }
 
     #[track_caller]
     fn case(text: &str, expected: Result<(&str, &str), &str>) {

@@ -215,6 +215,46 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use serde_json::Value;
+
+    /// Any JSON, of words that mean something in a file.
+    fn anything() -> impl Strategy<Value = Value> {
+        let more = ["a.B", "a.C", "b", "c_set", "-b", "b__c", "system.D", "cascade", "set_null", "(", "", "\0", "é"];
+        let words: Vec<&str> = MODEL_KEYS.into_iter().chain(option_names()).chain(TYPES).chain(more).collect();
+        let leaf = prop_oneof![
+            2 => select(words.clone()).prop_map(Value::from),
+            1 => select(vec![0_i64, 1, -1, 18, 1 << 40]).prop_map(Value::from),
+            1 => any::<bool>().prop_map(Value::from),
+            1 => Just(Value::Null),
+        ];
+        leaf.prop_recursive(4, 24, 5, move |inner| {
+            let members = vec((select(words.clone()), inner.clone()), 0..5);
+            let object = members.prop_map(|all| all.into_iter().map(|(key, value)| (key.to_owned(), value)).collect());
+            prop_oneof![1 => vec(inner, 0..4).prop_map(Value::from), 3 => object]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_file_is_read_or_its_mistakes_are_told_with_their_places(
+            one in anything(), another in anything(), other in anything()
+        ) {
+            let file = serde_json::json!({
+                "a.B": {"fields": {"b": one, "c": another}, "ordering": ["b"]},
+                "a.C": other,
+            });
+            match definition(&Json::parse(file.to_string().as_bytes()).unwrap()) {
+                Ok(read) => prop_assert!(models(&Json::parse(read.text.as_bytes()).unwrap()).is_ok(), "{}", file),
+                Err(errors) => {
+                    let placed = errors.iter().all(|error| error.pointer.is_some() || is_full(&errors));
+                    prop_assert!(placed, "{}", file);
+                }
+            }
+        }
+    }
 
     fn errors(text: &str) -> Vec<String> {
         let json = Json::parse(text.as_bytes()).unwrap();
