@@ -23,6 +23,10 @@ pub const LISTEN: &str = "127.0.0.1:5750";
 pub const MAX_CONNECTIONS: usize = 2048;
 /// Bytes of the largest body.
 pub const MAX_BODY: usize = 1 << 20;
+/// Bytes of all bodies that are being received or wait to be carried out, those aside that are small.
+pub const BODIES: usize = 256 << 20;
+/// Bytes of all answers that are being sent, those aside that are small.
+pub const ANSWERS: usize = 256 << 20;
 /// Bytes of all answers kept in memory.
 pub const CACHE: usize = 8 << 20;
 /// The highest `limit` of a page.

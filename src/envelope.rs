@@ -2,6 +2,7 @@
 //! itself are a page instead, in a form that others have set.
 
 use crate::apply;
+use crate::budget::{Budget, Share};
 use crate::error::{Code, Error, Problem};
 use crate::intent::Intent;
 use crate::json::{Json, write_integer, write_list, write_string};
@@ -10,9 +11,10 @@ use crate::request::{Ask, Batch};
 use crate::run::Outcome;
 use crate::shape::Shape;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// A finished answer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Reply {
     pub status: u16,
     pub body: Vec<u8>,
@@ -28,6 +30,21 @@ pub struct Reply {
     pub headers: Vec<(&'static str, String)>,
     /// Whether the text of a key is in it, so that it may be kept nowhere.
     pub holds_secret: bool,
+    /// What it takes of the memory for answers, once it is counted.
+    share: Option<Share>,
+}
+
+impl Reply {
+    /// Counts it among the answers that are being sent, until it is dropped.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub fn counted(mut self, answers: &Arc<Budget>) -> Result<Reply, Problem> {
+        if self.share.is_none() {
+            self.share.insert(answers.share()).cover(self.body.len())?;
+        }
+        Ok(self)
+    }
 }
 
 /// The media type of envelopes.
@@ -258,7 +275,8 @@ pub fn note(message: &str) -> Reply {
 
 /// An answer that is no envelope.
 pub fn page(media: &'static str, body: Vec<u8>) -> Reply {
-    Reply { status: 200, body, media, code: None, rows: 0, queries: 0, headers: Vec::new(), holds_secret: false }
+    let headers = Vec::new();
+    Reply { status: 200, body, media, code: None, rows: 0, queries: 0, headers, holds_secret: false, share: None }
 }
 
 /// The answer to a browser that asks whether a page of another origin may send requests.

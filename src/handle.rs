@@ -5,6 +5,7 @@ mod tell;
 use crate::about;
 use crate::auth::text::KeyText;
 use crate::auth::{self, Authenticated, Circumstances};
+use crate::budget::Budget;
 use crate::cache::{self, Cache};
 use crate::call::Call;
 use crate::clock;
@@ -38,6 +39,8 @@ pub struct App {
     /// Of a server for tests.
     pub fixture: Option<Fixture>,
     pub rates: Rates,
+    /// What all answers that are being sent may take together.
+    pub answers: Arc<Budget>,
     pub metrics: Arc<Metrics>,
     /// Open connections.
     pub connections: AtomicUsize,
@@ -67,7 +70,10 @@ pub fn answer(app: &App, call: &Call) -> (Reply, Option<Entry>) {
         None => Ok(about::answer(call, &app.store, app.stopping.load(Ordering::Relaxed))?),
     });
     let panicked = |_| Err(Problem::Fault { cause: "the request panicked; the line above has where".into() }.into());
-    let reply = catch_unwind(answer).unwrap_or_else(panicked).unwrap_or_else(|errors| refuse(&errors, &echo, call));
+    // Writes are counted already, before they were committed.
+    let counted = |reply: Reply| reply.counted(&app.answers).map_err(Errors::from);
+    let outcome = catch_unwind(answer).unwrap_or_else(panicked).and_then(counted);
+    let reply = outcome.unwrap_or_else(|errors| refuse(&errors, &echo, call));
     entry.close(call, &reply);
     let leaves_entry = is_jql || about.is_some();
     if leaves_entry {
@@ -241,7 +247,7 @@ fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
     }
     let _entered = retry.as_ref().map(|retry| app.in_flight.enter(retry)).transpose()?;
     let _writing = app.cache.writing(asked.planned.touched().cloned());
-    let (echo, is_alone) = (echo.clone(), asked.planned.is_alone());
+    let (echo, is_alone, answers) = (echo.clone(), asked.planned.is_alone(), app.answers.clone());
     let work = move |session: &Session| {
         let _about = log::about(&given.request_id);
         if catalogue_version(session)? != given.catalogue.version {
@@ -253,7 +259,8 @@ fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
             return Ok(envelope::replayed(body));
         }
         session.start();
-        let reply = road::carry_out(session, &given, &asked.planned)?.reply(&echo, false);
+        // One that cannot be sent must not be carried out.
+        let reply = road::carry_out(session, &given, &asked.planned)?.reply(&echo, false).counted(&answers)?;
         if let Some(retry) = &retry {
             idempotency::keep(session, retry, &reply)?;
         }

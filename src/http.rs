@@ -12,6 +12,7 @@
 mod buffer;
 mod head;
 
+use crate::budget::{Budget, Share};
 use crate::crew::step_aside;
 use crate::error::Problem;
 use crate::json::write_integer;
@@ -24,7 +25,6 @@ use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use tiny_http::StatusCode;
 
@@ -35,8 +35,8 @@ pub struct Bounds {
     pub max_body: usize,
     /// A connection that says nothing for so long is cut.
     pub idle: Duration,
-    /// Bytes of all bodies that are held at this moment.
-    pub held: AtomicUsize,
+    /// What all bodies together may take.
+    pub bodies: Arc<Budget>,
 }
 
 /// Bytes of request line and headers.
@@ -48,8 +48,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an answer may take to be sent in all.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
-/// Bytes of all bodies together.
-const MOST_HELD: usize = 256 << 20;
 /// What is still read after a refusal, so that the client can read the answer before the connection ends.
 const LINGER_BYTES: usize = 64 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(1);
@@ -86,38 +84,29 @@ pub struct Incoming {
     pub started: Instant,
 }
 
-/// A body, counted among those that are held until it is dropped.
+/// A body, counted among all others until it is dropped.
 pub struct Body {
     pub bytes: Vec<u8>,
-    counted: usize,
-    bounds: Arc<Bounds>,
+    share: Share,
+    most: usize,
 }
 
 impl Body {
     fn empty(bounds: &Arc<Bounds>) -> Body {
-        Body { bytes: Vec::new(), counted: 0, bounds: bounds.clone() }
+        Body { bytes: Vec::new(), share: bounds.bodies.share(), most: bounds.max_body }
     }
 
     /// Whether so many more bytes may come.
     fn admit(&self, more: usize) -> Result<(), Problem> {
-        let fits = more <= self.bounds.max_body.saturating_sub(self.bytes.len());
-        if fits { Ok(()) } else { Err(Problem::BodyTooLarge { limit: self.bounds.max_body }) }
+        let fits = more <= self.most.saturating_sub(self.bytes.len());
+        if fits { Ok(()) } else { Err(Problem::BodyTooLarge { limit: self.most }) }
     }
 
     /// Adds bytes that came, and counts them.
     fn extend(&mut self, bytes: &[u8]) -> Result<(), Problem> {
-        self.counted += bytes.len();
-        if self.bounds.held.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len() > MOST_HELD {
-            return Err(Problem::Overloaded);
-        }
+        self.share.cover(self.bytes.len() + bytes.len())?;
         self.bytes.extend_from_slice(bytes);
         Ok(())
-    }
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        self.bounds.held.fetch_sub(self.counted, Ordering::Relaxed);
     }
 }
 

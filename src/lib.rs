@@ -10,6 +10,7 @@ mod json;
 mod random;
 
 mod access;
+mod budget;
 mod error;
 mod network;
 

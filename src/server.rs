@@ -8,6 +8,7 @@
 mod idle;
 
 use crate::auth::text;
+use crate::budget::Budget;
 use crate::call::Call;
 use crate::config;
 use crate::crew::{Crew, STACK, step_aside};
@@ -81,7 +82,7 @@ pub fn run(
         bounds: Arc::new(Bounds {
             max_body: settings.max_body,
             idle: settings.idle_timeout,
-            held: AtomicUsize::new(0),
+            bodies: Budget::new(config::BODIES),
         }),
         max_connections: settings.max_connections,
         proxies: settings.proxies.clone(),

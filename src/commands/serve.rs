@@ -7,6 +7,7 @@ use crate::about::PAGES;
 use crate::apply;
 use crate::auth::keys;
 use crate::auth::text::KeyText;
+use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::cli::{LogFormat, ServeArgs};
 use crate::config;
@@ -120,6 +121,7 @@ pub fn start(
         in_flight: InFlight::default(),
         fixture,
         rates: Rates::default(),
+        answers: Budget::new(config::ANSWERS),
         metrics,
         connections: AtomicUsize::new(0),
         max_key_age: args.max_key_age,
