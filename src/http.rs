@@ -29,7 +29,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tiny_http::StatusCode;
 
 /// The bounds of connections.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Bounds {
     /// The largest body, in bytes.
     pub max_body: usize,

@@ -48,6 +48,10 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 const QUIET: Duration = Duration::from_millis(50);
 /// How long a client may send one request behind the other before others go on beside it.
 const LONG: Duration = Duration::from_millis(5);
+/// How long a connection too many may take for its request: it stands in the way of others that want to be told.
+const HURRY: Duration = Duration::from_secs(2);
+/// Connections too many that are told so at one time.
+const MOST_TOLD: usize = 64;
 /// How long accepting rests when there are no descriptors or threads.
 const REST: Duration = Duration::from_millis(50);
 
@@ -77,13 +81,12 @@ pub fn run(
 ) -> io::Result<()> {
     let limit = rlimit::Resource::NOFILE;
     let _ = limit.get().and_then(|(_, hard)| limit.set(hard, hard)); // without the rise there are fewer connections
+    let bounds =
+        Bounds { max_body: settings.max_body, idle: settings.idle_timeout, bodies: Budget::new(config::BODIES) };
     let state = Arc::new(State {
         app,
-        bounds: Arc::new(Bounds {
-            max_body: settings.max_body,
-            idle: settings.idle_timeout,
-            bodies: Budget::new(config::BODIES),
-        }),
+        hurried: Arc::new(Bounds { idle: settings.idle_timeout.min(HURRY), ..bounds.clone() }),
+        bounds: Arc::new(bounds),
         max_connections: settings.max_connections,
         proxies: settings.proxies.clone(),
         in_flight: AtomicUsize::new(0),
@@ -116,6 +119,8 @@ pub fn run(
 struct State {
     app: Arc<App>,
     bounds: Arc<Bounds>,
+    /// Those of a connection too many.
+    hurried: Arc<Bounds>,
     max_connections: usize,
     proxies: Networks,
     /// Requests read and not answered yet.
@@ -160,15 +165,19 @@ fn accept(state: &Arc<State>, listener: &TcpListener) {
 /// Has a new connection wait for its first request, or says that there are too many.
 fn welcome(state: &Arc<State>, stream: TcpStream, remote: SocketAddr) {
     let count = Counted::new(state);
-    let number = count.number;
-    let Ok(connection) = Connection::new(stream, remote, state.bounds.clone()) else { return };
+    let fits = count.number <= state.max_connections;
+    if count.number > state.max_connections + MOST_TOLD {
+        return; // not even that can be said any more
+    }
+    let bounds = if fits { &state.bounds } else { &state.hurried };
+    let Ok(connection) = Connection::new(stream, remote, bounds.clone()) else { return };
     let guest = Guest { connection, _count: count };
     let state = state.clone();
-    if number <= state.max_connections {
+    if fits {
         wait(&state, guest, true);
-    } else if number <= state.max_connections + 64 {
-        spawn(move || turn_away(&state, guest.connection));
-    } // else not even that can be said any more
+    } else {
+        spawn(move || turn_away(&state, guest));
+    }
 }
 
 /// Has a connection wait for its next request.
@@ -185,9 +194,12 @@ fn wait(state: &Arc<State>, guest: Guest, _is_new: bool) {
 }
 
 /// Gives a connection a thread of its own, until it is over.
-fn stay(state: &Arc<State>, mut guest: Guest) {
+fn stay(state: &Arc<State>, guest: Guest) {
     let state = state.clone();
-    spawn(move || while converse(&state, &mut guest.connection) {});
+    spawn(move || {
+        let mut guest = guest; // all of it, not its connection alone: it counts for as long as this takes
+        while converse(&state, &mut guest.connection) {}
+    });
 }
 
 /// Starts the threads that serve, and one that cuts those who say nothing for too long.
@@ -253,7 +265,8 @@ impl Drop for Counted {
 }
 
 /// Answers the first request of a connection too many, and ends it.
-fn turn_away(state: &State, mut connection: Connection) {
+fn turn_away(state: &State, mut guest: Guest) {
+    let connection = &mut guest.connection;
     if let Some(incoming) = connection.next() {
         let busy = Busy::new(state);
         let call = state.call(&incoming, busy.number, connection.remote);
