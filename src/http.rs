@@ -20,7 +20,10 @@ use buffer::Buffer;
 use head::Framing;
 pub use head::Head;
 #[cfg(unix)]
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::{RecvFlags, SendFlags},
+};
 use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -164,6 +167,13 @@ impl Connection {
     pub fn speaks(&self) -> bool {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         rustix::net::recv(&*self.stream, &mut [0; 1][..], flags).is_ok_and(|(count, _)| count > 0)
+    }
+
+    /// Whether the client takes more of its answers.
+    #[cfg(unix)]
+    pub fn takes(&self) -> bool {
+        let now = Timespec::default();
+        poll(&mut [PollFd::new(&*self.stream, PollFlags::OUT)], Some(&now)).is_ok_and(|count| count > 0)
     }
 
     /// What it is by.

@@ -11,7 +11,7 @@ use crate::auth::text;
 use crate::budget::Budget;
 use crate::call::Call;
 use crate::config;
-use crate::crew::{Crew, STACK, step_aside};
+use crate::crew::{Crew, STACK};
 use crate::envelope::{self, Echo, Reply};
 use crate::error::Problem;
 use crate::handle::{self, App};
@@ -46,8 +46,8 @@ pub struct Settings {
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long nothing must be in flight before it ends.
 const QUIET: Duration = Duration::from_millis(50);
-/// How long a client may send one request behind the other before others go on beside it.
-const LONG: Duration = Duration::from_millis(5);
+/// How long a client may send one request behind the other before it has to wait for its turn again.
+const LONG: Duration = Duration::from_millis(1);
 /// How long a connection too many may take for its request: it stands in the way of others that want to be told.
 const HURRY: Duration = Duration::from_secs(2);
 /// Connections too many that are told so at one time.
@@ -248,7 +248,11 @@ impl idle::Waits for Guest {
     }
 
     fn speaks(&self) -> bool {
-        self.connection.speaks()
+        self.connection.speaks() || (self.has_more() && self.connection.takes())
+    }
+
+    fn has_more(&self) -> bool {
+        !self.connection.is_idle()
     }
 }
 
@@ -276,7 +280,8 @@ fn turn_away(state: &State, mut guest: Guest) {
     }
 }
 
-/// Reads requests and answers them, one after the other, until no more is there; `false` where the connection is over.
+/// Reads requests and answers them, one after the other, until no more is there or it is the turn of others; `false` where
+/// the connection is over.
 fn converse(state: &State, connection: &mut Connection) -> bool {
     let began = Instant::now();
     loop {
@@ -297,11 +302,8 @@ fn converse(state: &State, connection: &mut Connection) -> bool {
             connection.end();
             return false;
         }
-        if connection.is_idle() {
-            return true;
-        }
-        if began.elapsed() > LONG {
-            step_aside(); // it may have no end
+        if connection.is_idle() || began.elapsed() > LONG {
+            return true; // what it says may have no end
         }
     }
 }

@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 /// What waits can be told apart by its descriptor, which is there for as long as anyone holds it.
 pub trait Waits {
     fn descriptor(&self) -> Arc<TcpStream>;
-    /// Whether it said something that nobody has heard yet.
+    /// Whether it said something that nobody has heard or answered yet, and takes answers.
     fn speaks(&self) -> bool;
+    /// Whether it said more than was answered so far, and only waits for its turn.
+    fn has_more(&self) -> bool;
 }
 
 /// Those that wait.
@@ -86,9 +88,11 @@ impl<T: Waits> Idle<T> {
     /// Has it wait; `is_new` where it never did before. Where it cannot, it is given back.
     pub fn wait(&self, guest: T, is_new: bool) -> Result<(), T> {
         let descriptor = guest.descriptor();
+        // Who has said more is told of at once, behind those who speak, unless it does not take its answers.
+        let more = if guest.has_more() { EventFlags::OUT } else { EventFlags::empty() };
         // It is put in its place first, as it may speak at once. The lock is not held while Linux is told.
         let seat = lock(&self.places).put(guest);
-        let (data, flags) = (seat.data(), EventFlags::IN | EventFlags::ONESHOT);
+        let (data, flags) = (seat.data(), EventFlags::IN | EventFlags::ONESHOT | more);
         let told = match is_new {
             true => epoll::add(&self.epoll, &*descriptor, data, flags),
             false => epoll::modify(&self.epoll, &*descriptor, data, flags),
@@ -138,6 +142,10 @@ mod tests {
         fn speaks(&self) -> bool {
             self.peek(&mut [0]).is_ok()
         }
+
+        fn has_more(&self) -> bool {
+            self.nodelay().unwrap() // which stands for it here
+        }
     }
 
     fn pair() -> (TcpStream, Arc<TcpStream>) {
@@ -168,6 +176,24 @@ mod tests {
         drop(client);
         assert_eq!((&*idle.next()).read(&mut [0]).unwrap(), 0, "a client that is gone is told too");
         assert_eq!(lock(&idle.places).free.len(), 1);
+    }
+
+    #[test]
+    fn who_has_said_more_comes_again_behind_the_others() {
+        let idle = Idle::new().unwrap();
+        let ((_first, more), (mut second, other)) = (pair(), pair());
+        more.set_nodelay(true).unwrap();
+        second.write_all(b"!").unwrap();
+        idle.wait(other.clone(), true).unwrap();
+        idle.wait(more.clone(), true).unwrap();
+        for _ in 0..10 {
+            let one = idle.next();
+            assert!(Arc::ptr_eq(&one, &other));
+            idle.wait(one, false).unwrap();
+            let one = idle.next();
+            assert!(Arc::ptr_eq(&one, &more));
+            idle.wait(one, false).unwrap();
+        }
     }
 
     #[test]
