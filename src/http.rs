@@ -147,7 +147,7 @@ impl Connection {
     pub fn new(stream: TcpStream, remote: SocketAddr, bounds: Arc<Bounds>) -> io::Result<Connection> {
         stream.set_nodelay(true)?; // or an answer may wait 40 ms for an acknowledgement
         stream.set_read_timeout(Some(bounds.idle))?;
-        stream.set_write_timeout(Some(bounds.idle))?;
+        stream.set_write_timeout(Some(bounds.idle.min(SEND_TIMEOUT)))?;
         let patience = bounds.idle;
         let stream = Arc::new(stream);
         Ok(Connection {
@@ -381,13 +381,19 @@ impl Connection {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => bytes = &bytes[count..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(_) => return Err(self.give_up()),
             }
             if Instant::now() > deadline {
-                return Err(io::ErrorKind::TimedOut.into());
+                return Err(self.give_up());
             }
         }
         Ok(())
+    }
+
+    /// Has the connection end at once: what it did not take yet would be kept by the system until it does.
+    fn give_up(&self) -> io::Error {
+        let _ = SockRef::from(&*self.stream).set_linger(Some(Duration::ZERO));
+        io::ErrorKind::TimedOut.into()
     }
 
     /// Ends the connection so that the client can still read the last answer: what it goes on sending is
