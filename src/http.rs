@@ -278,6 +278,9 @@ impl Connection {
             if line.is_empty() {
                 return Ok(());
             }
+            if !head::is_field(&line) {
+                return Err(Problem::BadHttp { what: "a trailer that is no header" });
+            }
             if trailers > MOST_CHUNK_LINE {
                 return Err(Problem::BadHttp { what: "trailers of more than 1024 bytes" });
             }

@@ -133,6 +133,12 @@ pub fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
     Ok(head)
 }
 
+/// Whether a line is a header, with a name and a value.
+pub fn is_field(line: &[u8]) -> bool {
+    let line = [line, b"\r\n\r\n"].concat();
+    httparse::parse_headers(&line, &mut [httparse::EMPTY_HEADER]).is_ok_and(|status| status.is_complete())
+}
+
 /// Where in `bytes` a part of them stands.
 fn place(bytes: &[u8], part: &[u8]) -> Option<Place> {
     let start = if part.is_empty() { 0 } else { part.as_ptr().addr() - bytes.as_ptr().addr() };
