@@ -54,7 +54,7 @@ pub enum Entries {
     Forgotten,
 }
 
-/// Messages that may wait; whoever sends one more waits too.
+/// Messages that may wait; whoever sends one more is told to come again.
 const QUEUE: usize = 4096;
 /// Most writes of one commit.
 const GROUP: usize = 256;
@@ -141,11 +141,11 @@ impl Writer {
         // First the job, then the turn: the writer begins while another thread wakes up.
         match self.messages.try_send(Message::Job(job)) {
             Ok(()) => {}
-            Err(TrySendError::Full(job)) => {
-                step_aside();
-                self.messages.send(job).map_err(|_| Problem::ShuttingDown)?;
+            Err(refused) => {
+                self.metrics.queue.take(1);
+                let is_full = matches!(refused, TrySendError::Full(_));
+                return Err(if is_full { Problem::Overloaded } else { Problem::ShuttingDown }.into());
             }
-            Err(TrySendError::Disconnected(_)) => return Err(Problem::ShuttingDown.into()),
         }
         step_aside();
         // The thread drops a job unanswered only when it ends or panics.
@@ -233,6 +233,8 @@ trait Job: Send {
     fn settle(self: Box<Self>, committed: Result<(), Problem>);
     /// Whether its transaction is its own, and references are not checked in it.
     fn is_alone(&self) -> bool;
+    /// Whether it is too late to begin.
+    fn is_late(&self) -> bool;
 }
 
 struct Task<T, F> {
@@ -246,7 +248,7 @@ struct Task<T, F> {
 
 impl<T: Send, F: FnMut(&Session) -> Result<T, Errors> + Send> Job for Task<T, F> {
     fn run(&mut self, session: &Session) {
-        if Instant::now() > self.until {
+        if self.is_late() {
             self.outcome = Some(Err(Problem::Overloaded.into()));
             return;
         }
@@ -270,6 +272,10 @@ impl<T: Send, F: FnMut(&Session) -> Result<T, Errors> + Send> Job for Task<T, F>
 
     fn is_alone(&self) -> bool {
         self.is_alone
+    }
+
+    fn is_late(&self) -> bool {
+        Instant::now() > self.until
     }
 }
 
@@ -412,6 +418,15 @@ impl Turns {
     /// undoes the whole transaction because of one job, that one is told, and the others are run again
     /// without it.
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) -> bool {
+        // Whoever waited for others that waited for the file is told at once, and not when the file is free.
+        if jobs.iter().any(|job| job.is_late()) {
+            let (late, in_time) = jobs.into_iter().partition(|job| job.is_late());
+            settle(late, Err(Problem::Overloaded));
+            jobs = in_time;
+            if jobs.is_empty() {
+                return false;
+            }
+        }
         let shared = self.session.clone();
         let held = lock(&shared);
         let Some(session) = held.as_ref() else {
