@@ -47,7 +47,11 @@ fn show(store: &Store, format: ModelsFormat) -> Result<(), Failed> {
             print_line(definition.as_deref().unwrap_or("{}"))
         }
         ModelsFormat::Openapi => {
-            let served = Served { limits: Limits { max_limit: config::MAX_LIMIT }, jql_paths: &["/jql".into()] };
+            let served = Served {
+                limits: Limits { max_limit: config::MAX_LIMIT },
+                jql_paths: &["/jql".into()],
+                is_fixture: false,
+            };
             let document = openapi::document(&catalogue, &auth::operator(), served, &|| Ok(()));
             print(&document.map_err(|problem| problem.to_string())?)?;
             print_line("")

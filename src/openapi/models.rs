@@ -7,6 +7,7 @@ use super::language::{of_type, or_null};
 use super::maker::{Maker, part};
 use super::values::{field_name, required, writable};
 use super::{Schemas, Served, any_of, anything, closed, list, number, object, open, plain, put, schema};
+use crate::access::Action;
 use crate::auth::Authenticated;
 use crate::error::Problem;
 use crate::intent::{BATCH, Beside, COMMON, FIXTURE, INTENTS, Intent, Rule, Schema, narrows};
