@@ -131,6 +131,11 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub models: Option<PathBuf>,
 
+    /// Load these records where there are none yet: a file, or a folder of files in the order of their names (see
+    /// `data load`); may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub data: Vec<PathBuf>,
+
     /// Answer JQL on this path too
     #[arg(long, value_name = "PATH", value_parser = path)]
     pub jql_path: Option<String>,

@@ -2,10 +2,11 @@
 
 use super::{Database, described, owners};
 use crate::access::Namespace;
+use crate::apply::count_all;
 use crate::cli::{DataCommand, DumpArgs, FileFormat, LoadArgs};
 use crate::json::Json;
 use crate::model::{Catalogue, Model};
-use crate::store::{Failure, Missing, Session};
+use crate::store::{Failure, Missing, Session, Store};
 use crate::terminal::{Failed, Progress, plain, print_line};
 use crate::transfer::dump::{self, Ended};
 use crate::transfer::load::{self, Done, Listener, Options, Reject};
@@ -31,7 +32,8 @@ fn load(database: &Database, args: &LoadArgs) -> Result<(), Failed> {
     let given = owners(&store, &session).map_err(described)?;
     let mut sources = Vec::new();
     for file in files(&args.files)? {
-        sources.push(source(args, &given.catalogue, file)?);
+        let names = Names { map: args.map.clone(), ignored: args.ignore.clone(), delimiter: args.delimiter };
+        sources.push(source(&given.catalogue, file, args.model.as_ref(), args.format, names)?);
     }
     let rejects = args.rejects.as_deref().map(|path| new_file(path, args.resume)).transpose()?;
     let size = sources.iter().map(Source::size).sum();
@@ -45,6 +47,26 @@ fn load(database: &Database, args: &LoadArgs) -> Result<(), Failed> {
         .map_err(|why| if args.resume { format!("{why}; run it again to go on behind what is loaded") } else { why })?;
     written.map_err(|error| format!("cannot write the rejects: {error}"))?;
     tell(database.json, args, &done, start.elapsed().as_secs_f64())
+}
+
+/// Loads the records that a server begins with, all of them or none. A database that has records keeps those it has.
+pub fn seed(store: &Store, named: &[PathBuf]) -> Result<(), Failed> {
+    if named.is_empty() {
+        return Ok(());
+    }
+    let session = store.writer().map_err(described)?;
+    session.unlimited();
+    let given = owners(store, &session).map_err(described)?;
+    for model in given.catalogue.models() {
+        if count_all(&session, model.namespace.as_str()).map_err(described)? > 0 {
+            return Ok(());
+        }
+    }
+    let as_named = |path| source(&given.catalogue, path, None, None, Names::default());
+    let sources = files(named)?.into_iter().map(as_named).collect::<Result<Vec<_>, _>>()?;
+    let size = sources.iter().map(Source::size).sum();
+    let mut watch = Watch { rejects: None, bar: Progress::new("loading"), size };
+    load::load(&session, &given, &sources, Options::default(), &mut watch).map(drop)
 }
 
 fn tell(json: bool, args: &LoadArgs, done: &Done, seconds: f64) -> Result<(), Failed> {
@@ -98,14 +120,20 @@ fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failed> {
     Ok(files)
 }
 
-fn source(args: &LoadArgs, catalogue: &Catalogue, path: PathBuf) -> Result<Source, Failed> {
+/// A file to be loaded, of the model and the form that were named, or else its name tells.
+fn source(
+    catalogue: &Catalogue,
+    path: PathBuf,
+    model: Option<&Namespace>,
+    format: Option<FileFormat>,
+    names: Names,
+) -> Result<Source, Failed> {
     let named = path.display();
-    let format = args.format.or_else(|| format_of(&path));
+    let format = format.or_else(|| format_of(&path));
     let format = format.ok_or_else(|| format!("{named} ends in neither .jsonl nor .csv; tell its --format"))?;
-    let namespace = args.model.clone().or_else(|| model_of(&path));
+    let namespace = model.cloned().or_else(|| model_of(&path));
     let namespace = namespace.ok_or_else(|| format!("the name of {named} tells no model; name one with --model"))?;
     let model = own_model(catalogue, &namespace)?;
-    let names = Names { map: args.map.clone(), ignored: args.ignore.clone(), delimiter: args.delimiter };
     Ok(Source { path, format, model, names })
 }
 

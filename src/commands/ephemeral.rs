@@ -3,7 +3,7 @@
 use super::keys::everything;
 use super::models::put_into_force;
 use super::serve::{prepare, start, whereabouts};
-use super::{Database, described};
+use super::{Database, data, described};
 use crate::auth::keys;
 use crate::auth::text::KeyText;
 use crate::cli::{EphemeralArgs, ServeArgs};
@@ -64,12 +64,12 @@ fn make_key(store: &Store) -> Result<KeyText, Failed> {
     session.writing(|| keys::create(&session, &settings)).map_err(described)
 }
 
-/// Makes the state that `reset` goes back to. What is to be in it is put in here.
+/// Makes the state that `reset` goes back to.
 fn seed(store: &Store, args: &ServeArgs) -> Result<(), Failed> {
-    match &args.models {
-        Some(file) => put_into_force(store, file, false).map(drop),
-        None => Ok(()),
+    if let Some(file) = &args.models {
+        put_into_force(store, file, false)?;
     }
+    data::seed(store, &args.data)
 }
 
 /// Asks now and then whether the process that started this one is still there, and ends where it is not.

@@ -2,7 +2,7 @@
 
 use super::keys::everything;
 use super::models::{apply_file, explain, mistakes};
-use super::{Database, as_operator, described};
+use super::{Database, as_operator, data, described};
 use crate::about::PAGES;
 use crate::apply;
 use crate::auth::keys;
@@ -36,6 +36,7 @@ pub fn serve(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
     if let Some(file) = &args.models {
         apply_file(&store, file, false, false)?;
     }
+    data::seed(&store, &args.data)?;
     let usable = {
         let reader = store.reader().map_err(described)?;
         let now = time::now();

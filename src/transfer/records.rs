@@ -33,6 +33,12 @@ pub struct Names {
     pub delimiter: u8,
 }
 
+impl Default for Names {
+    fn default() -> Names {
+        Names { map: Vec::new(), ignored: Vec::new(), delimiter: b',' }
+    }
+}
+
 /// A record, or why the line holds none.
 pub struct Record {
     pub line: u64,

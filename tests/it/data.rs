@@ -294,3 +294,37 @@ fn a_server_sees_what_was_loaded_on_the_next_request() {
     run(&server.folder, &["data", "load", &file]);
     assert_eq!(server.count("tickets.Tag"), 2);
 }
+
+#[test]
+fn a_server_begins_with_the_records_of_its_seed_and_keeps_those_it_has() {
+    let seed = Folder::new();
+    seed.file("01-tickets.Category.jsonl", "{\"id\": 7, \"name\": \"Billing\"}\n");
+    seed.file("02-tickets.Ticket.csv", "title,category\nfirst,7\nsecond,7\n");
+    let words = ["--data", seed.path("").to_str().unwrap()].map(str::to_owned);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let server = Server::with(MODELS, &words);
+    assert_eq!((server.count("tickets.Category"), server.count("tickets.Ticket")), (1, 2));
+    server.create("tickets.Tag", &json!({"name": "new"}));
+    let server = Server::on(server.stop().1, &words);
+    assert_eq!((server.count("tickets.Tag"), server.count("tickets.Ticket")), (1, 2));
+}
+
+#[test]
+fn a_server_for_tests_goes_back_to_the_records_of_its_seed() {
+    let seed = Folder::new();
+    let file = seed.file("tickets.Tag.csv", "name\none\n");
+    let server = Server::ephemeral(MODELS, &["--data", file.to_str().unwrap()]);
+    server.create("tickets.Tag", &json!({"name": "two"}));
+    let reset = json!({"__meta__": {"intent": "reset", "namespace": "system.Fixture", "schema": "controller"}});
+    server.data(&reset);
+    assert_eq!(server.ids("tickets.Tag", &json!({})), json!([1]));
+}
+
+#[test]
+fn a_seed_with_a_mistake_is_told_with_file_and_line_and_nothing_is_served() {
+    let folder = with_models(MODELS);
+    let file = folder.file("tickets.Tag.csv", "name\none\none\n");
+    let told = fails(&folder, &["serve", "--listen", "127.0.0.1:0", "--data", file.to_str().unwrap()], 1);
+    assert!(told.contains("tickets.Tag.csv:3: /name: another tickets.Tag has this name already"), "{told}");
+    assert_eq!(dumped(&folder, "tickets.Tag", "jsonl"), "");
+}
