@@ -117,7 +117,7 @@ fn query(database: &Database, file: &Path) -> Result<(), Failed> {
     print_line("")?;
     match errors.first() {
         None => Ok(()),
-        Some(Error { problem: Problem::Fault { cause }, .. }) => Err(cause.clone()), // the owner may know
+        Some(Error { problem: Problem::Fault { cause } | Problem::Unwritable { cause }, .. }) => Err(cause.clone()), // the owner may know
         Some(error) => Err(error.problem.to_string()),
     }
 }

@@ -376,6 +376,10 @@ pub enum Problem {
     /// Another process holds the file for longer than we wait.
     Busy,
     DiskFull,
+    /// The disk does not take what is written. `cause` is for whoever runs the server.
+    Unwritable {
+        cause: String,
+    },
     /// The models changed between plan and write; the caller plans again.
     Replan,
     ShuttingDown,
@@ -419,7 +423,8 @@ impl Problem {
             | KeyEnded
             | KeyReused
             | InFlight => Code::Conflict,
-            Timeout { .. } | Busy | DiskFull | Replan | ShuttingDown | Overloaded => Code::Unavailable,
+            Timeout { .. } | Busy | DiskFull | Unwritable { .. } => Code::Unavailable,
+            Replan | ShuttingDown | Overloaded => Code::Unavailable,
             Fault { .. } => Code::Server,
             _ => Code::Jql,
         }
@@ -571,6 +576,7 @@ impl fmt::Display for Problem {
             Timeout { limit } => write!(f, "the query took longer than {limit:?} and was stopped"),
             Busy => write!(f, "another process holds the database; try again"),
             DiskFull => write!(f, "the disk is full; nothing was changed"),
+            Unwritable { .. } => write!(f, "the database cannot be written; nothing was changed"),
             Replan => write!(f, "the models are being changed; try again"),
             ShuttingDown => write!(f, "the server is stopping; try again"),
             Overloaded => write!(f, "too many requests wait; try again"),

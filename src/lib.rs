@@ -94,11 +94,22 @@ pub fn run() -> ExitCode {
         }
         Err(error) => error.exit(),
     };
+    outlive_limits();
     match commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             log::message(log::Level::Error, format_args!("jqlite: {why}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// A file that may not grow any further (`ulimit -f`) is told by a signal that ends the process, unless somebody takes it: then
+/// the write fails, as it does where a disk is full.
+fn outlive_limits() {
+    #[cfg(unix)]
+    {
+        use std::sync::{Arc, atomic::AtomicBool};
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::<AtomicBool>::default());
     }
 }

@@ -24,7 +24,7 @@ impl std::fmt::Display for Failure {
             Failure::Unique(columns) => write!(f, "the value of {} is taken", columns.join(", ")),
             Failure::ForeignKey => f.write_str("a reference does not hold"),
             Failure::Check(rule) => write!(f, "a rule does not hold: {rule}"),
-            Failure::Other(Problem::Fault { cause }) => f.write_str(cause),
+            Failure::Other(Problem::Fault { cause } | Problem::Unwritable { cause }) => f.write_str(cause),
             Failure::Other(problem) => problem.fmt(f),
         }
     }
@@ -48,15 +48,25 @@ impl From<Failure> for crate::error::Errors {
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Failure {
         let fault = |cause: String| Failure::Other(Problem::Fault { cause });
+        let unwritable = |cause: String| Failure::Other(Problem::Unwritable { cause });
         let (code, message) = match &error {
             rusqlite::Error::SqliteFailure(code, message) => (*code, message.clone().unwrap_or_default()),
             rusqlite::Error::SqlInputError { error, msg, .. } => (*error, msg.clone()),
             _ => return fault(error.to_string()),
         };
+        let said = format!("{error} ({})", code.extended_code);
         match code.extended_code {
             ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY => Failure::Unique(columns_in(&message)),
             ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Failure::ForeignKey,
             functions::OVERFLOW => Failure::Other(Problem::Overflow),
+            // The index of the write-ahead log, which is shared memory in a file: it cannot grow.
+            ffi::SQLITE_IOERR_SHMSIZE => Failure::Other(Problem::DiskFull),
+            ffi::SQLITE_IOERR_WRITE => unwritable(format!(
+                "the disk refuses what is written, by a quota or a limit of file sizes, or is broken: {said}"
+            )),
+            ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC | ffi::SQLITE_IOERR_TRUNCATE => {
+                unwritable(format!("the disk does not keep what is written: {said}"))
+            }
             functions::TOO_MUCH_SEARCHED => Failure::Other(Problem::TooMuchSearched),
             // A trigger of another tool says no.
             ffi::SQLITE_CONSTRAINT_TRIGGER => Failure::Check(message),
@@ -67,12 +77,20 @@ impl From<rusqlite::Error> for Failure {
                 ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked => Failure::Other(Problem::Busy),
                 ffi::ErrorCode::OperationInterrupted => Failure::Other(Problem::Timeout { limit: Duration::ZERO }),
                 ffi::ErrorCode::DiskFull => Failure::Other(Problem::DiskFull),
+                ffi::ErrorCode::ReadOnly => unwritable(format!("the file, or its folder, can only be read: {said}")),
+                ffi::ErrorCode::CannotOpen => fault(format!("{said}; its folder must be one that jqlite can write to")),
+                ffi::ErrorCode::DatabaseCorrupt => {
+                    fault(format!("the file is damaged: {said}; a backup has what is lost"))
+                }
+                ffi::ErrorCode::NotADatabase => {
+                    fault(format!("{said}, or its beginning is damaged; a backup has what is lost"))
+                }
                 ffi::ErrorCode::TooBig => Failure::Other(Problem::AnswerTooLarge { most: "64 MiB in one value" }),
                 // It has no code of its own.
                 _ if message == "triggers nested too deep" => {
                     Failure::Other(Problem::CascadeTooDeep { most: CASCADE_LEVELS })
                 }
-                _ => fault(format!("{error} ({})", code.extended_code)),
+                _ => fault(said),
             },
         }
     }
