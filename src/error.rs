@@ -380,6 +380,8 @@ pub enum Problem {
     Unwritable {
         cause: String,
     },
+    /// The file that was opened is not at its path any more, or its write-ahead log is not.
+    FileMoved,
     /// The models changed between plan and write; the caller plans again.
     Replan,
     ShuttingDown,
@@ -423,7 +425,7 @@ impl Problem {
             | KeyEnded
             | KeyReused
             | InFlight => Code::Conflict,
-            Timeout { .. } | Busy | DiskFull | Unwritable { .. } => Code::Unavailable,
+            Timeout { .. } | Busy | DiskFull | Unwritable { .. } | FileMoved => Code::Unavailable,
             Replan | ShuttingDown | Overloaded => Code::Unavailable,
             Fault { .. } => Code::Server,
             _ => Code::Jql,
@@ -577,6 +579,7 @@ impl fmt::Display for Problem {
             Busy => write!(f, "another process holds the database; try again"),
             DiskFull => write!(f, "the disk is full; nothing was changed"),
             Unwritable { .. } => write!(f, "the database cannot be written; nothing was changed"),
+            FileMoved => write!(f, "the database file, or one beside it, was moved, replaced or deleted while in use"),
             Replan => write!(f, "the models are being changed; try again"),
             ShuttingDown => write!(f, "the server is stopping; try again"),
             Overloaded => write!(f, "too many requests wait; try again"),

@@ -5,6 +5,7 @@ pub mod copy;
 mod deadline;
 mod failure;
 mod functions;
+mod place;
 mod session;
 pub mod snapshot;
 
@@ -21,6 +22,7 @@ use crate::model::{Catalogue, parse};
 use crate::random::{self, For};
 use crate::sql::Statement;
 use crate::value::Scalar;
+use place::Place;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
@@ -87,6 +89,8 @@ impl std::fmt::Display for Location {
 /// An open database: hands out sessions and remembers the models.
 pub struct Store {
     location: Location,
+    /// `None` in memory.
+    place: Option<Arc<Place>>,
     timeout: Duration,
     readers: Mutex<Readers>,
     /// The most of them.
@@ -123,12 +127,15 @@ impl Store {
     /// # Errors
     /// What is wrong with the file, in a sentence for the person who named it.
     pub fn open(location: Location, missing: Missing, timeout: Duration) -> Result<Store, String> {
+        let mut place = None;
         if let Location::File(path) = &location {
-            prepare_file(path, missing)?;
+            place::prepare(path, missing)?;
+            place = Some(Arc::new(Place::of(path)));
         }
         let mut store = Store {
             secret: Secret::default(),
             location,
+            place,
             timeout,
             readers: Mutex::default(),
             most_readers: config::readers(),
@@ -139,11 +146,15 @@ impl Store {
         let named = store.location.to_string();
         let describe = |failure: Failure| format!("cannot open {named}: {failure}");
         let first = store.connect().map_err(describe)?;
+        first.keep_log().map_err(describe)?;
         store.install(&first)?;
         store.secret = store.read_secret(&first).map_err(describe)?;
         drop(store.writer().map_err(describe)?); // from now on it has a write-ahead log
         // A database in memory lives as long as a connection to it, and the pool keeps one.
         drop(store.reader().map_err(describe)?);
+        if let Some(place) = &store.place {
+            place.is_taken();
+        }
         Ok(store)
     }
 
@@ -164,6 +175,7 @@ impl Store {
     }
 
     fn reader_of(&self, holder: u64, most: usize) -> Result<Reader<'_>, Failure> {
+        self.place.as_ref().map_or(Ok(()), |place| place.seen()).map_err(Failure::Other)?;
         let deadline = Instant::now() + self.timeout;
         let (mut readers, mut is_aside) = (lock(&self.readers), false);
         loop {
@@ -210,15 +222,7 @@ impl Store {
     pub fn size(&self, session: &Session) -> Result<(u64, u64), Failure> {
         let number = |text| session.number(&Statement::fixed(text, []));
         let bytes = number("PRAGMA page_count")?.saturating_mul(number("PRAGMA page_size")?);
-        let wal = match &self.location {
-            Location::File(path) => {
-                let mut path = path.clone().into_os_string();
-                path.push("-wal");
-                std::fs::metadata(path).map_or(0, |file| file.len()) // there is none before the first write
-            }
-            Location::Memory => 0,
-        };
-        Ok((u64::try_from(bytes).unwrap_or(0), wal))
+        Ok((u64::try_from(bytes).unwrap_or(0), session.log_bytes()))
     }
 
     /// Closes the readers that nobody uses.
@@ -230,6 +234,7 @@ impl Store {
 
     fn new_reader(&self) -> Result<Session, Failure> {
         let mut session = self.connect()?;
+        session.look_for_file().map_err(Failure::Other)?; // or it may read another one
         // There are several of them: pages that one does not keep lie in the memory of the operating system.
         session.pragmas(&["PRAGMA query_only = ON", "PRAGMA cache_size = -125"])?;
         session.only_reads = true;
@@ -256,7 +261,9 @@ impl Store {
             Location::File(path) => Connection::open_with_flags(path, flags & !OpenFlags::SQLITE_OPEN_URI),
             Location::Memory => Connection::open_with_flags(MEMORY, flags | OpenFlags::SQLITE_OPEN_CREATE),
         }?;
-        guarded(connection, self.timeout)
+        let mut session = guarded(connection, self.timeout)?;
+        session.place.clone_from(&self.place);
+        Ok(session)
     }
 
     /// Makes our tables in an empty file, and refuses a file that is not ours before anything in it changes.
@@ -386,38 +393,6 @@ pub fn catalogue_version(session: &Session) -> Result<i64, Failure> {
 pub fn has_triggers(session: &Session) -> Result<bool, Failure> {
     let any = Statement::fixed("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger')", []);
     session.remember("triggers", || Ok(Arc::new(session.number(&any)? == 1))).map(|any| *any)
-}
-
-/// Makes the file, readable by its owner only, where it is not there and may be made.
-fn prepare_file(path: &Path, missing: Missing) -> Result<(), String> {
-    if path.exists() {
-        return Ok(());
-    }
-    if missing == Missing::Refuse {
-        return Err(format!("there is no database at {}; `jqlite bootstrap` makes one", path.display()));
-    }
-    make_folder(path)?;
-    let mut file = std::fs::OpenOptions::new();
-    file.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
-    match file.open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()), // another process was first
-        outcome => outcome.map(drop).map_err(|error| format!("cannot make {}: {error}", path.display())),
-    }
-}
-
-/// Makes the folder that a file is to be in, its owner's alone, where there is none.
-fn make_folder(path: &Path) -> Result<(), String> {
-    let mut folder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => {
-            folder.recursive(true).create(parent).map_err(|error| format!("cannot make {}: {error}", path.display()))
-        }
-        None => Ok(()),
-    }
 }
 
 /// A reading session that goes back to the pool.

@@ -1,8 +1,9 @@
 //! Copies of a whole database: one made while others read and write, and one put in the place of another.
 
 use super::failure::Failure;
+use super::place::{beside, make_folder};
 use super::session::{Session, integrity};
-use super::{APPLICATION_ID, Location, guarded, make_folder, schema_versions};
+use super::{APPLICATION_ID, Location, guarded, schema_versions};
 use crate::error::Problem;
 use crate::sql::Statement;
 use crate::value::time;
@@ -73,13 +74,6 @@ impl Drop for Draft {
             let _ = std::fs::remove_file(beside(&self.path, ending)); // most were never there
         }
     }
-}
-
-/// The file whose name is that of this one, with something behind it.
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.to_owned().into_os_string();
-    name.push(ending);
-    PathBuf::from(name)
 }
 
 /// Has the disk know under which name a file of this folder is found.

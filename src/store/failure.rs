@@ -78,7 +78,9 @@ impl From<rusqlite::Error> for Failure {
                 ffi::ErrorCode::OperationInterrupted => Failure::Other(Problem::Timeout { limit: Duration::ZERO }),
                 ffi::ErrorCode::DiskFull => Failure::Other(Problem::DiskFull),
                 ffi::ErrorCode::ReadOnly => unwritable(format!("the file, or its folder, can only be read: {said}")),
-                ffi::ErrorCode::CannotOpen => fault(format!("{said}; its folder must be one that jqlite can write to")),
+                ffi::ErrorCode::CannotOpen => {
+                    fault(format!("{said}; its folder must be writable, and descriptors left"))
+                }
                 ffi::ErrorCode::DatabaseCorrupt => {
                     fault(format!("the file is damaged: {said}; a backup has what is lost"))
                 }

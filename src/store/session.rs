@@ -5,9 +5,11 @@ use super::MOST_BYTES;
 use super::deadline::Deadline;
 use super::failure::Failure;
 use super::functions;
+use super::place::Place;
 use crate::error::Problem;
 use crate::sql::Statement;
 use crate::value::Scalar;
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql};
 use std::any::{Any, TypeId};
@@ -33,6 +35,8 @@ pub struct Session {
     /// Bytes of rows that may still be read since [`Session::start`].
     room: Cell<usize>,
     pub(super) only_reads: bool,
+    /// `None` in memory.
+    pub(super) place: Option<Arc<Place>>,
     remembered: RefCell<Remembered>,
     /// Hashes of names that were asked for, each in a place of its own choosing.
     asked: RefCell<[u64; 64]>,
@@ -114,6 +118,7 @@ impl Session {
             timeout,
             room: Cell::new(usize::MAX),
             only_reads: false,
+            place: None,
             remembered: RefCell::default(),
             asked: RefCell::new([0; 64]),
             hasher: foldhash::fast::RandomState::default(),
@@ -440,12 +445,33 @@ impl Session {
         drop(Undo(self));
     }
 
-    /// Commits the open transaction, or undoes it where that fails.
+    /// Commits the open transaction, or undoes it where that fails. Nothing is committed to a file that is not where it
+    /// was opened.
     pub fn commit(&self) -> Result<(), Failure> {
         let guard = Undo(self);
+        self.look_for_file().map_err(Failure::Other)?;
         self.bare("COMMIT")?;
         drop(guard);
         Ok(())
+    }
+
+    /// Looks whether the file, and what is beside it, are where they were opened.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn look_for_file(&self) -> Result<(), Problem> {
+        self.place.as_ref().map_or(Ok(()), |place| place.look())
+    }
+
+    /// Has what the write-ahead log holds, if that is anything, stay there at the end, though nobody else has it open.
+    pub(super) fn keep_log(&self) -> Result<(), Failure> {
+        let holds = self.log_bytes() > 0;
+        Ok(self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, holds).map(drop)?)
+    }
+
+    /// The bytes of the write-ahead log.
+    pub fn log_bytes(&self) -> u64 {
+        self.place.as_ref().map_or(0, |place| place.log_bytes())
     }
 
     /// Runs `work` so that what it did is undone where it fails, and the transaction around it goes on.
