@@ -177,9 +177,9 @@ impl Store {
     fn reader_of(&self, holder: u64, most: usize) -> Result<Reader<'_>, Failure> {
         self.place.as_ref().map_or(Ok(()), |place| place.seen()).map_err(Failure::Other)?;
         let deadline = Instant::now() + self.timeout;
-        let (mut readers, mut is_aside) = (lock(&self.readers), false);
+        let (mut readers, mut is_aside, mut may_make) = (lock(&self.readers), false, true);
         loop {
-            let free = !readers.idle.is_empty() || readers.made < self.most_readers;
+            let free = !readers.idle.is_empty() || (may_make && readers.made < self.most_readers);
             let held = readers.held.iter().position(|(one, _)| *one == holder);
             if free && held.is_none_or(|place| readers.held[place].1 < most) {
                 match held {
@@ -190,8 +190,19 @@ impl Store {
                 readers.made += usize::from(session.is_none());
                 drop(readers);
                 let mut reader = Reader { store: self, holder, session };
-                if reader.session.is_none() {
-                    reader.session = Some(self.new_reader()?);
+                let made = if reader.session.is_none() { self.new_reader().map(Some) } else { Ok(None) };
+                match made {
+                    Ok(Some(session)) => reader.session = Some(session),
+                    Ok(None) => {}
+                    Err(failure) => {
+                        drop(reader);
+                        readers = lock(&self.readers);
+                        if readers.made == 0 {
+                            return Err(failure);
+                        }
+                        may_make = false; // out of descriptors, most likely: those that there are have to do
+                        continue;
+                    }
                 }
                 return Ok(reader);
             }
