@@ -2,11 +2,12 @@
 //! savepoint of its own, one commit for all, and every caller is answered only after it. What rebuilds tables is
 //! a group of its own. The usage log's entries ride along. Between two groups the whole database may be copied or put back.
 
+mod tell;
+
 use crate::crew::step_aside;
 use crate::error::{Errors, Problem};
 use crate::handoff::{Promise, lock, promise};
 use crate::idempotency;
-use crate::log::{self, Level};
 use crate::metrics::Metrics;
 use crate::store::{Failure, Session};
 use crate::usage::{self, Entry, Retention};
@@ -20,6 +21,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::sync::{Arc, Mutex, TryLockError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
+use tell::Told;
 
 /// The way to the writer's thread, for any number of callers.
 pub struct Writer {
@@ -65,6 +67,8 @@ const MANY_ENTRIES: usize = 2000;
 /// Entries for which memory is held: what grows piece by piece, in whichever thread adds one, leaves holes behind in the
 /// memory of each.
 const ROOM: usize = 2 * MANY_ENTRIES;
+/// Most entries of one commit.
+const ENTRIES: usize = ROOM;
 /// How often the last use of keys is written.
 const USE_EVERY: Duration = Duration::from_secs(60);
 /// How often old entries are looked for.
@@ -95,7 +99,7 @@ impl Writer {
             arriving: log.clone(),
             era: era.clone(),
             metrics: metrics.clone(),
-            told_lost: 0,
+            told: Told::default(),
             log: Vec::with_capacity(ROOM),
             used: HashMap::new(),
             use_written: Instant::now(),
@@ -286,8 +290,7 @@ struct Turns {
     arriving: Arc<Mutex<Vec<Entry>>>,
     era: Arc<AtomicU32>,
     metrics: Arc<Metrics>,
-    /// Lost entries of which it was said that they were.
-    told_lost: u64,
+    told: Told,
     /// Entries that no commit has taken yet.
     log: Vec<Entry>,
     /// Keys used since that was last written: when, and from where.
@@ -347,10 +350,15 @@ impl Turns {
             for group in groups(jobs) {
                 writable &= self.commit(group);
             }
+            if self.told.is_refused() && !self.log.is_empty() {
+                writable = self.commit(Vec::new());
+            }
         }
         if let Some((entries, work)) = between {
+            while entries == Entries::Written && !self.log.is_empty() && self.commit(Vec::new()) {}
             self.between(entries, work);
         }
+        self.told.losing(self.metrics.log_lost.get());
         if writable && !self.stopping && Instant::now() >= self.next_prune {
             self.prune();
         }
@@ -374,6 +382,9 @@ impl Turns {
 
     /// How long to wait for work before something else is due.
     fn wait(&self) -> Duration {
+        if !self.log.is_empty() && !self.told.is_refused() {
+            return Duration::ZERO; // the last commit left some
+        }
         LOG_DELAY.min(self.next_prune.saturating_duration_since(Instant::now()))
     }
 
@@ -402,16 +413,16 @@ impl Turns {
     fn write_out(&mut self) {
         let deadline = Instant::now() + STOP_TIMEOUT;
         self.fetch_log();
-        while self.has_more() && !self.commit(Vec::new()) && Instant::now() < deadline {
-            std::thread::sleep(LOG_DELAY / 4);
+        while self.has_more() && Instant::now() < deadline {
+            if !self.commit(Vec::new()) {
+                if lock(&self.session).as_ref().is_none_or(|session| session.look_for_file().is_err()) {
+                    break; // the file is not to be expected back
+                }
+                std::thread::sleep(LOG_DELAY / 4);
+            }
+            self.fetch_log();
         }
-        let lost = self.log.len() as u64 + self.newly_lost();
-        if lost > 0 {
-            log::line(
-                Level::Error,
-                format_args!("the usage log lost {lost} entries: the database could not be written"),
-            );
-        }
+        self.told.ended(self.metrics.log_lost.get(), self.log.len() + lock(&self.arriving).len());
     }
 
     /// Runs and commits a group, and the log with it; `false` where the database takes nothing. Where SQLite
@@ -437,12 +448,14 @@ impl Turns {
         let unchecked = match is_alone.then(|| session.unchecked()).transpose() {
             Ok(unchecked) => unchecked,
             Err(failure) => {
+                self.told.refused(&failure, self.log.len());
                 settle(jobs, Err(Problem::from(failure)));
                 return false;
             }
         };
         loop {
             if let Err(failure) = session.begin() {
+                self.told.refused(&failure, self.log.len());
                 settle(jobs, Err(Problem::from(failure)));
                 return false;
             }
@@ -457,8 +470,11 @@ impl Turns {
             }
         }
         session.unlimited();
+        // Where the last commit failed the log goes by itself, so that no write is refused on its account.
+        let only_jobs = self.told.is_refused() && !jobs.is_empty();
         let mut entries = std::mem::take(&mut self.log);
-        let used = self.use_to_write();
+        let left = entries.split_off(if only_jobs { 0 } else { entries.len().min(ENTRIES) });
+        let used = if only_jobs { HashMap::new() } else { self.use_to_write() };
         let logged = session.savepoint(|| {
             for (key, (at, address)) in &used {
                 usage::note_use(session, key, at, *address)?;
@@ -473,10 +489,16 @@ impl Turns {
             self.written += entries.len();
             entries.clear();
             entries.shrink_to(ROOM);
-            self.log = entries; // its memory is for those to come
-            self.say_what_was_lost();
+            self.log = if left.is_empty() { entries } else { left }; // its memory is for those to come
+            if !only_jobs {
+                self.told.taken(self.metrics.log_lost.get());
+            }
         } else {
+            entries.extend(left);
             self.log = entries; // for the next commit
+            for failure in [logged.as_ref().err(), committed.as_ref().err()].into_iter().flatten() {
+                self.told.refused(failure, self.log.len());
+            }
             for (key, last) in used {
                 self.used.entry(key).or_insert(last);
             }
@@ -507,22 +529,6 @@ impl Turns {
         std::mem::take(&mut self.used)
     }
 
-    /// Entries that were lost since that was last asked.
-    fn newly_lost(&mut self) -> u64 {
-        let lost = self.metrics.log_lost.get();
-        lost - std::mem::replace(&mut self.told_lost, lost)
-    }
-
-    fn say_what_was_lost(&mut self) {
-        let lost = self.newly_lost();
-        if lost > 0 {
-            log::line(
-                Level::Error,
-                format_args!("the usage log lost {lost} entries while the database could not be written"),
-            );
-        }
-    }
-
     /// A step of pruning; the next follows soon where this one was not the last. It takes away more than come in the
     /// time of a step, so that it is never behind for good. Nobody waits for the disk here: entries that are back after
     /// a loss of power are pruned again.
@@ -533,6 +539,7 @@ impl Turns {
         self.pruned = Instant::now();
         let held = lock(&self.session);
         let Some(session) = held.as_ref() else { return };
+        self.told.grown(session.log_bytes());
         session.unlimited();
         let more = session.writing_lazily(|| {
             let answers = idempotency::prune(session)? >= idempotency::PRUNED_AT_ONCE;
@@ -541,7 +548,7 @@ impl Turns {
         let wait = if let Ok(true) = more { PRUNE_STEP } else { PRUNE_EVERY };
         self.next_prune = self.pruned + wait;
         if let Err(failure) = more {
-            log::line(Level::Warning, format_args!("cannot prune the usage log and kept answers: {failure}"));
+            self.told.refused(&failure, self.log.len());
         }
     }
 }
