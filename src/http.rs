@@ -186,11 +186,42 @@ impl Connection {
         self.input.is_empty()
     }
 
-    /// Reads the next request. `None` where the client is gone or said nothing for too long.
-    pub fn next(&mut self) -> Option<Incoming> {
-        if self.input.is_empty() {
-            self.read(Instant::now() + self.bounds.idle).ok()?; // nothing was begun, so nothing is answered
+    /// Reads the next request, which is taken up with its first byte: `take_up` is asked before it is read, and what it
+    /// gives is dropped while nothing comes. `None` where the client is gone or said nothing for too long, or nothing is
+    /// taken up any more.
+    pub fn next<T>(&mut self, take_up: impl Fn() -> Option<T>) -> Option<(Incoming, T)> {
+        let taken = self.begin(take_up)?;
+        Some((self.request()?, taken))
+    }
+
+    /// Waits until a request has begun.
+    fn begin<T>(&mut self, take_up: impl Fn() -> Option<T>) -> Option<T> {
+        let mut waited = false;
+        loop {
+            let taken = take_up()?;
+            if !self.input.is_empty() {
+                return Some(taken);
+            }
+            let read = |room: &mut [u8]| if waited { (&*self.stream).read(room) } else { read_now(&self.stream, room) };
+            match self.input.fill(read) {
+                Ok(0) => return None,
+                Ok(_) => return Some(taken),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !waited => {}
+                Err(_) => return None,
+            }
+            drop(taken);
+            step_aside();
+            self.be_patient(self.bounds.idle).ok()?;
+            match self.stream.peek(&mut [0]) {
+                Ok(_) => waited = true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return None, // nothing was begun, so nothing is answered
+            }
         }
+    }
+
+    /// Reads a request that has begun.
+    fn request(&mut self) -> Option<Incoming> {
         let started = Instant::now();
         let refused = |problem| Some(Incoming { head: Arc::default(), body: Err(problem), last: true, started });
         let deadline = started + HEAD_TIMEOUT.min(self.bounds.idle);
@@ -317,11 +348,7 @@ impl Connection {
         if left.is_zero() {
             return Err(Cut::Slow);
         }
-        // Setting it costs a system call, so what is nearly right is left.
-        if left.abs_diff(self.patience) > Duration::from_millis(100) {
-            self.stream.set_read_timeout(Some(left)).map_err(|_| Cut::Gone)?;
-            self.patience = left;
-        }
+        self.be_patient(left).map_err(|_| Cut::Gone)?;
         loop {
             match self.input.fill(|room| (&*self.stream).read(room)) {
                 Ok(0) => return Err(Cut::Gone),
@@ -333,6 +360,15 @@ impl Connection {
                 Err(_) => return Err(Cut::Gone),
             }
         }
+    }
+
+    /// Sets the time that a read may take. That costs a system call, so what is nearly right is left.
+    fn be_patient(&mut self, time: Duration) -> io::Result<()> {
+        if time.abs_diff(self.patience) > Duration::from_millis(100) {
+            self.stream.set_read_timeout(Some(time))?;
+            self.patience = time;
+        }
+        Ok(())
     }
 
     /// Sends an answer, head and body in one write where they are small, with the headers that `headers` adds. With `closing` it is the last

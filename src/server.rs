@@ -25,7 +25,7 @@ use std::fmt::Write;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
@@ -90,6 +90,7 @@ pub fn run(
         max_connections: settings.max_connections,
         proxies: settings.proxies.clone(),
         in_flight: AtomicUsize::new(0),
+        is_over: AtomicBool::new(false),
         begun: AtomicU64::new(0),
         boot: request_id_prefix(),
         #[cfg(target_os = "linux")]
@@ -123,8 +124,10 @@ struct State {
     hurried: Arc<Bounds>,
     max_connections: usize,
     proxies: Networks,
-    /// Requests read and not answered yet.
+    /// Requests of which anything was read, and that are not answered yet.
     in_flight: AtomicUsize,
+    /// Whether no more are taken up.
+    is_over: AtomicBool,
     /// Requests read since the start.
     begun: AtomicU64,
     /// Tells the requests of this run from those of others.
@@ -271,9 +274,8 @@ impl Drop for Counted {
 /// Answers the first request of a connection too many, and ends it.
 fn turn_away(state: &State, mut guest: Guest) {
     let connection = &mut guest.connection;
-    if let Some(incoming) = connection.next() {
-        let busy = Busy::new(state);
-        let call = state.call(&incoming, busy.number, connection.remote);
+    if let Some((incoming, _busy)) = connection.next(|| Busy::new(state)) {
+        let call = state.call(&incoming, state.number(), connection.remote);
         let reply = envelope::failure(&[Problem::Overloaded.into()], &Echo::default());
         let _ = connection.answer(&incoming.head, reply.status, &reply.body, true, headers(state, &call, &reply));
         connection.end();
@@ -285,9 +287,8 @@ fn turn_away(state: &State, mut guest: Guest) {
 fn converse(state: &State, connection: &mut Connection) -> bool {
     let began = Instant::now();
     loop {
-        let Some(incoming) = connection.next() else { return false };
-        let busy = Busy::new(state);
-        let call = state.call(&incoming, busy.number, connection.remote);
+        let Some((incoming, busy)) = connection.next(|| Busy::new(state)) else { return false };
+        let call = state.call(&incoming, state.number(), connection.remote);
         let (reply, entry) = handle::answer(&state.app, &call);
         let last = incoming.last || state.app.stopping.load(Ordering::SeqCst);
         let sent = connection.answer(&incoming.head, reply.status, &reply.body, last, headers(state, &call, &reply));
@@ -311,14 +312,14 @@ fn converse(state: &State, connection: &mut Connection) -> bool {
 /// Counts a request for as long as it is in flight.
 struct Busy<'s> {
     state: &'s State,
-    /// Counts the requests of all connections.
-    number: u64,
 }
 
 impl Busy<'_> {
-    fn new(state: &State) -> Busy<'_> {
+    /// `None` where no more are taken up. It is counted before it asks, so that the end does not miss it.
+    fn new(state: &State) -> Option<Busy<'_>> {
         state.in_flight.fetch_add(1, Ordering::SeqCst);
-        Busy { state, number: state.begun.fetch_add(1, Ordering::SeqCst) }
+        let busy = Busy { state };
+        if state.is_over.load(Ordering::SeqCst) { None } else { Some(busy) }
     }
 }
 
@@ -329,7 +330,20 @@ impl Drop for Busy<'_> {
 }
 
 impl State {
-    /// Waits until no request has been in flight for a moment.
+    /// The number of a request that was read.
+    fn number(&self) -> u64 {
+        self.begun.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// Has no more requests taken up, unless one is in flight.
+    fn ends(&self) -> bool {
+        self.is_over.store(true, Ordering::SeqCst);
+        let is_quiet = self.in_flight.load(Ordering::SeqCst) == 0;
+        self.is_over.store(is_quiet, Ordering::SeqCst);
+        is_quiet
+    }
+
+    /// Waits until no request has been in flight for a moment, and none can be any more.
     fn wait_until_quiet(&self) {
         let deadline = Instant::now() + STOP_TIMEOUT;
         let (mut begun, mut since) = (self.begun.load(Ordering::SeqCst), Instant::now());
@@ -337,7 +351,7 @@ impl State {
             let now = self.begun.load(Ordering::SeqCst);
             if now != begun || self.in_flight.load(Ordering::SeqCst) > 0 {
                 (begun, since) = (now, Instant::now());
-            } else if since.elapsed() > QUIET {
+            } else if since.elapsed() > QUIET && self.ends() {
                 return;
             }
             std::thread::sleep(QUIET / 5);
