@@ -8,10 +8,12 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Builder;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the stack of a thread that serves holds: the deepest request is bounded.
 pub const STACK: usize = 1 << 20;
+/// How long nothing is said of threads that are not to be had.
+const SILENCE: Duration = Duration::from_secs(10);
 /// How long a thread without a turn waits for one before it ends.
 const REST: Duration = Duration::from_secs(2);
 
@@ -25,6 +27,9 @@ pub struct Crew {
     work: Box<dyn Fn() + Send + Sync>,
     resting: Mutex<Resting>,
     called: Condvar,
+    /// Is told, once in a while, that there are no more threads to be had.
+    tell: fn(&io::Error),
+    told: Mutex<Option<Instant>>,
 }
 
 /// Threads without a turn, and turns that are there for them.
@@ -35,12 +40,15 @@ struct Resting {
 }
 
 impl Crew {
-    /// Starts so many threads, each of which does one piece of work after the other.
+    /// Starts so many threads, each of which does one piece of work after the other. Where there are no more to be had later
+    /// on, that is told.
     ///
     /// # Errors
-    /// There are no more threads to be had.
-    pub fn start(turns: usize, work: impl Fn() + Send + Sync + 'static) -> io::Result<()> {
-        let crew = Arc::new(Crew { work: Box::new(work), resting: Mutex::default(), called: Condvar::new() });
+    /// There are not even these.
+    pub fn start(turns: usize, tell: fn(&io::Error), work: impl Fn() + Send + Sync + 'static) -> io::Result<()> {
+        let (work, resting) = (Box::new(work), Mutex::default());
+        let crew = Crew { work, resting, called: Condvar::new(), tell, told: Mutex::default() };
+        let crew = Arc::new(crew);
         (0..turns).try_for_each(|_| crew.join())
     }
 
@@ -85,7 +93,16 @@ impl Crew {
             return true;
         }
         drop(resting);
-        self.join().is_ok()
+        self.join().inspect_err(|error| self.tell(error)).is_ok()
+    }
+
+    fn tell(&self, error: &io::Error) {
+        let mut told = lock(&self.told);
+        if told.is_none_or(|told| told.elapsed() > SILENCE) {
+            *told = Some(Instant::now());
+            drop(told);
+            (self.tell)(error);
+        }
     }
 }
 
@@ -105,7 +122,6 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::{Sender, channel};
-    use std::time::Instant;
 
     type Piece = Box<dyn FnOnce() + Send>;
 
@@ -120,7 +136,7 @@ mod tests {
             count.fetch_sub(1, Ordering::SeqCst);
             piece.map_or_else(|_| std::thread::sleep(REST), |piece| piece());
         };
-        Crew::start(turns, work).unwrap();
+        Crew::start(turns, |_| {}, work).unwrap();
         (give, waiting)
     }
 

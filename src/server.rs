@@ -209,7 +209,7 @@ fn stay(state: &Arc<State>, guest: Guest) {
 #[cfg(target_os = "linux")]
 fn start(state: &Arc<State>) -> io::Result<()> {
     let serving = state.clone();
-    Crew::start(config::turns(), move || {
+    Crew::start(config::turns(), tell_of_threads, move || {
         let mut guest = serving.idle.next();
         if converse(&serving, &mut guest.connection) {
             wait(&serving, guest, false);
@@ -224,6 +224,12 @@ fn start(state: &Arc<State>) -> io::Result<()> {
         }
     };
     Builder::new().name("jqlite-idle".into()).stack_size(STACK).spawn(cut).map(drop)
+}
+
+#[cfg(target_os = "linux")]
+fn tell_of_threads(error: &io::Error) {
+    let so = "those there are go on, and requests may wait for one another";
+    log::line(Level::Warning, format_args!("no more threads are to be had: {error}; {so}"));
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -111,7 +111,8 @@ pub fn start(
     let writer = store.writer().map_err(described)?;
     let kept = Retention { age: args.log_retention, rows: args.log_rows };
     let metrics = Arc::new(Metrics::default());
-    let writer = Writer::start(writer, kept, args.query_timeout, metrics.clone()).map_err(|error| error.to_string())?;
+    let writer = Writer::start(writer, kept, args.query_timeout, metrics.clone())
+        .map_err(|error| format!("cannot start the thread that writes: {error}"))?;
     let line = ready(&format!("http://{address}"), &store)?;
     let mut jql_paths = vec!["/jql".to_owned()];
     jql_paths.extend(args.jql_path.clone());
@@ -131,7 +132,7 @@ pub fn start(
         cors_origins: args.cors_origin.clone(),
         stopping: AtomicBool::new(false),
     });
-    server::run(app, listener, &settings, || print_line(&line)).map_err(|error| error.to_string())
+    server::run(app, listener, &settings, || print_line(&line)).map_err(|error| format!("cannot serve: {error}"))
 }
 
 /// Others on this machine who can read the file can read the records.
