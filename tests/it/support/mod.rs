@@ -13,7 +13,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A folder that is gone when the test is over.
-pub struct Folder(PathBuf);
+pub struct Folder {
+    path: PathBuf,
+    /// Where its database is.
+    database: PathBuf,
+}
 
 impl Folder {
     pub fn new() -> Folder {
@@ -21,11 +25,21 @@ impl Folder {
         let name = format!("jqlite-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).unwrap();
-        Folder(path)
+        Folder { database: path.join("test.db"), path }
+    }
+
+    /// As it is, with its database elsewhere.
+    pub fn with_database(mut self, path: PathBuf) -> Folder {
+        self.database = path;
+        self
+    }
+
+    pub fn database(&self) -> &Path {
+        &self.database
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
     }
 
     /// Writes a file and gives its path.
@@ -37,14 +51,17 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
-/// The binary with these words, on the database `test.db` of the folder.
+/// The binary.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_jqlite");
+
+/// The binary with these words, on the database of the folder.
 pub fn jqlite(folder: &Folder, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_jqlite"));
-    command.env("JQLITE_DB", folder.path("test.db")).args(words);
+    let mut command = Command::new(BINARY);
+    command.env("JQLITE_DB", folder.database()).args(words);
     command
 }
 
@@ -94,6 +111,12 @@ pub fn log_rows(folder: &Folder) -> usize {
     run(folder, &["logs", "--json", "--last", "10000000"]).lines().count()
 }
 
+/// A key of the folder's database that may do everything.
+#[track_caller]
+pub fn key_to_all(folder: &Folder) -> String {
+    run(folder, &["keys", "create", "--name", "all", "--allow", "*.*:*,system.*:*"])
+}
+
 /// A running server on a database of its own.
 pub struct Server {
     pub folder: Folder,
@@ -120,9 +143,20 @@ impl Server {
 
     /// A server on the database of a folder, which gets another key that may do everything.
     pub fn on(folder: Folder, words: &[&str]) -> Server {
-        let key = run(&folder, &["keys", "create", "--name", "all", "--allow", "*.*:*,system.*:*"]);
+        let key = key_to_all(&folder);
+        Server::again(folder, key, words)
+    }
+
+    /// A server on the database of a folder, with a key that is there already.
+    pub fn again(folder: Folder, key: String, words: &[&str]) -> Server {
         let mut command = jqlite(&folder, &[]);
         command.args(SERVE).args(words);
+        Server::launch(folder, key, command)
+    }
+
+    /// As [`Server::again`], started by a command that runs what its words end with.
+    pub fn through(mut command: Command, folder: Folder, key: String, words: &[&str]) -> Server {
+        command.arg(BINARY).args(SERVE).args(words).env("JQLITE_DB", folder.database());
         Server::launch(folder, key, command)
     }
 
@@ -149,12 +183,10 @@ impl Server {
         let folder = Folder::new();
         let file = folder.file("models.json", MODELS);
         run(&folder, &["models", "apply", file.to_str().unwrap()]);
-        let key = run(&folder, &["keys", "create", "--name", "all", "--allow", "*.*:*,system.*:*"]);
+        let key = key_to_all(&folder);
         let mut command = Command::new("sh");
-        let script = format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"");
-        command.args(["-c", &script, env!("CARGO_BIN_EXE_jqlite")]).args(SERVE).args(words);
-        command.env("JQLITE_DB", folder.path("test.db"));
-        Server::launch(folder, key, command)
+        command.args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")]);
+        Server::through(command, folder, key, words)
     }
 
     /// Runs a command that serves, and reads its ready line, which may tell the key.
@@ -238,7 +270,7 @@ impl Server {
     /// What a statement gives on the database: a line for each row, `|` between its cells.
     #[track_caller]
     pub fn rows(&self, statement: &str) -> String {
-        let connection = rusqlite::Connection::open(self.folder.path("test.db")).unwrap();
+        let connection = rusqlite::Connection::open(self.folder.database()).unwrap();
         let mut statement = connection.prepare(statement).unwrap();
         let width = statement.column_count();
         let row = |row: &rusqlite::Row<'_>| {
@@ -254,7 +286,7 @@ impl Server {
     /// Changes the database behind the server's back.
     #[track_caller]
     pub fn change(&self, statements: &str) {
-        rusqlite::Connection::open(self.folder.path("test.db")).unwrap().execute_batch(statements).unwrap();
+        rusqlite::Connection::open(self.folder.database()).unwrap().execute_batch(statements).unwrap();
     }
 
     /// Has tickets and tags refer to each other so often that a search along many of their links takes longer than
