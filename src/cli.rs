@@ -50,7 +50,7 @@ pub enum Command {
 
     /// Answer JQL over HTTP
     #[command(
-        after_help = "Examples:\n  jqlite serve\n  jqlite --db app.db serve --listen 127.0.0.1:8080 --models models.json\n  jqlite serve --listen 127.0.0.1:0 --json      (a free port, told as JSON)\n  jqlite serve --log-retention 90d --log-rows 5000000 --log-format json\n  jqlite serve --ephemeral --models models.json --listen 127.0.0.1:0 --json      (for tests)\n  jqlite serve --ephemeral --models models.json --now 2026-01-31 --id-seed 1      (the same each time)"
+        after_help = "Examples:\n  jqlite serve\n  jqlite --db app.db serve --listen 127.0.0.1:8080 --models models.json\n  jqlite serve --listen 127.0.0.1:0 --json      (a free port, told as JSON)\n  jqlite serve --log-retention 90d --log-rows 5000000 --log-format json\n  jqlite serve --ephemeral --models models.json --listen 127.0.0.1:0 --json      (for tests)\n  jqlite serve --ephemeral --models models.json --data seed/ --now 2026-01-31 --id-seed 1      (the same each time)"
     )]
     Serve {
         #[command(flatten)]

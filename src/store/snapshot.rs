@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::{BUSY_TIMEOUT, MEMORY};
 use crate::error::Problem;
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags};
 
 /// A state of the database in memory.
 pub struct Snapshot(Connection);
@@ -23,9 +23,9 @@ impl Snapshot {
     /// write. SQLite gives the database a new mark with it, so that nobody goes on with what they remember.
     pub fn put_back(&self) -> Result<(), Failure> {
         let mut live = live()?;
-        // All that can fail is that a reader does not end, and then nothing was written. What is written is never
-        // read again, so that it need not be held.
-        live.execute_batch("PRAGMA journal_mode = OFF; PRAGMA cache_size = -65536; PRAGMA synchronous = OFF")?;
+        // All that can fail is that a reader does not end, and then nothing was written. Few pages are held, so that each is
+        // written while it is still in the processor's own memory: that takes a third of the time of many.
+        live.execute_batch("PRAGMA journal_mode = OFF; PRAGMA cache_size = -256; PRAGMA synchronous = OFF")?;
         self.raise_version(&live)?;
         copy_all(&self.0, &mut live)
     }
@@ -38,7 +38,7 @@ impl Snapshot {
         let raised = r#"UPDATE "sqlite_sequence" SET "seq" = max("seq", ?1) WHERE "name" = 'system.ModelVersion'"#;
         if self.0.execute(raised, [given])? == 0 {
             let first = r#"INSERT INTO "sqlite_sequence" ("name", "seq") VALUES ('system.ModelVersion', ?1)"#;
-            self.0.execute(first, params![given])?;
+            self.0.execute(first, [given])?;
         }
         Ok(())
     }

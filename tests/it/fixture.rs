@@ -1,31 +1,9 @@
-//! A server for tests: what it goes back to, what its clock moves, what repeats, and who may not have any of it.
+//! A server for tests: what it goes back to, and who may not have any of it. Its clock and its seed are in `clock.rs`.
 
-use crate::support::{Client, Folder, MODELS, Reply, Server, eventually, fails, request};
+use crate::support::{Client, Ending, Folder, MODELS, Server, act, eventually, fails, request};
 use serde_json::{Value, json};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-fn act(intent: &str, arguments: &Value) -> Value {
-    request(intent, "system.Fixture", &json!({"schema": "controller"}), arguments)
-}
-
-/// Has an act done that must succeed, and gives its `data`.
-#[track_caller]
-fn acted(server: &Server, intent: &str, arguments: &Value) -> Value {
-    server.data(&act(intent, arguments))
-}
-
-/// What the clock shows after this was done to it.
-#[track_caller]
-fn clock(server: &Server, arguments: &Value) -> String {
-    acted(server, "clock", arguments)["now"].as_str().unwrap().to_owned()
-}
-
-/// A new key, made over HTTP.
-#[track_caller]
-fn make_key(server: &Server, values: &Value) -> String {
-    server.data(&request("create", "system.ApiKey", &json!({}), values))["key"].as_str().unwrap().to_owned()
-}
 
 fn count(namespace: &str) -> Value {
     request("count", namespace, &json!({}), &json!({}))
@@ -35,27 +13,16 @@ fn tag(name: &str) -> Value {
     request("create", "tickets.Tag", &json!({}), &json!({"name": name}))
 }
 
-/// Sends a request with one more header.
-fn sent_with(server: &Server, header: &str, body: &Value) -> Reply {
-    let body = body.to_string();
-    let head = format!(
-        "Authorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{header}",
-        server.key,
-        body.len()
-    );
-    Client::connect(&server.address).request("POST", "/jql", &head, &body)
-}
-
 // -- States -------------------------------------------------------------------------------------
 
 #[test]
 fn a_reset_goes_back_to_the_seed_and_leaves_the_key() {
     let server = Server::ephemeral(MODELS, &[]);
-    let other = make_key(&server, &json!({"name": "other", "permissions": ["tickets.Tag:*"]}));
+    let other = server.make_key(&json!({"name": "other", "permissions": ["tickets.Tag:*"]}));
     for round in 0..3 {
         let created = server.create("tickets.Tag", &json!({"name": "urgent"}));
         assert_eq!((created, server.count("tickets.Tag")), (json!(1), 1), "ids begin again");
-        let back = acted(&server, "reset", &json!({}));
+        let back = server.acted("reset", &json!({}));
         assert_eq!(back["frozen"], false);
         assert_eq!(server.count("tickets.Tag"), 0, "round {round}");
     }
@@ -64,33 +31,60 @@ fn a_reset_goes_back_to_the_seed_and_leaves_the_key() {
 }
 
 #[test]
+fn records_of_a_folder_are_part_of_the_seed() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("seed")).unwrap();
+    folder.file("seed/1-tickets.Category.csv", "id,name\n7,Billing\n");
+    folder.file(
+        "seed/2-tickets.Ticket.jsonl",
+        "{\"title\": \"One\", \"category\": 7}\n{\"title\": \"Two\", \"category\": 7}\n",
+    );
+    let data = folder.path("seed");
+    let server = Server::ephemeral(MODELS, &["--now", "2026-01-31", "--data", data.to_str().unwrap()]);
+    let listed = || {
+        server.data(&request(
+            "retrieve",
+            "tickets.Ticket",
+            &json!({}),
+            &json!({"id": null, "category": {"name": null}, "created": null}),
+        ))
+    };
+    let one = |id: u64| json!({"id": id, "category": {"name": "Billing"}, "created": "2026-01-31T00:00:00.000000Z"});
+    assert_eq!(listed(), json!([one(1), one(2)]));
+    server.data(&request("deleteMany", "tickets.Ticket", &json!({"filter": {}}), &json!({})));
+    server.acted("reset", &json!({}));
+    assert_eq!(listed(), json!([one(1), one(2)]));
+    assert_eq!(server.stderr(), "");
+}
+
+#[test]
 fn a_snapshot_is_gone_back_to_by_its_name() {
     let server = Server::ephemeral(MODELS, &[]);
     server.create("tickets.Tag", &json!({"name": "a"}));
-    acted(&server, "snapshot", &json!({"name": "one"}));
+    server.acted("snapshot", &json!({"name": "one"}));
     server.create("tickets.Tag", &json!({"name": "b"}));
-    acted(&server, "snapshot", &json!({"name": "two"}));
+    server.acted("snapshot", &json!({"name": "two"}));
     for (name, tags) in [("one", 1), ("two", 2), ("two", 2), ("one", 1)] {
         server.create("tickets.Tag", &json!({"name": "c"}));
-        acted(&server, "restore", &json!({"name": name}));
+        server.acted("restore", &json!({"name": name}));
         assert_eq!(server.count("tickets.Tag"), tags, "{name}");
     }
-    acted(&server, "snapshot", &json!({"name": "two"}));
-    acted(&server, "reset", &json!({}));
-    acted(&server, "restore", &json!({"name": "two"}));
+    server.acted("snapshot", &json!({"name": "two"}));
+    server.acted("reset", &json!({}));
+    server.acted("restore", &json!({"name": "two"}));
     assert_eq!(server.count("tickets.Tag"), 1, "a name is given to another state, and outlives a reset");
-    server.assert_lacking(
+    server.assert_act_refused(
         "restore",
         &json!({"name": "tow"}),
         404,
         "/name: there is no snapshot \"tow\" (did you mean \"two\"?)",
     );
     for number in 0..30 {
-        acted(&server, "snapshot", &json!({"name": format!("{number}")}));
+        server.acted("snapshot", &json!({"name": format!("{number}")}));
     }
     let full = "/name: there are 32 snapshots, and no more are held; take it under a name of theirs";
-    server.assert_lacking("snapshot", &json!({"name": "more"}), 400, full);
-    acted(&server, "snapshot", &json!({"name": "7"}));
+    server.assert_act_refused("snapshot", &json!({"name": "more"}), 400, full);
+    server.acted("snapshot", &json!({"name": "7"}));
 }
 
 #[test]
@@ -119,13 +113,13 @@ fn models_of_the_state_are_in_force_on_the_next_request() {
         for _ in 0..3 {
             assert_eq!(send(&note(field, value.clone())).json()["data"], json!({field: value}));
         }
-        acted(&server, "snapshot", &json!({"name": kind}));
-        acted(&server, "reset", &json!({}));
+        server.acted("snapshot", &json!({"name": kind}));
+        server.acted("reset", &json!({}));
         assert_eq!(send(&tag("a")).status, 200);
     }
-    acted(&server, "restore", &json!({"name": "text"}));
+    server.acted("restore", &json!({"name": "text"}));
     assert_eq!(send(&note("text", json!("y"))).json()["data"], json!({"text": "y"}));
-    acted(&server, "restore", &json!({"name": "integer"}));
+    server.acted("restore", &json!({"name": "integer"}));
     assert_eq!(send(&note("text", json!(7))).json()["data"], json!({"text": 7}));
 }
 
@@ -136,27 +130,27 @@ fn nothing_that_was_kept_beside_the_records_outlives_a_reset() {
     let cached = request("count", "tickets.Tag", &json!({"cache": {"enabled": true}}), &json!({}));
     eventually("an answer from memory", || server.send(&cached).json()["extras"]["cached"] == true);
     server.create("tickets.Tag", &json!({"name": "x"}));
-    acted(&server, "snapshot", &json!({"name": "with"}));
+    server.acted("snapshot", &json!({"name": "with"}));
     eventually("an answer from memory", || server.send(&cached).json()["extras"]["cached"] == true);
-    acted(&server, "reset", &json!({}));
+    server.acted("reset", &json!({}));
     assert_eq!(server.data(&cached)["count"], 0);
-    acted(&server, "restore", &json!({"name": "with"}));
+    server.acted("restore", &json!({"name": "with"}));
     assert_eq!(server.data(&cached)["count"], 1);
-    acted(&server, "reset", &json!({}));
+    server.acted("reset", &json!({}));
     // An answer for a retry.
-    let once = || sent_with(&server, "Idempotency-Key: once\r\n", &tag("again"));
+    let once = || server.send_with("Idempotency-Key: once\r\n", &tag("again"));
     assert_eq!((once().status, once().header("idempotency-replayed")), (200, Some("true")));
-    acted(&server, "reset", &json!({}));
+    server.acted("reset", &json!({}));
     let anew = once();
     assert_eq!((anew.status, anew.header("idempotency-replayed"), server.count("tickets.Tag")), (200, None, 1));
     // What was counted against a rate, also of a key of the seed.
-    let slow = make_key(&server, &json!({"name": "slow", "permissions": ["tickets.Tag:read"], "rate": 2}));
-    acted(&server, "snapshot", &json!({"name": "slow"}));
-    clock(&server, &json!({"freeze": true}));
+    let slow = server.make_key(&json!({"name": "slow", "permissions": ["tickets.Tag:read"], "rate": 2}));
+    server.acted("snapshot", &json!({"name": "slow"}));
+    server.clock(&json!({"freeze": true}));
     let statuses = || [(); 3].map(|()| server.send_as(&slow, &count("tickets.Tag")).status);
     assert_eq!(statuses(), [200, 200, 429]);
-    acted(&server, "restore", &json!({"name": "slow"}));
-    clock(&server, &json!({"freeze": true}));
+    server.acted("restore", &json!({"name": "slow"}));
+    server.clock(&json!({"freeze": true}));
     assert_eq!(statuses(), [200, 200, 429]);
 }
 
@@ -173,9 +167,9 @@ fn the_log_is_that_of_the_state() {
         assert_eq!(client.jql(&server.key, &request.to_string()).status, 200);
     }
     eventually("all is logged", || logged(&server).len() > 3);
-    acted(&server, "restore", &json!({"name": "two"}));
+    server.acted("restore", &json!({"name": "two"}));
     assert_eq!(logged(&server), ["create", "count"], "what was answered before a snapshot is in it");
-    acted(&server, "reset", &json!({}));
+    server.acted("reset", &json!({}));
     let none: [&str; 0] = [];
     assert_eq!(logged(&server), none);
     eventually("what is asked since is logged", || !logged(&server).is_empty());
@@ -193,7 +187,7 @@ fn whoever_reads_and_writes_meanwhile_meets_one_state() {
     };
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let _ending = crate::support::Ending(&ended);
+        let _ending = Ending(&ended);
         for thread in 0..2 {
             let (server, ended, pair) = (&server, &ended, &pair);
             scope.spawn(move || {
@@ -222,149 +216,12 @@ fn whoever_reads_and_writes_meanwhile_meets_one_state() {
             });
         }
         for _ in 0..50 {
-            acted(&server, "reset", &json!({}));
+            server.acted("reset", &json!({}));
         }
     });
-    acted(&server, "reset", &json!({}));
+    server.acted("reset", &json!({}));
     assert_eq!((server.count("tickets.Tag"), server.count("tickets.Category")), (0, 0));
     assert_eq!(server.stderr(), "");
-}
-
-// -- The clock ----------------------------------------------------------------------------------
-
-#[test]
-fn the_clock_stops_goes_on_and_moves() {
-    let server = Server::ephemeral(MODELS, &["--now", "2026-01-31T09:30:00+02:00"]);
-    assert_eq!(clock(&server, &json!({})), "2026-01-31T07:30:00.000000Z");
-    assert_eq!(clock(&server, &json!({"advance": "90d"})), "2026-05-01T07:30:00.000000Z");
-    assert_eq!(clock(&server, &json!({"freeze": "2030-01-01"})), "2030-01-01T00:00:00.000000Z");
-    let gone = clock(&server, &json!({"run": true}));
-    assert!(gone.starts_with("2030-01-01T00:00:0"), "{gone}");
-    eventually("it goes on", || clock(&server, &json!({})) > gone);
-    assert!(clock(&server, &json!({"set": "1999-12-31T23:00:00Z"})).starts_with("1999-12-31T23:00:0"));
-    assert!(clock(&server, &json!({"advance": "2h"})).starts_with("2000-01-01T01:00:0"), "it goes on from there");
-    let stopped = clock(&server, &json!({"freeze": true}));
-    assert_eq!(acted(&server, "clock", &json!({})), json!({"now": stopped, "frozen": true}));
-    acted(&server, "reset", &json!({}));
-    assert_eq!(clock(&server, &json!({})), "2026-01-31T07:30:00.000000Z", "it is part of the seed");
-    let late = "/advance: \"advance\" leads past the year 9999";
-    server.assert_lacking("clock", &json!({"advance": "2920000d"}), 400, late);
-    for (arguments, mistake) in [
-        (json!({"set": "soon"}), "/set: \"set\" is refused: a datetime is RFC 3339, such as 2026-01-31T09:30:00Z"),
-        (json!({"set": 5}), "/set: set must be a moment, such as \"2026-01-31T09:30:00Z\", not 5"),
-        (json!({"run": false}), "/run: run must be true, not false"),
-        (
-            json!({"advance": "-1h"}),
-            "/advance: \"advance\" is refused: \"-1h\" is not a length of time; 30s, 15m, 1h and 90d are",
-        ),
-        (json!({"run": true, "set": "2026-01-31"}), "/set: \"set\" and \"run\" both set the clock; send one of them"),
-        (json!({"frezee": true}), "/frezee: the controller clock has no key \"frezee\" (did you mean \"freeze\"?)"),
-    ] {
-        server.assert_lacking("clock", &arguments, 400, mistake);
-    }
-}
-
-#[test]
-fn every_moment_comes_from_the_one_clock() {
-    let server = Server::ephemeral(MODELS, &["--now", "2026-01-31", "--max-key-age", "200d", "--log-retention", "30d"]);
-    let ticket = || {
-        let category = server.create("tickets.Category", &json!({"name": clock(&server, &json!({}))}));
-        let id = server.create("tickets.Ticket", &json!({"title": "t", "category": category}));
-        server.record("tickets.Ticket", &id, &["created"])["created"].as_str().unwrap().to_owned()
-    };
-    assert_eq!(ticket(), "2026-01-31T00:00:00.000000Z");
-    let short =
-        make_key(&server, &json!({"name": "short", "permissions": ["tickets.Tag:read"], "expires": "2026-02-10"}));
-    let rotated = make_key(&server, &json!({"name": "rotated", "permissions": ["tickets.Tag:read"]}));
-    let rotate = json!({"schema": "controller", "uniqueObject": {"id": 3}});
-    let fresh = server.data(&request("rotate", "system.ApiKey", &rotate, &json!({"overlap": "24h"})));
-    let fresh = fresh["key"].as_str().unwrap();
-    let status = |key: &str| server.send_as(key, &count("tickets.Tag")).status;
-    assert_eq!([status(&short), status(&rotated), status(fresh)], [200; 3]);
-    assert_eq!(sent_with(&server, "Idempotency-Key: k\r\n", &tag("kept")).status, 200);
-    assert_eq!(sent_with(&server, "Idempotency-Key: k\r\n", &tag("other")).status, 409);
-
-    assert_eq!(clock(&server, &json!({"advance": "25h"})), "2026-02-01T01:00:00.000000Z");
-    assert_eq!(ticket(), "2026-02-01T01:00:00.000000Z");
-    assert_eq!([status(&short), status(&rotated), status(fresh)], [200, 401, 200], "the overlap is over");
-    assert_eq!(sent_with(&server, "Idempotency-Key: k\r\n", &tag("other")).status, 200, "and the day of an answer");
-    let narrow = json!({"filter": {"at__lt": "2026-02-01"}});
-    let old = request("count", "system.UsageLog", &narrow, &json!({}));
-    eventually("entries of that day are there", || server.data(&old)["count"].as_u64() > Some(5));
-
-    clock(&server, &json!({"advance": "31d"}));
-    assert_eq!([status(&short), status(fresh)], [401, 200], "the key has expired");
-    eventually("old entries of the log go", || server.data(&old)["count"] == 0);
-    clock(&server, &json!({"advance": "120d"}));
-    assert_eq!(status(fresh), 200);
-    clock(&server, &json!({"advance": "50d"}));
-    assert_eq!([status(fresh), status(&server.key)], [401; 2], "secrets are too old, the server's own too");
-}
-
-#[test]
-fn a_rate_goes_by_the_clock() {
-    let server = Server::ephemeral(MODELS, &["--now", "2026-01-31"]);
-    let key = make_key(&server, &json!({"name": "slow", "permissions": ["tickets.Tag:read"], "rate": 2}));
-    let ask = || server.send_as(&key, &count("tickets.Tag"));
-    assert_eq!([ask().status, ask().status, ask().status], [200, 200, 429]);
-    assert_eq!(ask().header("retry-after"), Some("31"));
-    clock(&server, &json!({"advance": "30s"}));
-    assert_eq!([ask().status, ask().status], [200, 429]);
-    clock(&server, &json!({"set": "2020-01-01"}));
-    assert_eq!(ask().status, 200, "nobody waits for years where the clock was put back");
-}
-
-// -- What repeats -------------------------------------------------------------------------------
-
-/// Models of which one has uuids for ids.
-fn models_with_uuids() -> String {
-    json!({"a.Thing": {"id": {"type": "uuid"}, "fields": {"name": {"type": "string", "max_length": 10}}}}).to_string()
-}
-
-/// Answers of one client, with the ids of their requests.
-fn story(server: &Server) -> Vec<(String, Option<String>)> {
-    let thing = |name: &str| request("create", "a.Thing", &json!({}), &json!({"name": name}));
-    let key = request("create", "system.ApiKey", &json!({}), &json!({"name": "k", "permissions": ["a.Thing:read"]}));
-    let page =
-        request("retrieve", "a.Thing", &json!({"limit": 1, "ordering": "id"}), &json!({"id": null, "name": null}));
-    let mut client = Client::connect(&server.address);
-    let mut tell = |request: &Value| {
-        let reply = client.jql(&server.key, &request.to_string());
-        assert_eq!(reply.status, 200, "{}", reply.body);
-        let id = reply.header("x-request-id").map(str::to_owned);
-        (reply.body, id)
-    };
-    [thing("x"), thing("y"), count("a.Thing"), key, page].iter().map(&mut tell).collect()
-}
-
-#[test]
-fn with_a_seed_and_a_moment_all_answers_repeat() {
-    let start = |seed: &str| Server::ephemeral(&models_with_uuids(), &["--now", "2026-01-31", "--id-seed", seed]);
-    let (one, same, other) = (start("7"), start("7"), start("8"));
-    assert!(one.key == same.key && one.key != other.key);
-    let first = story(&one);
-    assert_eq!(first, story(&same), "of another process");
-    acted(&one, "reset", &json!({}));
-    assert_eq!(first, story(&one), "after a reset");
-    let id = |answer: &(String, Option<String>)| {
-        serde_json::from_str::<Value>(&answer.0).unwrap()["data"]["id"].as_str().unwrap().to_owned()
-    };
-    let (x, y) = (id(&first[0]), id(&first[1]));
-    assert!(x < y && x.starts_with("019c1159-7000-7"), "{x} {y}: the moment, and then in their order");
-    let others = story(&other);
-    assert!(first.iter().zip(&others).all(|(left, right)| left.1 != right.1));
-    assert!(id(&first[0]) != id(&others[0]) && first[3].0 != others[3].0);
-}
-
-#[test]
-fn without_a_seed_nothing_repeats() {
-    let (one, other) = (Server::ephemeral(&models_with_uuids(), &[]), Server::ephemeral(&models_with_uuids(), &[]));
-    assert_ne!(one.key, other.key);
-    let first = story(&one);
-    acted(&one, "reset", &json!({}));
-    for others in [story(&one), story(&other)] {
-        assert!(first[0].0 != others[0].0 && first[3].0 != others[3].0);
-    }
 }
 
 // -- Who may not --------------------------------------------------------------------------------
@@ -403,8 +260,8 @@ fn bearer(key: &str) -> String {
 #[test]
 fn the_fixture_takes_its_permission_and_its_own_request() {
     let server = Server::ephemeral(MODELS, &[]);
-    let key = make_key(&server, &json!({"name": "others", "permissions": ["*.*:*", "system.Fixture:read"]}));
-    let may = make_key(&server, &json!({"name": "may", "permissions": ["system.Fixture:update"]}));
+    let key = server.make_key(&json!({"name": "others", "permissions": ["*.*:*", "system.Fixture:read"]}));
+    let may = server.make_key(&json!({"name": "may", "permissions": ["system.Fixture:update"]}));
     let reset = act("reset", &json!({}));
     assert_eq!(
         server.send_as(&key, &reset).errors(),
@@ -416,7 +273,7 @@ fn the_fixture_takes_its_permission_and_its_own_request() {
         request("execute", "system.Batch", &json!({"schema": "controller"}), &json!({"requests": [tag("a"), reset]}));
     let refused = "/requests/1/__meta__/intent: \"reset\" takes a transaction of its own and no part in a batch: send it by itself";
     assert_eq!(server.refused(400, &batch), [refused]);
-    let retried = sent_with(&server, "Idempotency-Key: k\r\n", &act("clock", &json!({})));
+    let retried = server.send_with("Idempotency-Key: k\r\n", &act("clock", &json!({})));
     let told = ": \"Idempotency-Key\" is for writes to records: what is done to the whole server is done each time";
     assert_eq!((retried.status, retried.errors()), (400, vec![told.to_owned()]));
     let elsewhere = request("reset", "tickets.Tag", &json!({"schema": "controller"}), &json!({}));
@@ -427,29 +284,20 @@ fn the_fixture_takes_its_permission_and_its_own_request() {
     for intent in ["retrieve", "create", "count"] {
         assert_eq!(server.send(&request(intent, "system.Fixture", &json!({}), &json!({}))).status, 404, "{intent}");
     }
-    server.assert_lacking("snapshot", &json!({}), 400, ": the controller snapshot needs the key \"name\"");
-    server.assert_lacking(
+    server.assert_act_refused("snapshot", &json!({}), 400, ": the controller snapshot needs the key \"name\"");
+    server.assert_act_refused(
         "snapshot",
         &json!({"name": ""}),
         400,
         "/name: name must be a string of 1 to 100 characters, not \"\"",
     );
-    server.assert_lacking("reset", &json!({"to": "seed"}), 400, "/to: the controller reset has no key \"to\"");
+    server.assert_act_refused("reset", &json!({"to": "seed"}), 400, "/to: the controller reset has no key \"to\"");
     for (key, shown) in [(&server.key, true), (&key, false)] {
         let document = Client::connect(&server.address).request("GET", "/openapi.json", &bearer(key), "").json();
         let schemas = &document["components"]["schemas"];
         for intent in ["reset", "snapshot", "restore", "clock"] {
             assert_eq!(schemas.get(format!("system.Fixture.{intent}")).is_some(), shown, "{intent}");
         }
-    }
-}
-
-impl Server {
-    /// An act that must be refused so.
-    #[track_caller]
-    fn assert_lacking(&self, intent: &str, arguments: &Value, status: u16, mistake: &str) {
-        let reply = self.send(&act(intent, arguments));
-        assert_eq!((reply.status, reply.mistakes()), (status, vec![mistake.to_owned()]), "{intent} {arguments}");
     }
 }
 

@@ -8,6 +8,7 @@ mod backup;
 mod batches;
 mod bounds;
 mod cache;
+mod clock;
 mod data;
 mod envelope;
 mod errors;

@@ -99,6 +99,11 @@ pub fn request(intent: &str, namespace: &str, meta: &Value, beside: &Value) -> V
     request
 }
 
+/// A request to `system.Fixture`.
+pub fn act(intent: &str, arguments: &Value) -> Value {
+    request(intent, "system.Fixture", &json!({"schema": "controller"}), arguments)
+}
+
 /// The published models: `tickets.Category`, `tickets.Tag`, `tickets.Ticket`, `profile.Customer`, `fleet.Vehicle`.
 pub const MODELS: &str = include_str!("../../../examples/models.json");
 
@@ -223,6 +228,42 @@ impl Server {
     #[track_caller]
     pub fn send(&self, request: &Value) -> Reply {
         self.send_as(&self.key, request)
+    }
+
+    /// As [`Self::send`], with one more header and its line end.
+    #[track_caller]
+    pub fn send_with(&self, header: &str, request: &Value) -> Reply {
+        let (key, body) = (&self.key, request.to_string());
+        let head = format!(
+            "Authorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{header}",
+            body.len()
+        );
+        Client::connect(&self.address).request("POST", "/jql", &head, &body)
+    }
+
+    /// Has `system.Fixture` do what must succeed, and gives its `data`.
+    #[track_caller]
+    pub fn acted(&self, intent: &str, arguments: &Value) -> Value {
+        self.data(&act(intent, arguments))
+    }
+
+    /// An act of `system.Fixture` that must be refused so.
+    #[track_caller]
+    pub fn assert_act_refused(&self, intent: &str, arguments: &Value, status: u16, mistake: &str) {
+        let reply = self.send(&act(intent, arguments));
+        assert_eq!((reply.status, reply.mistakes()), (status, vec![mistake.to_owned()]), "{intent} {arguments}");
+    }
+
+    /// What the clock shows after this was done to it.
+    #[track_caller]
+    pub fn clock(&self, arguments: &Value) -> String {
+        self.acted("clock", arguments)["now"].as_str().unwrap().to_owned()
+    }
+
+    /// A new key with these values, made over HTTP.
+    #[track_caller]
+    pub fn make_key(&self, values: &Value) -> String {
+        self.data(&request("create", "system.ApiKey", &json!({}), values))["key"].as_str().unwrap().to_owned()
     }
 
     #[track_caller]
