@@ -1,9 +1,9 @@
 //! What makes a server one for tests: the states that it can be put back to, and its clock.
 //!
 //! Everything that a later request could notice goes back together: records, models, keys, the usage log, answers that are
-//! kept, rates, the clock, and how far ids were drawn from a seed.
+//! kept for a retry, rates, the clock, and how far ids were drawn from a seed. Answers in memory are of another mark of the
+//! database then, and no longer good.
 
-use crate::cache::Cache;
 use crate::clock;
 use crate::envelope::Answer;
 use crate::error::{Error, Errors, Problem, nearest};
@@ -45,7 +45,6 @@ impl State {
 /// What else goes back with the database.
 pub struct Surroundings<'a> {
     pub writer: &'a Writer,
-    pub cache: &'a Cache,
     pub rates: &'a Rates,
 }
 
@@ -96,7 +95,6 @@ impl Fixture {
 
 impl Surroundings<'_> {
     fn put_back(&self, state: &Arc<State>) -> Result<(), Errors> {
-        let _writing = self.cache.writing(None);
         let state = state.clone();
         self.writer.between(Entries::Forgotten, move || {
             lock(&state.database).put_back()?;

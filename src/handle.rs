@@ -276,7 +276,7 @@ fn acted(app: &App, act: &Act, retry: Option<&Retry>) -> Result<Answer, Errors> 
         let why = "is for writes to records: what is done to the whole server is done each time".to_owned();
         return Err(Problem::Refused { field: "Idempotency-Key".into(), why }.into());
     }
-    fixture.act(act, &Surroundings { writer: &app.writer, cache: &app.cache, rates: &app.rates })
+    fixture.act(act, &Surroundings { writer: &app.writer, rates: &app.rates })
 }
 
 /// The answer to what cannot be done. The causes of faults go to the server's own log.
