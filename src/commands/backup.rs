@@ -48,6 +48,7 @@ pub fn restore(database: &Database, file: &Path) -> Result<(), Failed> {
     let draft = Draft::new(&target)?;
     copied(&source, &draft, "restoring")?;
     let content = checked(&draft, file)?;
+    draft.belong_as_before()?;
     let ended = ended_since(&content, &target);
     let kept = copy::set_aside(&target)?;
     draft.keep()?;

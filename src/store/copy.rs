@@ -58,6 +58,24 @@ impl Draft {
         Location::File(self.path.clone())
     }
 
+    /// Has it belong to whoever owns the file whose place it is to take: root restores what a server without rights of
+    /// its own is to read.
+    ///
+    /// # Errors
+    /// It is not ours to give away.
+    pub fn belong_as_before(&self) -> Result<(), String> {
+        #[cfg(unix)]
+        if let (Ok(there), Ok(here)) = (self.target.metadata(), self.path.metadata()) {
+            use std::os::unix::fs::{MetadataExt, chown};
+            if (there.uid(), there.gid()) != (here.uid(), here.gid()) {
+                chown(&self.path, Some(there.uid()), Some(there.gid())).map_err(|error| {
+                    format!("cannot give a copy to the owner of {}: {error}", self.target.display())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts it in its place, once the disk has all of it.
     pub fn keep(self) -> Result<(), String> {
         let synced = File::open(&self.path).and_then(|file| file.sync_all());

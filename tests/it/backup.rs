@@ -147,6 +147,21 @@ fn a_database_that_is_gone_is_restored_too() {
     assert_eq!(names(&folder.path("test.db")), ["kept"]);
 }
 
+/// Only root may give files away: elsewhere there is nothing to try.
+#[cfg(unix)]
+#[test]
+fn what_root_restores_belongs_to_whoever_owned_the_database() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let (folder, copy) = backed_up();
+    let path = folder.path("test.db");
+    if chown(&path, Some(65532), Some(65533)).is_err() {
+        return eprintln!("skipped: this is not root");
+    }
+    run(&folder, &["restore", copy.to_str().unwrap()]);
+    let restored = std::fs::metadata(&path).unwrap();
+    assert_eq!((restored.uid(), restored.gid(), restored.mode() & 0o777), (65532, 65533, 0o600));
+}
+
 #[test]
 fn a_damaged_database_is_set_aside_as_it_is() {
     let (folder, copy) = backed_up();
