@@ -116,9 +116,30 @@ pub enum Command {
     /// Check the file, the models and the keys for damage
     Check,
 
+    /// Ask a server whether it is ready
+    #[command(
+        after_help = "Examples:\n  jqlite healthcheck\n  jqlite healthcheck --url http://127.0.0.1:8080 --wait 10s\n\nIt succeeds (0) where GET /readyz is answered with 200 within 3 s, and fails (1) elsewhere. It needs no key, no database and no other program."
+    )]
+    Healthcheck {
+        /// Where the server listens
+        #[arg(long, default_value = config::URL, value_name = "URL", value_parser = host)]
+        url: String,
+        /// Wait for so long until it is
+        #[arg(long, value_name = "TIME", value_parser = short_time)]
+        wait: Option<Duration>,
+    },
+
     /// Print a script that completes commands in a shell
     #[command(after_help = "Example:\n  jqlite completions bash > /etc/bash_completion.d/jqlite")]
     Completions { shell: clap_complete::Shell },
+
+    /// Print the manual page, or write one of each command into a folder
+    #[command(after_help = "Examples:\n  jqlite man | man -l -\n  jqlite man --out /usr/local/share/man/man1")]
+    Man {
+        /// The folder; it is made where there is none
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -558,6 +579,17 @@ fn origin(text: &str) -> Result<String, String> {
     }
 }
 
+/// The host and the port of a server's URL.
+fn host(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("http://").ok_or("it is http://HOST:PORT; a server itself speaks no https")?;
+    let host = host.strip_suffix('/').unwrap_or(host);
+    if host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@\\".contains(&byte)) {
+        return Err("it is http://HOST:PORT, without a path".into());
+    }
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    Ok(if has_port { host.to_owned() } else { format!("{host}:80") })
+}
+
 /// A length of time that is one.
 fn some_time(text: &str) -> Result<SignedDuration, String> {
     time::parse_duration(text)
@@ -615,5 +647,16 @@ mod tests {
         assert!(expiry("2001-01-01").is_err() && expiry("soon").is_err());
         assert!(origin("https://app.example.com").is_ok() && origin("https://a/b").is_err() && origin("*").is_err());
         assert!(path("/api/jql").is_ok() && path("jql").is_err() && path("/").is_err());
+    }
+
+    #[test]
+    fn a_server_is_named_by_its_host_and_port() {
+        assert_eq!(host(config::URL), Ok(config::LISTEN.into()));
+        assert_eq!(host("http://[::1]:8080/"), Ok("[::1]:8080".into()));
+        assert_eq!(host("http://jqlite"), Ok("jqlite:80".into()));
+        for wrong in ["https://a", "a:1", "http://", "http://a/readyz", "http://a b", "http://me@a", "http://a\r\nX: y"]
+        {
+            assert!(host(wrong).is_err(), "{wrong:?}");
+        }
     }
 }

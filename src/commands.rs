@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod data;
 mod ephemeral;
+mod healthcheck;
 mod keys;
 mod logs;
 mod models;
@@ -49,12 +50,26 @@ pub fn run(cli: Cli) -> Result<(), Failed> {
         Command::Backup { file, replace } => backup::backup(&database, &file, replace),
         Command::Restore { file } => backup::restore(&database, &file),
         Command::Check => check(&database),
+        Command::Healthcheck { url, wait } => healthcheck::run(database.json, &url, wait),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "jqlite", &mut script);
             print(&script)
         }
+        Command::Man { out } => manual_pages(out.as_deref()),
     }
+}
+
+/// The page of the whole, or into a folder that and the pages of all commands, which it refers to.
+fn manual_pages(folder: Option<&Path>) -> Result<(), Failed> {
+    let Some(folder) = folder else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(|error| error.to_string())?;
+        return print(&page);
+    };
+    std::fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
+        .map_err(|error| format!("cannot write into {}: {error}", folder.display()))
 }
 
 /// The database that a command works on, and how it prints.

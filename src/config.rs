@@ -19,6 +19,8 @@ pub const DATABASE: &str = "jqlite.db";
 pub const QUICKSTART: &str = "quickstart.db";
 /// Only this machine reaches it.
 pub const LISTEN: &str = "127.0.0.1:5750";
+/// Where a server is that nobody gave another address.
+pub const URL: &str = "http://127.0.0.1:5750";
 /// Connections at one time; each that waits for something within a request has a thread.
 pub const MAX_CONNECTIONS: usize = 2048;
 /// Bytes of the largest body.

@@ -14,6 +14,7 @@ mod envelope;
 mod errors;
 mod filters;
 mod fixture;
+mod healthcheck;
 mod keys;
 mod lives;
 mod logs;
