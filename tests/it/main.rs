@@ -29,6 +29,7 @@ mod permissions;
 mod promises;
 mod properties;
 mod readme;
+mod releases;
 mod remodel;
 mod repeated;
 mod server;
