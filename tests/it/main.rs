@@ -24,6 +24,8 @@ mod metrics;
 mod models;
 mod nesting;
 mod openapi;
+mod operations;
+mod packaging;
 mod pages;
 mod permissions;
 mod promises;

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each subject uses a part of it
 
 pub mod markdown;
+pub mod tour;
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
