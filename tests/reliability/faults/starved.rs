@@ -91,7 +91,7 @@ fn a_server_without_more_threads_serves_with_those_it_has() {
         client.send(b"POST /jql HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{");
         client
     };
-    let mut slow: Vec<Client> = (0..20).map(slow).collect();
+    let mut slow: Vec<Client> = (0..12).map(slow).collect();
     eventually("there are none left", || told(&server, "no more threads are to be had") > 0);
     let mut kept: Vec<Client> = (0..4).map(|_| Client::connect(&server.address)).collect();
     assert_served(&server, &mut kept, 4);
