@@ -24,7 +24,7 @@ impl Snapshot {
     pub fn put_back(&self) -> Result<(), Failure> {
         let mut live = live()?;
         // All that can fail is that a reader does not end, and then nothing was written. Few pages are held, so that each is
-        // written while it is still in the processor's own memory: that takes a third of the time of many.
+        // written while it is still in the processor's own memory: many take half as long again.
         live.execute_batch("PRAGMA journal_mode = OFF; PRAGMA cache_size = -256; PRAGMA synchronous = OFF")?;
         self.raise_version(&live)?;
         copy_all(&self.0, &mut live)
