@@ -7,6 +7,7 @@ mod dice;
 mod disk;
 mod faults;
 mod ledger;
+mod hostile;
 #[allow(dead_code)]
 mod report;
 #[path = "../it/support/mod.rs"]
