@@ -2,12 +2,13 @@
 //! test here. They are heavy, so that they are a binary of their own, and come in two lengths: the short one is part
 //! of `cargo test`, the long one is `tests/reliability/run`, which also gathers what was counted.
 
+mod access;
 mod crash;
 mod dice;
 mod disk;
 mod faults;
-mod ledger;
 mod hostile;
+mod ledger;
 #[allow(dead_code)]
 mod report;
 #[path = "../it/support/mod.rs"]
