@@ -7,7 +7,7 @@
 
 use crate::access::Namespace;
 use crate::envelope::Answer;
-use crate::handoff::lock;
+use crate::lock::lock;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 

@@ -7,8 +7,8 @@
 use crate::clock;
 use crate::envelope::Answer;
 use crate::error::{Error, Errors, Problem, nearest};
-use crate::handoff::lock;
 use crate::json::{Json, Pointer};
+use crate::lock::{hold, lock};
 use crate::random::{self, Drawn};
 use crate::rate::Rates;
 use crate::request::fixture::{Act, Turn};
@@ -19,7 +19,7 @@ use crate::writer::{Entries, Writer};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// The states that it knows, one act at a time.
+/// The states that it knows.
 pub struct Fixture(Mutex<States>);
 
 struct States {
@@ -60,27 +60,22 @@ impl Fixture {
     /// # Errors
     /// There is no such snapshot, or room for no more; or a reader does not end.
     pub fn act(&self, act: &Act, around: &Surroundings<'_>) -> Result<Answer, Errors> {
-        let mut states = lock(&self.0);
         match act {
             Act::Reset => {
-                around.put_back(&states.seed)?;
+                let seed = lock(&self.0).seed.clone();
+                around.put_back(seed)?;
                 Ok(told("Back to the seed.".into()))
             }
             Act::Snapshot(name) => {
-                if states.named.len() >= MOST_SNAPSHOTS && !states.named.contains_key(name) {
-                    let problem = Problem::TooManySnapshots { most: MOST_SNAPSHOTS };
-                    return Err(Error::at(Pointer::ROOT.key("name"), problem).into());
-                }
+                lock(&self.0).room_for(name)?; // before any work is done for it
                 let state = around.writer.between(Entries::Written, || Ok(State::of(Snapshot::take()?)))?;
+                let mut states = lock(&self.0);
+                states.room_for(name)?;
                 states.named.insert(name.clone(), Arc::new(state));
                 Ok(told(format!("The snapshot {name} was taken.")))
             }
             Act::Restore(name) => {
-                let Some(state) = states.named.get(name) else {
-                    let nearest = nearest(name, states.named.keys().map(String::as_str));
-                    let problem = Problem::NoSuchSnapshot { name: name.clone(), nearest };
-                    return Err(Error::at(Pointer::ROOT.key("name"), problem).into());
-                };
+                let state = lock(&self.0).of(name)?;
                 around.put_back(state)?;
                 Ok(told(format!("Back to the snapshot {name}.")))
             }
@@ -93,11 +88,26 @@ impl Fixture {
     }
 }
 
+impl States {
+    fn room_for(&self, name: &str) -> Result<(), Error> {
+        if self.named.len() < MOST_SNAPSHOTS || self.named.contains_key(name) {
+            return Ok(());
+        }
+        Err(Error::at(Pointer::ROOT.key("name"), Problem::TooManySnapshots { most: MOST_SNAPSHOTS }))
+    }
+
+    fn of(&self, name: &str) -> Result<Arc<State>, Error> {
+        self.named.get(name).cloned().ok_or_else(|| {
+            let nearest = nearest(name, self.named.keys().map(String::as_str));
+            Error::at(Pointer::ROOT.key("name"), Problem::NoSuchSnapshot { name: name.to_owned(), nearest })
+        })
+    }
+}
+
 impl Surroundings<'_> {
-    fn put_back(&self, state: &Arc<State>) -> Result<(), Errors> {
-        let state = state.clone();
+    fn put_back(&self, state: Arc<State>) -> Result<(), Errors> {
         self.writer.between(Entries::Forgotten, move || {
-            lock(&state.database).put_back()?;
+            hold(&state.database).put_back()?;
             clock::put_back(state.clock);
             random::put_back(state.drawn);
             Ok(())

@@ -21,6 +21,7 @@ use crate::request::fixture::Act;
 use crate::request::reader;
 use crate::road::Planned;
 use crate::store::{Session, Store, catalogue_version, has_triggers};
+use crate::trial;
 use crate::usage::{Entry, Noted};
 use crate::value::time;
 use crate::writer::Writer;
@@ -119,6 +120,7 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
     reader.start();
     let step = reader.reading(|| {
         let caller = let_in(app, call, &reader, key, entry)?;
+        trial::panics("request");
 
         let catalogue = app.store.catalogue(&reader)?;
         let (secret, now, request_id) = (*app.store.secret(), entry.at, call.request_id.clone());
@@ -261,6 +263,7 @@ fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
         session.start();
         // One that cannot be sent must not be carried out.
         let reply = road::carry_out(session, &given, &asked.planned)?.reply(&echo, false).counted(&answers)?;
+        trial::panics("job");
         if let Some(retry) = &retry {
             idempotency::keep(session, retry, &reply)?;
         }

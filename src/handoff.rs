@@ -1,14 +1,10 @@
-//! Handing things from thread to thread: locks, and a place for one answer.
+//! Handing an answer from thread to thread.
 //!
 //! Who waits for an answer sleeps. The channels of the standard library spin first, which is right where there
 //! is a core for each thread; with many more threads than cores it takes the time from those with work.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-
-/// Takes a lock also after a panic: nothing that is locked here is ever left half changed.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::lock::lock;
+use std::sync::{Arc, Condvar, Mutex};
 
 /// Where one answer is put, and one thread waits for it.
 pub struct Answer<T>(Arc<Slot<T>>);
@@ -60,7 +56,7 @@ impl<T> Answer<T> {
                 State::Broken => return None,
                 State::Open => {
                     *state = State::Open;
-                    state = self.0.settled.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state = state.wait(&self.0.settled);
                 }
             }
         }

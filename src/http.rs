@@ -16,6 +16,7 @@ use crate::budget::{Budget, Share};
 use crate::crew::step_aside;
 use crate::error::Problem;
 use crate::json::write_integer;
+use crate::lock::assert_none;
 use buffer::Buffer;
 use head::Framing;
 pub use head::Head;
@@ -338,6 +339,7 @@ impl Connection {
 
     /// Reads what is there, waiting for it until the deadline, and never longer than a connection may say nothing.
     fn read(&mut self, deadline: Instant) -> Result<(), Cut> {
+        assert_none();
         match self.input.fill(|room| read_now(&self.stream, room)) {
             Ok(0) => return Err(Cut::Gone),
             Ok(_) => return Ok(()),
@@ -409,6 +411,7 @@ impl Connection {
     }
 
     fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        assert_none();
         let deadline = Instant::now() + SEND_TIMEOUT;
         let mut waits = false;
         while !bytes.is_empty() {

@@ -7,7 +7,7 @@
 use crate::auth::text::holds_key;
 use crate::envelope::Reply;
 use crate::error::Problem;
-use crate::handoff::lock;
+use crate::lock::lock;
 use crate::sql::Statement;
 use crate::store::{Failure, Session};
 use crate::value::{Scalar, time};

@@ -7,7 +7,9 @@ mod clock;
 mod crew;
 mod handoff;
 mod json;
+mod lock;
 mod random;
+mod trial;
 
 mod access;
 mod budget;

@@ -5,6 +5,7 @@
 use crate::auth::text;
 use crate::error::{Errors, Problem};
 use crate::json::Json;
+use crate::lock::assert_none;
 use crate::value::time;
 use smol_str::SmolStr;
 use std::cell::RefCell;
@@ -94,6 +95,7 @@ pub fn panics() {
 }
 
 fn write(line: &str) {
+    assert_none();
     let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }
 

@@ -4,7 +4,7 @@
 //! moves it on by its share of a minute, and one that would move it more than a minute ahead is too much. So a burst of a
 //! minute's worth is let through, and then as many as the rate says.
 
-use crate::handoff::lock;
+use crate::lock::lock;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};

@@ -6,8 +6,8 @@ use crate::compile;
 use crate::config;
 use crate::envelope::{Answer, Echo};
 use crate::error::Errors;
-use crate::handoff::lock;
 use crate::json::Json;
+use crate::lock::hold;
 use crate::model::parse;
 use crate::plan::planner::{self, Given};
 use crate::plan::{self, Limits, Work};
@@ -98,7 +98,7 @@ impl Stages {
             reader.start();
             return reader.reading(|| run(&reader)).map_err(told);
         }
-        let writer = lock(&self.writer);
+        let writer = hold(&self.writer);
         writer.start();
         writer.writing(|| writer.undoing(|| run(&writer))).map_err(told)
     }
@@ -118,7 +118,7 @@ impl Stages {
 
     /// The same of a request that writes.
     pub fn write(&self, body: &[u8]) -> Result<Vec<u8>, String> {
-        let writer = lock(&self.writer);
+        let writer = hold(&self.writer);
         writer.start();
         writer.writing(|| self.answer(&writer, body)).map_err(told)
     }

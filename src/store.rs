@@ -16,8 +16,8 @@ use crate::config;
 use crate::crew::step_aside;
 use crate::cursor::Secret;
 use crate::error::Problem;
-use crate::handoff::lock;
 use crate::json::Json;
+use crate::lock::{assert_none_but_held, lock};
 use crate::model::{Catalogue, parse};
 use crate::random::{self, For};
 use crate::sql::Statement;
@@ -28,7 +28,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 const SCHEMA: &str = include_str!("../schema.sql");
@@ -221,7 +221,7 @@ impl Store {
                 continue; // one may have come back in between
             }
             readers.waiting += 1;
-            readers = self.returned.wait_timeout(readers, left).unwrap_or_else(PoisonError::into_inner).0;
+            readers = readers.wait_for(&self.returned, left);
             readers.waiting -= 1;
         }
     }
@@ -242,8 +242,10 @@ impl Store {
     /// Closes the readers that nobody uses.
     pub fn close_readers(&self) {
         let mut readers = lock(&self.readers);
-        readers.made -= readers.idle.len();
-        readers.idle.clear();
+        let idle = std::mem::take(&mut readers.idle);
+        readers.made -= idle.len();
+        drop(readers);
+        drop(idle); // closing takes time
     }
 
     fn new_reader(&self) -> Result<Session, Failure> {
@@ -270,6 +272,7 @@ impl Store {
     }
 
     fn connect(&self) -> Result<Session, Failure> {
+        assert_none_but_held();
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let connection = match &self.location {
             Location::File(path) => Connection::open_with_flags(path, flags & !OpenFlags::SQLITE_OPEN_URI)?,

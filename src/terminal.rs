@@ -1,6 +1,7 @@
 //! What commands print: results on standard output, safe for a terminal, or as JSON.
 
 use crate::json::Json;
+use crate::lock::assert_none;
 use crate::value::{Scalar, time};
 use std::io::Write;
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub fn print(bytes: &[u8]) -> Result<(), Failed> {
 
 /// Writes to standard output, and tells whether anyone still reads it.
 pub fn print_while_read(bytes: &[u8]) -> Result<bool, Failed> {
+    assert_none();
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),

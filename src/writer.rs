@@ -6,10 +6,12 @@ mod tell;
 
 use crate::crew::step_aside;
 use crate::error::{Errors, Problem};
-use crate::handoff::{Promise, lock, promise};
+use crate::handoff::{Promise, promise};
 use crate::idempotency;
+use crate::lock::{assert_none, hold, lock, try_hold};
 use crate::metrics::Metrics;
 use crate::store::{Failure, Session};
+use crate::trial;
 use crate::usage::{self, Entry, Retention};
 use crate::value::time::Moment;
 use smol_str::SmolStr;
@@ -18,7 +20,7 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 use tell::Told;
@@ -101,7 +103,7 @@ impl Writer {
             metrics: metrics.clone(),
             told: Told::default(),
             log: Vec::with_capacity(ROOM),
-            used: HashMap::new(),
+            used: Used::new(),
             use_written: Instant::now(),
             pruned: Instant::now(),
             next_prune: Instant::now() + PRUNE_EVERY,
@@ -142,6 +144,8 @@ impl Writer {
         let (reply, answer) = promise();
         let job = Box::new(Task { work, outcome: None, reply, until: Instant::now() + self.patience, is_alone });
         self.metrics.queue.add(1);
+        assert_none();
+        trial::pause();
         // First the job, then the turn: the writer begins while another thread wakes up.
         match self.messages.try_send(Message::Job(job)) {
             Ok(()) => {}
@@ -170,6 +174,7 @@ impl Writer {
     ) -> Result<T, Errors> {
         let (reply, answer) = promise();
         let work = Box::new(move || reply.keep(work()));
+        assert_none();
         step_aside();
         self.messages.send(Message::Between(entries, work)).map_err(|_| Problem::ShuttingDown)?;
         answer.wait().ok_or_else(|| Problem::Fault { cause: "the writer dropped a piece of work".into() })?
@@ -183,12 +188,7 @@ impl Writer {
     /// A mark that is another one whenever anyone but this writer has changed the database; `None` while it
     /// cannot be told, because something is being committed. It never waits.
     pub fn foreign_mark(&self) -> Option<i64> {
-        let session = match self.session.try_lock() {
-            Ok(session) => session,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
-        session.as_ref()?.data_version().ok()
+        try_hold(&self.session)?.as_ref()?.data_version().ok()
     }
 
     /// Hands an entry to the log, and never waits: where the disk takes none for long, it is lost, and that
@@ -206,7 +206,9 @@ impl Writer {
             return;
         }
         log.push(entry);
-        if log.len() == MANY_ENTRIES {
+        let are_many = log.len() == MANY_ENTRIES;
+        drop(log);
+        if are_many {
             let _ = self.messages.try_send(Message::Log); // a full queue wakes the thread as well
         }
     }
@@ -219,11 +221,13 @@ impl Writer {
     /// Writes all that waits, ends the thread, and closes its session, with all of it in the one file.
     pub fn stop(&self) {
         let thread = lock(&self.thread).take();
+        assert_none();
         if let Some(thread) = thread {
             let _ = self.messages.send(Message::Stop);
             let _ = thread.join();
         }
-        if let Some(session) = lock(&self.session).take() {
+        let session = hold(&self.session).take();
+        if let Some(session) = session {
             session.close();
         }
     }
@@ -283,6 +287,9 @@ impl<T: Send, F: FnMut(&Session) -> Result<T, Errors> + Send> Job for Task<T, F>
     }
 }
 
+/// Keys that were used: when, and from where.
+type Used = HashMap<SmolStr, (Moment, Option<IpAddr>)>;
+
 /// The thread's own state.
 struct Turns {
     session: Arc<Mutex<Option<Session>>>,
@@ -293,8 +300,8 @@ struct Turns {
     told: Told,
     /// Entries that no commit has taken yet.
     log: Vec<Entry>,
-    /// Keys used since that was last written: when, and from where.
-    used: HashMap<SmolStr, (Moment, Option<IpAddr>)>,
+    /// Keys used since that was last written.
+    used: Used,
     use_written: Instant,
     /// When old entries were looked for last, and when they are again.
     pruned: Instant,
@@ -310,7 +317,7 @@ impl Turns {
         while !self.stopping {
             if catch_unwind(AssertUnwindSafe(|| self.turn())).is_err() {
                 // The callers whose jobs are gone are told so by their broken promises.
-                if let Some(session) = lock(&self.session).as_ref() {
+                if let Some(session) = hold(&self.session).as_ref() {
                     session.abandon();
                 }
             }
@@ -321,7 +328,8 @@ impl Turns {
     /// Waits for work and commits what there is.
     fn turn(&mut self) {
         let mut jobs: Vec<Box<dyn Job>> = Vec::new();
-        let mut next = match self.receiver.recv_timeout(self.wait()) {
+        assert_none();
+        let mut next = match self.receiver.recv_timeout(trial::sooner(self.wait())) {
             Ok(message) => Some(message),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => {
@@ -343,6 +351,7 @@ impl Turns {
             let is_full = jobs.len() >= GROUP || between.is_some();
             next = if is_full { None } else { self.receiver.try_recv().ok() };
         }
+        trial::pause();
         self.fetch_log();
         let idle = jobs.is_empty() && self.log.is_empty() && !self.use_is_due();
         let mut writable = true;
@@ -439,7 +448,7 @@ impl Turns {
             }
         }
         let shared = self.session.clone();
-        let held = lock(&shared);
+        let held = hold(&shared);
         let Some(session) = held.as_ref() else {
             settle(jobs, Err(Problem::ShuttingDown));
             return false;
@@ -521,9 +530,9 @@ impl Turns {
     }
 
     /// The last use of each key, once a minute and at the end.
-    fn use_to_write(&mut self) -> HashMap<SmolStr, (Moment, Option<IpAddr>)> {
+    fn use_to_write(&mut self) -> Used {
         if !self.use_is_due() {
-            return HashMap::new();
+            return Used::new();
         }
         self.use_written = Instant::now();
         std::mem::take(&mut self.used)
@@ -537,14 +546,16 @@ impl Turns {
         let in_a_step = came * PRUNE_STEP.as_micros() / self.pruned.elapsed().max(PRUNE_STEP).as_micros();
         let most = usage::PRUNED_AT_ONCE + usize::try_from(in_a_step).unwrap_or(usize::MAX / 2);
         self.pruned = Instant::now();
-        let held = lock(&self.session);
+        let held = hold(&self.session);
         let Some(session) = held.as_ref() else { return };
         self.told.grown(session.log_bytes());
         session.unlimited();
         let more = session.writing_lazily(|| {
             let answers = idempotency::prune(session)? >= idempotency::PRUNED_AT_ONCE;
-            Ok::<bool, Failure>(usage::prune(session, &self.retention, most)? || answers)
+            let entries = usage::prune(session, &self.retention, most)?;
+            Ok::<bool, Failure>(entries || answers)
         });
+        drop(held);
         let wait = if let Ok(true) = more { PRUNE_STEP } else { PRUNE_EVERY };
         self.next_prune = self.pruned + wait;
         if let Err(failure) = more {
@@ -567,6 +578,7 @@ fn groups(jobs: Vec<Box<dyn Job>>) -> Vec<Vec<Box<dyn Job>>> {
 
 fn settle(jobs: Vec<Box<dyn Job>>, committed: Result<(), Problem>) {
     for job in jobs {
+        trial::pause();
         job.settle(committed.clone());
     }
 }

@@ -3,7 +3,8 @@
 //! Linux tells which of them speaks (epoll(7)), to one of the threads that ask, and of each connection once until it
 //! waits again. Elsewhere each connection keeps a thread.
 
-use crate::handoff::lock;
+use crate::lock::{assert_none, lock};
+use crate::trial;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use std::io;
 use std::mem::MaybeUninit;
@@ -75,6 +76,16 @@ impl<T> Places<T> {
         self.free.push(seat.place);
         Some(waiting.guest)
     }
+
+    /// Takes those who wait for so long.
+    fn take_waiting_since(&mut self, patience: Duration) -> Vec<T> {
+        let seat = |(place, waiting): (u32, &Option<Waiting<T>>)| {
+            let waiting = waiting.as_ref().filter(|waiting| waiting.since.elapsed() >= patience)?;
+            Some(Seat { place, number: waiting.number })
+        };
+        let seats: Vec<Seat> = (0..).zip(&self.all).filter_map(seat).collect();
+        seats.into_iter().filter_map(|seat| self.take(seat)).collect()
+    }
 }
 
 impl<T: Waits> Idle<T> {
@@ -93,7 +104,9 @@ impl<T: Waits> Idle<T> {
         // It is put in its place first, as it may speak at once. The lock is not held while Linux is told.
         let seat = lock(&self.places).put(guest);
         let (data, flags) = (seat.data(), EventFlags::IN | EventFlags::ONESHOT | more);
+        assert_none();
         let told = match is_new {
+            _ if trial::fails("idle") => Err(rustix::io::Errno::NOMEM),
             true => epoll::add(&self.epoll, &*descriptor, data, flags),
             false => epoll::modify(&self.epoll, &*descriptor, data, flags),
         };
@@ -107,7 +120,9 @@ impl<T: Waits> Idle<T> {
     pub fn next(&self) -> T {
         loop {
             let mut room = [const { MaybeUninit::<Event>::uninit() }; 1];
+            assert_none();
             let Ok((events, _)) = epoll::wait(&self.epoll, &mut room, None) else { continue }; // interrupted
+            trial::pause();
             // One that was cut in between is not there any more.
             if let Some(guest) = events.first().and_then(|event| lock(&self.places).take(Seat::of(event.data))) {
                 return guest;
@@ -115,16 +130,12 @@ impl<T: Waits> Idle<T> {
         }
     }
 
-    /// Takes away those that have said nothing for so long.
+    /// Takes away those that have said nothing for so long. One that said something which nobody has heard yet waits on.
     pub fn overdue(&self, patience: Duration) -> Vec<T> {
-        let mut places = lock(&self.places);
-        let is_overdue = |waiting: &Waiting<T>| waiting.since.elapsed() >= patience && !waiting.guest.speaks();
-        let seat = |(place, waiting): (u32, &Option<Waiting<T>>)| {
-            let waiting = waiting.as_ref().filter(|waiting| is_overdue(waiting))?;
-            Some(Seat { place, number: waiting.number })
-        };
-        let overdue: Vec<Seat> = (0..).zip(&places.all).filter_map(seat).collect();
-        overdue.into_iter().filter_map(|seat| places.take(seat)).collect()
+        let long = lock(&self.places).take_waiting_since(patience);
+        assert_none();
+        let silent = |guest: T| if guest.speaks() { self.wait(guest, false).err() } else { Some(guest) };
+        long.into_iter().filter_map(silent).collect()
     }
 }
 

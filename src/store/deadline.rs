@@ -1,6 +1,7 @@
 //! When the work of a request is to end: told by its session, and asked by SQLite and by our functions within it.
 
 use crate::crew::step_aside;
+use crate::trial;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -29,7 +30,7 @@ impl Deadline {
     pub fn set(&self, time: Option<Duration>) {
         let now = self.since.elapsed();
         self.after.store(time.map_or(u64::MAX, |time| millis(now + time)), Ordering::Relaxed);
-        self.long_after.store(millis(now + SHORT), Ordering::Relaxed);
+        self.long_after.store(millis(now + trial::sooner(SHORT)), Ordering::Relaxed);
     }
 
     /// To be asked often while there is work: it also sees to it that long work keeps no other waiting.

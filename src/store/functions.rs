@@ -2,6 +2,7 @@
 
 use super::deadline::Deadline;
 use crate::function;
+use crate::trial;
 use crate::value::fold::Piece;
 use crate::value::regex::{Regex, Unsearched};
 use crate::value::{Scalar, Type, decimal, wide};
@@ -16,6 +17,7 @@ pub fn register(connection: &Connection, deadline: &Deadline) -> Result<()> {
     let of_text = |name, function: OfText| {
         let deadline = deadline.clone();
         connection.create_scalar_function(name, 2, flags, move |context| {
+            trial::panics("function");
             let Some(text) = context.get_raw(0).as_str_or_null()? else { return Ok(Value::Null) };
             if (text.len() > SHORT || is_long(context.get_raw(1))) && deadline.has_passed() {
                 return Err(interrupted());

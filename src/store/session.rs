@@ -7,11 +7,12 @@ use super::failure::Failure;
 use super::functions;
 use super::place::Place;
 use crate::error::Problem;
+use crate::lock::assert_none_but_held;
 use crate::sql::Statement;
 use crate::value::Scalar;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, ToSql};
+use rusqlite::{CachedStatement, Connection, ToSql};
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -126,6 +127,7 @@ impl Session {
     }
 
     pub(super) fn pragmas(&self, statements: &[&str]) -> Result<(), Failure> {
+        assert_none_but_held();
         for statement in statements {
             self.connection.execute_batch(statement)?;
         }
@@ -161,6 +163,12 @@ impl Session {
         !self.connection.is_autocommit()
     }
 
+    /// A statement that is about to be run.
+    fn prepare(&self, text: &str) -> Result<CachedStatement<'_>, Failure> {
+        assert_none_but_held();
+        Ok(self.connection.prepare_cached(text)?)
+    }
+
     /// Runs a statement and gives all its rows.
     pub fn rows(&self, statement: &Statement) -> Result<Rows, Failure> {
         let (mut width, mut cells) = (0, Vec::new());
@@ -180,7 +188,7 @@ impl Session {
         mut done: impl FnMut(&'v Scalar, Range<usize>),
     ) -> Result<Rows, Failure> {
         self.queries.set(self.queries.get() + 1);
-        let mut prepared = self.connection.prepare_cached(&statement.text)?;
+        let mut prepared = self.prepare(&statement.text)?;
         let mut rows = Rows { width: prepared.column_count(), cells: Vec::new() };
         let others = statement.parameters.get(1..).unwrap_or_default();
         for value in values {
@@ -259,7 +267,7 @@ impl Session {
         mut visit: impl FnMut(&rusqlite::Row<'_>, usize) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         self.queries.set(self.queries.get() + 1);
-        let mut prepared = self.connection.prepare_cached(&statement.text)?;
+        let mut prepared = self.prepare(&statement.text)?;
         let columns = prepared.column_count();
         let mut rows = prepared.query(rusqlite::params_from_iter(&statement.parameters)).map_err(|e| self.timed(e))?;
         while let Some(row) = rows.next().map_err(|e| self.timed(e))? {
@@ -365,7 +373,7 @@ impl Session {
     /// Runs a statement that gives no rows; the number of records it changed.
     pub fn execute(&self, statement: &Statement) -> Result<usize, Failure> {
         self.queries.set(self.queries.get() + 1);
-        let mut prepared = self.connection.prepare_cached(&statement.text)?;
+        let mut prepared = self.prepare(&statement.text)?;
         prepared.execute(rusqlite::params_from_iter(&statement.parameters)).map_err(|error| self.timed(error))
     }
 
@@ -378,7 +386,7 @@ impl Session {
         mut done: impl FnMut(&'r [Scalar], i64),
     ) -> Result<(), Failure> {
         self.queries.set(self.queries.get() + 1);
-        let mut prepared = self.connection.prepare_cached(&statement.text)?;
+        let mut prepared = self.prepare(&statement.text)?;
         for row in rows {
             prepared.execute(rusqlite::params_from_iter(row)).map_err(|error| self.timed(error))?;
             done(row, self.last_id());
@@ -390,7 +398,7 @@ impl Session {
     /// in a log that is most of it, and to bind a value costs half as much as to write it.
     pub fn execute_rows<'v>(&self, text: &str, rows: impl Iterator<Item = Vec<Lent<'v>>>) -> Result<(), Failure> {
         self.queries.set(self.queries.get() + 1);
-        let mut prepared = self.connection.prepare_cached(text)?;
+        let mut prepared = self.prepare(text)?;
         let mut bound: Vec<Lent<'v>> = Vec::new();
         for row in rows {
             for (place, value) in row.iter().enumerate().filter(|(place, value)| bound.get(*place) != Some(value)) {
@@ -526,7 +534,7 @@ impl Session {
 
     /// SQLite's mark of the database: another one whenever any other connection, of whatever process, has committed.
     pub fn data_version(&self) -> Result<i64, Failure> {
-        Ok(self.connection.prepare_cached("PRAGMA data_version")?.query_one([], |row| row.get(0))?)
+        Ok(self.prepare("PRAGMA data_version")?.query_one([], |row| row.get(0))?)
     }
 
     /// As [`Self::writing`], for work that rebuilds tables; see [`Self::unchecked`].
@@ -560,7 +568,7 @@ impl Session {
 
     /// A statement that is not counted: transactions.
     fn bare(&self, statement: &str) -> Result<(), Failure> {
-        self.connection.prepare_cached(statement)?.execute([])?;
+        self.prepare(statement)?.execute([])?;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Regular expressions whose search of a long text can be stopped: the crate `regex` searches to the end, which with an
 //! expression made for it takes a minute for a megabyte.
 
-use crate::handoff::lock;
+use crate::lock::hold;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::util::{start, syntax};
 use regex_automata::{Anchored, nfa::thompson};
@@ -127,7 +127,7 @@ impl Automaton {
 
     /// Searches a text; `None` where it cannot tell: at characters beyond ASCII beside a `\b`.
     fn search(&self, text: &[u8], late: impl Fn() -> bool) -> Option<Result<bool, Unsearched>> {
-        let (dfa, mut cache) = (&self.dfa, lock(&self.cache));
+        let (dfa, mut cache) = (&self.dfa, hold(&self.cache));
         let mut state = dfa.start_state(&mut cache, &start::Config::new().anchored(Anchored::No)).ok()?;
         for stretch in text.chunks(STRETCH) {
             if late() {
