@@ -13,19 +13,21 @@ use crate::call::Call;
 use crate::config;
 use crate::crew::{Crew, STACK};
 use crate::envelope::{self, Echo, Reply};
-use crate::error::Problem;
+use crate::error::{Errors, Problem};
 use crate::handle::{self, App};
 use crate::http::{Bounds, Connection, Head, Headers, Incoming};
 use crate::log::{self, Level};
 use crate::network::{self, Networks};
 use crate::random::{self, For};
+use crate::trial;
 use smol_str::SmolStr;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt::Write;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
@@ -90,7 +92,6 @@ pub fn run(
         max_connections: settings.max_connections,
         proxies: settings.proxies.clone(),
         in_flight: AtomicUsize::new(0),
-        is_over: AtomicBool::new(false),
         begun: AtomicU64::new(0),
         boot: request_id_prefix(),
         #[cfg(target_os = "linux")]
@@ -114,6 +115,9 @@ pub fn run(
     // The last to close the file brings all into it, and takes the log beside it away.
     state.app.store.close_readers();
     state.app.writer.stop();
+    if trial::fails("end") {
+        std::thread::sleep(10 * QUIET);
+    }
     Ok(())
 }
 
@@ -126,8 +130,6 @@ struct State {
     proxies: Networks,
     /// Requests of which anything was read, and that are not answered yet.
     in_flight: AtomicUsize,
-    /// Whether no more are taken up.
-    is_over: AtomicBool,
     /// Requests read since the start.
     begun: AtomicU64,
     /// Tells the requests of this run from those of others.
@@ -149,7 +151,8 @@ fn accept(state: &Arc<State>, listener: &TcpListener) {
         match listener.accept() {
             Ok((stream, remote)) => {
                 complained = false;
-                welcome(state, stream, remote);
+                // The hook has logged a panic, which ends the connection.
+                let _ = catch_unwind(AssertUnwindSafe(|| welcome(state, stream, remote)));
             }
             Err(_) if state.app.stopping.load(Ordering::SeqCst) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
@@ -168,6 +171,7 @@ fn accept(state: &Arc<State>, listener: &TcpListener) {
 /// Has a new connection wait for its first request, or says that there are too many.
 fn welcome(state: &Arc<State>, stream: TcpStream, remote: SocketAddr) {
     let count = Counted::new(state);
+    trial::panics("welcome");
     let fits = count.number <= state.max_connections;
     if count.number > state.max_connections + MOST_TOLD {
         return; // not even that can be said any more
@@ -220,7 +224,11 @@ fn start(state: &Arc<State>) -> io::Result<()> {
     let cut = move || {
         loop {
             std::thread::sleep((patience / 4).clamp(Duration::from_millis(10), Duration::from_secs(1)));
-            drop(state.idle.overdue(patience));
+            let cut = || {
+                drop(state.idle.overdue(patience));
+                trial::panics("cut");
+            };
+            let _ = catch_unwind(AssertUnwindSafe(cut)); // there is another time
         }
     };
     Builder::new().name("jqlite-idle".into()).stack_size(STACK).spawn(cut).map(drop)
@@ -289,14 +297,42 @@ fn turn_away(state: &State, mut guest: Guest) {
 }
 
 /// Reads requests and answers them, one after the other, until no more is there or it is the turn of others; `false` where
-/// the connection is over.
+/// the connection is over. A panic ends it, with an answer where one is due.
 fn converse(state: &State, connection: &mut Connection) -> bool {
+    let mut owes = false;
+    let goes_on = catch_unwind(AssertUnwindSafe(|| talk(state, connection, &mut owes)));
+    if goes_on.is_err() && owes {
+        apologise(state, connection);
+    }
+    goes_on.unwrap_or(false)
+}
+
+/// The last answer of a connection whose request nobody knows any more.
+fn apologise(state: &State, connection: &mut Connection) {
+    let id = state.own_request_id(state.number());
+    let problem = Problem::Fault { cause: "the connection panicked; the line above has where".into() };
+    let errors = Errors::from(problem);
+    log::faults(&errors, &id);
+    let reply = envelope::failure(&errors, &Echo::default());
+    let headers = |headers: &mut Headers<'_>| {
+        headers.add("Content-Type", reply.media);
+        headers.add("X-Request-Id", &id);
+    };
+    let _ = connection.answer(&Head::default(), reply.status, &reply.body, true, headers);
+    connection.end();
+}
+
+/// `owes` tells whether an answer is what the client gets next.
+fn talk(state: &State, connection: &mut Connection, owes: &mut bool) -> bool {
     let began = Instant::now();
     loop {
+        *owes = true;
         let Some((incoming, busy)) = connection.next(|| Busy::new(state)) else { return false };
+        trial::panics("talk");
         let call = state.call(&incoming, state.number(), connection.remote);
         let (reply, entry) = handle::answer(&state.app, &call);
         let last = incoming.last || state.app.stopping.load(Ordering::SeqCst);
+        *owes = false;
         let sent = connection.answer(&incoming.head, reply.status, &reply.body, last, headers(state, &call, &reply));
         if let Some(entry) = entry {
             state.app.writer.log(entry);
@@ -309,11 +345,14 @@ fn converse(state: &State, connection: &mut Connection) -> bool {
             connection.end();
             return false;
         }
-        if connection.is_idle() || began.elapsed() > LONG {
+        if connection.is_idle() || began.elapsed() > trial::sooner(LONG) {
             return true; // what it says may have no end
         }
     }
 }
+
+/// What is added to the requests in flight where no more are taken up.
+const CLOSED: usize = 1 << (usize::BITS - 1);
 
 /// Counts a request for as long as it is in flight.
 struct Busy<'s> {
@@ -321,11 +360,11 @@ struct Busy<'s> {
 }
 
 impl Busy<'_> {
-    /// `None` where no more are taken up. It is counted before it asks, so that the end does not miss it.
+    /// `None` where no more are taken up: its entry would not be in the log.
     fn new(state: &State) -> Option<Busy<'_>> {
-        state.in_flight.fetch_add(1, Ordering::SeqCst);
+        let before = state.in_flight.fetch_add(1, Ordering::SeqCst);
         let busy = Busy { state };
-        if state.is_over.load(Ordering::SeqCst) { None } else { Some(busy) }
+        (before < CLOSED).then_some(busy)
     }
 }
 
@@ -343,10 +382,7 @@ impl State {
 
     /// Has no more requests taken up, unless one is in flight.
     fn ends(&self) -> bool {
-        self.is_over.store(true, Ordering::SeqCst);
-        let is_quiet = self.in_flight.load(Ordering::SeqCst) == 0;
-        self.is_over.store(is_quiet, Ordering::SeqCst);
-        is_quiet
+        self.in_flight.compare_exchange(0, CLOSED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     /// Waits until no request has been in flight for a moment, and none can be any more.
@@ -362,6 +398,7 @@ impl State {
             }
             std::thread::sleep(QUIET / 5);
         }
+        self.in_flight.fetch_or(CLOSED, Ordering::SeqCst);
     }
 
     /// What there is to know of a request, the one of this number.
@@ -399,16 +436,15 @@ impl State {
             let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
             plain && (1..=128).contains(&id.len()) && !text::holds_key(id)
         };
-        match head.one("x-request-id").filter(sane) {
-            Some(id) => id.into(),
-            None => {
-                // The ids of a seed begin again where a server for tests goes back to its seed.
-                let number = random::drawn_from_seed(For::Requests, &mut []).unwrap_or(number);
-                let mut id = String::with_capacity(32);
-                let _ = write!(id, "{}-{number:x}", self.boot); // a String takes everything
-                id.into()
-            }
-        }
+        head.one("x-request-id").filter(sane).map_or_else(|| self.own_request_id(number), SmolStr::from)
+    }
+
+    fn own_request_id(&self, number: u64) -> SmolStr {
+        // The ids of a seed begin again where a server for tests goes back to its seed.
+        let number = random::drawn_from_seed(For::Requests, &mut []).unwrap_or(number);
+        let mut id = String::with_capacity(32);
+        let _ = write!(id, "{}-{number:x}", self.boot); // a String takes everything
+        id.into()
     }
 }
 

@@ -315,14 +315,21 @@ struct Turns {
 impl Turns {
     fn run(&mut self) {
         while !self.stopping {
-            if catch_unwind(AssertUnwindSafe(|| self.turn())).is_err() {
-                // The callers whose jobs are gone are told so by their broken promises.
-                if let Some(session) = hold(&self.session).as_ref() {
-                    session.abandon();
-                }
-            }
+            self.outliving(Turns::turn);
         }
         self.write_out();
+    }
+
+    /// Does a piece of work, and undoes what it left open where it panics: `None` then. The callers whose jobs are gone are
+    /// told so by their broken promises.
+    fn outliving<T>(&mut self, work: impl FnOnce(&mut Turns) -> T) -> Option<T> {
+        let done = catch_unwind(AssertUnwindSafe(|| work(self))).ok();
+        if done.is_none()
+            && let Some(session) = hold(&self.session).as_ref()
+        {
+            session.abandon();
+        }
+        done
     }
 
     /// Waits for work and commits what there is.
@@ -375,7 +382,7 @@ impl Turns {
 
     fn between(&mut self, entries: Entries, work: Box<dyn FnOnce() + Send>) {
         let shared = self.session.clone();
-        let _held = lock(&shared); // so that nobody takes what was known before for what is so now
+        let _held = hold(&shared); // so that nobody takes what was known before for what is so now
         let arriving = self.arriving.clone();
         let mut arriving = lock(&arriving);
         if entries == Entries::Forgotten {
@@ -422,9 +429,10 @@ impl Turns {
     fn write_out(&mut self) {
         let deadline = Instant::now() + STOP_TIMEOUT;
         self.fetch_log();
+        let write = |turns: &mut Turns| turns.commit(Vec::new());
         while self.has_more() && Instant::now() < deadline {
-            if !self.commit(Vec::new()) {
-                if lock(&self.session).as_ref().is_none_or(|session| session.look_for_file().is_err()) {
+            if self.outliving(write) != Some(true) {
+                if hold(&self.session).as_ref().is_none_or(|session| session.look_for_file().is_err()) {
                     break; // the file is not to be expected back
                 }
                 std::thread::sleep(LOG_DELAY / 4);
@@ -478,33 +486,26 @@ impl Turns {
                 return true;
             }
         }
+        trial::panics("group");
         session.unlimited();
         // Where the last commit failed the log goes by itself, so that no write is refused on its account.
         let only_jobs = self.told.is_refused() && !jobs.is_empty();
-        let mut entries = std::mem::take(&mut self.log);
-        let left = entries.split_off(if only_jobs { 0 } else { entries.len().min(ENTRIES) });
-        let used = if only_jobs { HashMap::new() } else { self.use_to_write() };
-        let logged = session.savepoint(|| {
-            for (key, (at, address)) in &used {
-                usage::note_use(session, key, at, *address)?;
-            }
-            usage::insert(session, &entries)
-        });
+        let entries = if only_jobs { 0 } else { self.log.len().min(ENTRIES) };
+        let used = if only_jobs { Used::new() } else { self.use_to_write() };
+        let logged = self.write_log(session, entries, &used);
         let committed = if session.in_transaction() { session.commit() } else { Err(disk_full(&logged)) };
         drop(unchecked);
         drop(held);
         let done = logged.is_ok() && committed.is_ok();
         if done {
-            self.written += entries.len();
-            entries.clear();
-            entries.shrink_to(ROOM);
-            self.log = if left.is_empty() { entries } else { left }; // its memory is for those to come
+            self.written += entries;
+            self.log.drain(..entries);
+            self.log.shrink_to(ROOM); // the memory is for those to come
             if !only_jobs {
                 self.told.taken(self.metrics.log_lost.get());
             }
         } else {
-            entries.extend(left);
-            self.log = entries; // for the next commit
+            // The entries wait for the next commit.
             for failure in [logged.as_ref().err(), committed.as_ref().err()].into_iter().flatten() {
                 self.told.refused(failure, self.log.len());
             }
@@ -518,6 +519,21 @@ impl Turns {
         }
         settle(jobs, committed.map_err(Problem::from));
         done
+    }
+
+    /// Writes so many entries of the log and the last uses of keys, or nothing. A panic of it, which the hook has logged, ends
+    /// nobody's write.
+    fn write_log(&self, session: &Session, entries: usize, used: &Used) -> Result<(), Failure> {
+        let work = || {
+            for (key, (at, address)) in used {
+                usage::note_use(session, key, at, *address)?;
+            }
+            usage::insert(session, &self.log[..entries])?;
+            trial::panics("log");
+            Ok(())
+        };
+        let panicked = |_| Err(Failure::Other(Problem::Fault { cause: "writing the usage log panicked".into() }));
+        catch_unwind(AssertUnwindSafe(|| session.savepoint(work))).unwrap_or_else(panicked)
     }
 
     /// Whether anything waits to be written at the end.
@@ -546,6 +562,7 @@ impl Turns {
         let in_a_step = came * PRUNE_STEP.as_micros() / self.pruned.elapsed().max(PRUNE_STEP).as_micros();
         let most = usage::PRUNED_AT_ONCE + usize::try_from(in_a_step).unwrap_or(usize::MAX / 2);
         self.pruned = Instant::now();
+        self.next_prune = self.pruned + PRUNE_EVERY;
         let held = hold(&self.session);
         let Some(session) = held.as_ref() else { return };
         self.told.grown(session.log_bytes());
@@ -553,13 +570,14 @@ impl Turns {
         let more = session.writing_lazily(|| {
             let answers = idempotency::prune(session)? >= idempotency::PRUNED_AT_ONCE;
             let entries = usage::prune(session, &self.retention, most)?;
+            trial::panics("prune");
             Ok::<bool, Failure>(entries || answers)
         });
         drop(held);
-        let wait = if let Ok(true) = more { PRUNE_STEP } else { PRUNE_EVERY };
-        self.next_prune = self.pruned + wait;
-        if let Err(failure) = more {
-            self.told.refused(&failure, self.log.len());
+        match more {
+            Ok(true) => self.next_prune = self.pruned + PRUNE_STEP,
+            Ok(false) => {}
+            Err(failure) => self.told.refused(&failure, self.log.len()),
         }
     }
 }
