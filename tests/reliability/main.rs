@@ -13,3 +13,6 @@ mod ledger;
 mod report;
 #[path = "../it/support/mod.rs"]
 mod support;
+
+#[cfg(all(debug_assertions, target_os = "linux"))]
+mod threads;

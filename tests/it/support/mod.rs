@@ -195,6 +195,17 @@ impl Server {
         Server::through(command, folder, key, words)
     }
 
+    /// A server with the published models, on which `src/trial.rs` does what these words say.
+    pub fn on_trial(trial: &str, words: &[&str]) -> Server {
+        let folder = Folder::new();
+        let file = folder.file("models.json", MODELS);
+        run(&folder, &["models", "apply", file.to_str().unwrap()]);
+        let key = run(&folder, &["keys", "create", "--name", "all", "--allow", "*.*:*,system.*:*"]);
+        let mut command = jqlite(&folder, &[]);
+        command.args(SERVE).args(words).env("JQLITE_TRIAL", trial);
+        Server::launch(folder, key, command)
+    }
+
     /// Runs a command that serves, and reads its ready line, which may tell the key.
     fn launch(folder: Folder, key: String, mut command: Command) -> Server {
         let log = std::fs::File::create(folder.path("stderr")).unwrap();
