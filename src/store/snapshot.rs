@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::{BUSY_TIMEOUT, MEMORY};
 use crate::error::Problem;
+use crate::lock::assert_none_but_held;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
@@ -46,6 +47,7 @@ impl Snapshot {
 
 /// A connection to the database in memory, beside those of its store.
 fn live() -> Result<Connection, Failure> {
+    assert_none_but_held();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(MEMORY, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;

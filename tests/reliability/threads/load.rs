@@ -145,8 +145,11 @@ fn control(intent: &str, namespace: &str, meta: &Value, arguments: &Value) -> Va
     request
 }
 
-/// The kinds of callers, and what each does in a round.
-pub const KINDS: [(&str, fn(&mut Caller<'_>, usize)); 10] = [
+/// What a caller does in a round.
+type Kind = fn(&mut Caller<'_>, usize);
+
+/// The kinds of callers.
+pub const KINDS: [(&str, Kind); 10] = [
     ("records", records),
     ("memory", memory),
     ("batches", batches),
@@ -231,7 +234,7 @@ fn leaving(caller: &mut Caller<'_>, round: usize) {
     let (_, bytes) = caller.written("", &tag(&format!("{} {round}", caller.name)));
     let part = [bytes.len(), bytes.len() - 1, bytes.len() / 2, 0][round % 4];
     client.send(&bytes.as_bytes()[..part]);
-    if round % 3 == 0 {
+    if round.is_multiple_of(3) {
         client.stream().shutdown(std::net::Shutdown::Write).unwrap();
         client.try_reply("POST");
     }
@@ -259,7 +262,7 @@ fn pipelines(caller: &mut Caller<'_>, round: usize) {
 
 /// A search that is at it long enough for others to go on beside it, with one of the few readers.
 fn slow(caller: &mut Caller<'_>, round: usize) {
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         let filter = json!({"tags__tickets__title__icontains": "zzz"});
         let search = request("count", "tickets.Ticket", &json!({"filter": filter}), &json!({}));
         assert_eq!(caller.data(&search), json!({"count": 0}));
@@ -269,7 +272,7 @@ fn slow(caller: &mut Caller<'_>, round: usize) {
 /// Models that change, and records that are made and read meanwhile: as it was before or as it is after.
 fn models(caller: &mut Caller<'_>, round: usize) {
     let mut models: Value = serde_json::from_str(MODELS).unwrap();
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         models["profile.Customer"]["fields"]["nick"] = json!({"type": "string", "null": true});
     }
     let arguments = json!({"models": models, "allowDataLoss": true});
