@@ -462,21 +462,13 @@ impl Turns {
             return false;
         };
         let is_alone = jobs.first().is_some_and(|job| job.is_alone());
-        let unchecked = match is_alone.then(|| session.unchecked()).transpose() {
-            Ok(unchecked) => unchecked,
-            Err(failure) => {
-                self.told.refused(&failure, self.log.len());
-                settle(jobs, Err(Problem::from(failure)));
-                return false;
-            }
+        let (unchecked, mut refused) = match is_alone.then(|| session.unchecked()).transpose() {
+            Ok(unchecked) => (unchecked, None),
+            Err(failure) => (None, Some(failure)),
         };
-        loop {
-            if let Err(failure) = session.begin() {
-                self.told.refused(&failure, self.log.len());
-                settle(jobs, Err(Problem::from(failure)));
-                return false;
-            }
-            let culprit = jobs.iter_mut().position(|job| {
+        while refused.is_none() {
+            refused = session.begin().err();
+            let culprit = jobs.iter_mut().take_while(|_| refused.is_none()).position(|job| {
                 job.run(session);
                 !session.in_transaction()
             });
@@ -485,6 +477,11 @@ impl Turns {
             if jobs.is_empty() {
                 return true;
             }
+        }
+        if let Some(failure) = refused {
+            drop(unchecked);
+            drop(held);
+            return self.refuse(jobs, failure);
         }
         trial::panics("group");
         session.unlimited();
@@ -519,6 +516,13 @@ impl Turns {
         }
         settle(jobs, committed.map_err(Problem::from));
         done
+    }
+
+    /// Tells all of a group that the database takes nothing.
+    fn refuse(&mut self, jobs: Vec<Box<dyn Job>>, failure: Failure) -> bool {
+        self.told.refused(&failure, self.log.len());
+        settle(jobs, Err(Problem::from(failure)));
+        false
     }
 
     /// Writes so many entries of the log and the last uses of keys, or nothing. A panic of it, which the hook has logged, ends
@@ -565,7 +569,7 @@ impl Turns {
         self.next_prune = self.pruned + PRUNE_EVERY;
         let held = hold(&self.session);
         let Some(session) = held.as_ref() else { return };
-        self.told.grown(session.log_bytes());
+        let grown = session.log_bytes();
         session.unlimited();
         let more = session.writing_lazily(|| {
             let answers = idempotency::prune(session)? >= idempotency::PRUNED_AT_ONCE;
@@ -574,6 +578,7 @@ impl Turns {
             Ok::<bool, Failure>(entries || answers)
         });
         drop(held);
+        self.told.grown(grown);
         match more {
             Ok(true) => self.next_prune = self.pruned + PRUNE_STEP,
             Ok(false) => {}
