@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Every intent, and what it takes of the model of its namespace; other names of an intent beside it.
-const INTENTS: [(&str, &[&str]); 18] = [
+const INTENTS: [(&str, &[&str]); 22] = [
     ("retrieve", &["read"]),
     ("retrieveOne", &["read"]),
     ("count", &["read"]),
@@ -28,10 +28,16 @@ const INTENTS: [(&str, &[&str]); 18] = [
     ("enable", &["update"]),
     ("diff", &["update"]),
     ("apply", &["update"]),
+    ("reset", &["update"]),
+    ("snapshot", &["update"]),
+    ("restore", &["update"]),
+    ("clock", &["update"]),
 ];
 
 const KEY_CONTROLS: [&str; 4] = ["rotate", "revoke", "disable", "enable"];
 const MODEL_CONTROLS: [&str; 2] = ["diff", "apply"];
+/// Those of a server for tests alone (`tests/it/fixture.rs`): no other has their namespace.
+const FIXTURE_CONTROLS: [&str; 4] = ["reset", "snapshot", "restore", "clock"];
 const ACTIONS: [&str; 5] = ["create", "read", "update", "delete", "*"];
 /// What stands before the action of a permission: the model, others like it, and patterns.
 const SCOPES: [&str; 12] = [
@@ -94,6 +100,9 @@ fn harmless(intent: &str, namespace: &str, field: &str) -> Value {
         _ if KEY_CONTROLS.contains(&intent) => {
             request(intent, namespace, &json!({"schema": "controller", "uniqueObject": {"id": 999}}), &json!({}))
         }
+        _ if FIXTURE_CONTROLS.contains(&intent) => {
+            request(intent, namespace, &json!({"schema": "controller"}), &json!({"name": "x"}))
+        }
         other => panic!("no request of {other} is known here"),
     }
 }
@@ -105,7 +114,8 @@ fn cases() -> Vec<(&'static str, &'static str, Value)> {
         let namespaces: Vec<_> = NAMESPACES
             .into_iter()
             .filter(|(namespace, _)| match intent {
-                "execute" => false, // it takes none
+                "execute" => false,                               // it takes none
+                _ if FIXTURE_CONTROLS.contains(&intent) => false, // none of these takes it
                 _ if KEY_CONTROLS.contains(&intent) => *namespace == "system.ApiKey",
                 _ if MODEL_CONTROLS.contains(&intent) => *namespace == "system.Model",
                 _ => true,
@@ -231,7 +241,7 @@ fn a_controller_goes_with_no_other_namespace_whoever_asks() {
     let server = Server::start();
     let keys = [server.key.clone(), server.key_for(""), server.key_for("tickets.*:*")];
     let mut client = Client::connect(&server.address);
-    for intent in KEY_CONTROLS.iter().chain(&MODEL_CONTROLS).chain(&["execute"]) {
+    for intent in KEY_CONTROLS.iter().chain(&MODEL_CONTROLS).chain(&FIXTURE_CONTROLS).chain(&["execute"]) {
         for namespace in ["tickets.Ticket", "ghost.Model", "system.UsageLog", "system.Nothing"] {
             let meta = json!({"schema": "controller", "uniqueObject": {"id": 1}});
             let body = request(intent, namespace, &meta, &json!({})).to_string();
