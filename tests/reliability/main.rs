@@ -8,6 +8,8 @@ mod dice;
 mod disk;
 mod faults;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod floods;
 mod ledger;
 #[allow(dead_code)]
 mod report;

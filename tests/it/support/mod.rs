@@ -495,7 +495,11 @@ pub struct Client {
 impl Client {
     #[track_caller]
     pub fn connect(address: &str) -> Client {
-        let stream = TcpStream::connect(address).unwrap();
+        Client::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// On a connection that is there.
+    pub fn over(stream: TcpStream) -> Client {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         Client { stream: BufReader::new(stream) }
