@@ -11,6 +11,8 @@ mod hostile;
 #[cfg(target_os = "linux")]
 mod floods;
 mod ledger;
+#[cfg(target_os = "linux")]
+mod proxy;
 #[allow(dead_code)]
 mod report;
 #[path = "../it/support/mod.rs"]
