@@ -30,19 +30,17 @@ pub struct Reply {
     pub headers: Vec<(&'static str, String)>,
     /// Whether the text of a key is in it, so that it may be kept nowhere.
     pub holds_secret: bool,
-    /// What it takes of the memory for answers, once it is counted.
+    /// What it takes of the memory for answers, where it is counted: what may be large is.
     share: Option<Share>,
 }
 
 impl Reply {
-    /// Counts it among the answers that are being sent, until it is dropped.
+    /// Counts it among the answers that are being sent, until it is dropped. To be called where it is made.
     ///
     /// # Errors
     /// There is no room for it.
     pub fn counted(mut self, answers: &Arc<Budget>) -> Result<Reply, Problem> {
-        if self.share.is_none() {
-            self.share.insert(answers.share()).cover(self.body.len())?;
-        }
+        self.share.insert(answers.share()).cover(self.body.len())?;
         Ok(self)
     }
 }

@@ -71,10 +71,7 @@ pub fn answer(app: &App, call: &Call) -> (Reply, Option<Entry>) {
         None => Ok(about::answer(call, &app.store, app.stopping.load(Ordering::Relaxed))?),
     });
     let panicked = |_| Err(Problem::Fault { cause: "the request panicked; the line above has where".into() }.into());
-    // Writes are counted already, before they were committed.
-    let counted = |reply: Reply| reply.counted(&app.answers).map_err(Errors::from);
-    let outcome = catch_unwind(answer).unwrap_or_else(panicked).and_then(counted);
-    let reply = outcome.unwrap_or_else(|errors| refuse(&errors, &echo, call));
+    let reply = catch_unwind(answer).unwrap_or_else(panicked).unwrap_or_else(|errors| refuse(&errors, &echo, call));
     entry.close(call, &reply);
     let leaves_entry = is_jql || about.is_some();
     if leaves_entry {
@@ -136,11 +133,12 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
         let key = may_be_kept.then(|| cache::key(given.caller.id(), given.catalogue.version, call.body));
         if let Some(answer) = key.and_then(|key| app.cache.find(&key, app.writer.foreign_mark()?)) {
             app.metrics.cache_hits.add(1);
-            return Ok(Step::Answered(answer.reply(echo, true)));
+            return Ok(Step::Answered(answer.reply(echo, true).counted(&app.answers)?));
         }
         app.metrics.cache_misses.add(u64::from(key.is_some()));
         let answer = road::carry_out(&reader, &given, planned)?;
-        let reply = answer.reply(echo, false);
+        // With the reader in hand, so that no more are made at once than there are readers.
+        let reply = answer.reply(echo, false).counted(&app.answers)?;
         if let Some(key) = key {
             keep = Some(Keep { key, answer: answer.compact(), asked, seen: reader.data_version()? });
         }
@@ -258,7 +256,7 @@ fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
         let kept = retry.as_ref().map(|retry| idempotency::find(session, retry)).transpose()?;
         if let Some(Some(body)) = kept {
             road::plan_again(&given, &asked.planned, &body)?;
-            return Ok(envelope::replayed(body));
+            return Ok(envelope::replayed(body).counted(&answers)?);
         }
         session.start();
         // One that cannot be sent must not be carried out.

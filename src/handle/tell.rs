@@ -37,7 +37,7 @@ pub fn answer(app: &App, call: &Call, about: &About, entry: &mut Entry) -> Resul
             let (limits, is_fixture) = (app.limits, app.fixture.is_some());
             let served = Served { limits, jql_paths: &app.jql_paths, is_fixture };
             let document = openapi::document(&catalogue, &caller, served, &|| reader.in_time())?;
-            Ok(envelope::page(envelope::JSON, document))
+            Ok(envelope::page(envelope::JSON, document).counted(&app.answers)?)
         }
         Page::Metrics => {
             drop(reader); // and is not counted among those in use
