@@ -5,6 +5,7 @@
 
 use crate::lock::lock;
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
 
 /// Where one answer is put, and one thread waits for it.
 pub struct Answer<T>(Arc<Slot<T>>);
@@ -20,6 +21,7 @@ struct Slot<T> {
 enum State<T> {
     Open,
     Kept(T),
+    /// One of the two ends is gone.
     Broken,
 }
 
@@ -30,8 +32,14 @@ pub fn promise<T>() -> (Promise<T>, Answer<T>) {
 }
 
 impl<T> Promise<T> {
-    pub fn keep(self, value: T) {
-        *lock(&self.0.state) = State::Kept(value);
+    /// Gives the value back where nobody waits for it any more.
+    pub fn keep(self, value: T) -> Result<(), T> {
+        let mut state = lock(&self.0.state);
+        if matches!(*state, State::Broken) {
+            return Err(value);
+        }
+        *state = State::Kept(value);
+        Ok(())
     }
 }
 
@@ -47,6 +55,23 @@ impl<T> Drop for Promise<T> {
 }
 
 impl<T> Answer<T> {
+    /// As [`Self::wait`], but no longer than until then.
+    pub fn wait_until(self, deadline: Instant) -> Option<T> {
+        let mut state = lock(&self.0.state);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match std::mem::replace(&mut *state, State::Broken) {
+                State::Kept(value) => return Some(value),
+                State::Broken => return None,
+                State::Open if left.is_zero() => return None,
+                State::Open => {
+                    *state = State::Open;
+                    state = state.wait_for(&self.0.settled, left);
+                }
+            }
+        }
+    }
+
     /// Waits for the answer; `None` where the promise was dropped.
     pub fn wait(self) -> Option<T> {
         let mut state = lock(&self.0.state);
@@ -63,6 +88,15 @@ impl<T> Answer<T> {
     }
 }
 
+impl<T> Drop for Answer<T> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        if matches!(*state, State::Open) {
+            *state = State::Broken;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,10 +104,13 @@ mod tests {
     #[test]
     fn a_dropped_promise_ends_the_wait() {
         let (kept, answer) = promise();
-        std::thread::spawn(move || kept.keep(5));
+        std::thread::spawn(move || kept.keep(5).unwrap());
         assert_eq!(answer.wait(), Some(5));
         let (dropped, answer) = promise::<i32>();
         std::thread::spawn(move || drop(dropped));
         assert_eq!(answer.wait(), None);
+        let (late, answer) = promise();
+        assert_eq!(answer.wait_until(Instant::now()), None);
+        assert_eq!(late.keep(5), Err(5));
     }
 }

@@ -6,6 +6,7 @@ mod deadline;
 mod failure;
 mod functions;
 mod place;
+mod readers;
 mod session;
 pub mod snapshot;
 
@@ -23,12 +24,13 @@ use crate::random::{self, For};
 use crate::sql::Statement;
 use crate::value::Scalar;
 use place::Place;
+use readers::{Found, Readers};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const SCHEMA: &str = include_str!("../schema.sql");
@@ -95,25 +97,13 @@ pub struct Store {
     /// `None` in memory.
     place: Option<Arc<Place>>,
     timeout: Duration,
-    readers: Mutex<Readers>,
+    readers: Mutex<Readers<Session>>,
     /// The most of them.
     most_readers: usize,
-    returned: Condvar,
     /// Makes of a key the number by which its readers are counted.
     hasher: foldhash::fast::RandomState,
     catalogue: Mutex<Arc<Catalogue>>,
     secret: Secret,
-}
-
-/// The reading sessions: those that nobody uses, how many there are in all, how many each key has, and how many
-/// requests wait for one.
-#[derive(Default)]
-struct Readers {
-    idle: Vec<Session>,
-    made: usize,
-    /// Of each holder, by its number, how many.
-    held: Vec<(u64, usize)>,
-    waiting: usize,
 }
 
 /// Whether a database that is not there is to be made.
@@ -135,14 +125,14 @@ impl Store {
             place::prepare(path, missing)?;
             place = Some(Arc::new(Place::of(path)));
         }
+        let most_readers = config::readers();
         let mut store = Store {
             secret: Secret::default(),
             location,
             place,
             timeout,
-            readers: Mutex::default(),
-            most_readers: config::readers(),
-            returned: Condvar::new(),
+            readers: Mutex::new(Readers::new(most_readers)),
+            most_readers,
             hasher: foldhash::fast::RandomState::default(),
             catalogue: Mutex::default(),
         };
@@ -180,56 +170,35 @@ impl Store {
     fn reader_of(&self, holder: u64, most: usize) -> Result<Reader<'_>, Failure> {
         self.place.as_ref().map_or(Ok(()), |place| place.seen()).map_err(Failure::Other)?;
         let deadline = Instant::now() + self.timeout;
-        let (mut readers, mut is_aside, mut may_make) = (lock(&self.readers), false, true);
+        let mut found = lock(&self.readers).take(holder, most);
         loop {
-            let free = !readers.idle.is_empty() || (may_make && readers.made < self.most_readers);
-            let held = readers.held.iter().position(|(one, _)| *one == holder);
-            if free && held.is_none_or(|place| readers.held[place].1 < most) {
-                match held {
-                    Some(place) => readers.held[place].1 += 1,
-                    None => readers.held.push((holder, 1)),
-                }
-                let session = readers.idle.pop();
-                readers.made += usize::from(session.is_none());
-                drop(readers);
-                let mut reader = Reader { store: self, holder, session };
-                let made = if reader.session.is_none() { self.new_reader().map(Some) } else { Ok(None) };
-                match made {
-                    Ok(Some(session)) => reader.session = Some(session),
-                    Ok(None) => {}
-                    Err(failure) => {
-                        drop(reader);
-                        readers = lock(&self.readers);
-                        if readers.made == 0 {
-                            return Err(failure);
+            found = match found {
+                Found::Session(session) => return Ok(Reader { store: self, holder, session: Some(session) }),
+                Found::Room => {
+                    let mut reader = Reader { store: self, holder, session: None };
+                    match self.new_reader() {
+                        Ok(session) => {
+                            reader.session = Some(session);
+                            return Ok(reader);
                         }
-                        may_make = false; // out of descriptors, most likely: those that there are have to do
-                        continue;
+                        Err(failure) => {
+                            drop(reader);
+                            // Out of descriptors, most likely.
+                            lock(&self.readers).take_another(holder, most).ok_or(failure)?
+                        }
                     }
                 }
-                return Ok(reader);
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Failure::Other(Problem::Overloaded));
-            }
-            if !is_aside {
-                drop(readers);
-                step_aside();
-                is_aside = true;
-                readers = lock(&self.readers);
-                continue; // one may have come back in between
-            }
-            readers.waiting += 1;
-            readers = readers.wait_for(&self.returned, left);
-            readers.waiting -= 1;
+                Found::Line(answer) => {
+                    step_aside();
+                    answer.wait_until(deadline).ok_or(Failure::Other(Problem::Overloaded))?
+                }
+            };
         }
     }
 
     /// The readers in use, and the most that there may be.
     pub fn readers_in_use(&self) -> (usize, usize) {
-        let readers = lock(&self.readers);
-        (readers.made - readers.idle.len(), self.most_readers)
+        (lock(&self.readers).in_use(), self.most_readers)
     }
 
     /// The bytes of the database, and of the write-ahead log beside it.
@@ -241,10 +210,7 @@ impl Store {
 
     /// Closes the readers that nobody uses.
     pub fn close_readers(&self) {
-        let mut readers = lock(&self.readers);
-        let idle = std::mem::take(&mut readers.idle);
-        readers.made -= idle.len();
-        drop(readers);
+        let idle = lock(&self.readers).take_idle();
         drop(idle); // closing takes time
     }
 
@@ -434,22 +400,14 @@ impl std::ops::Deref for Reader<'_> {
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        let mut readers = lock(&self.store.readers);
-        match self.session.take() {
-            Some(session) => readers.idle.push(session),
-            None => readers.made -= 1, // it could not be opened
-        }
-        if let Some(place) = readers.held.iter().position(|(one, _)| *one == self.holder) {
-            readers.held[place].1 -= 1;
-            if readers.held[place].1 == 0 {
-                readers.held.swap_remove(place);
-            }
-        }
-        let anyone_waits = readers.waiting > 0;
-        drop(readers);
-        // All who wait look: the next in line may be of a key that has its share. Calling nobody costs a system call.
-        if anyone_waits {
-            self.store.returned.notify_all();
+        let mut back = (self.holder, self.session.take());
+        loop {
+            let Some((next, promise, found)) = lock(&self.store.readers).give_back(back.0, back.1) else { return };
+            back = match promise.keep(found) {
+                Ok(()) => return,
+                Err(Found::Session(session)) => (next, Some(session)),
+                Err(_) => (next, None),
+            };
         }
     }
 }

@@ -173,7 +173,7 @@ impl Writer {
         work: impl FnOnce() -> Result<T, Errors> + Send + 'static,
     ) -> Result<T, Errors> {
         let (reply, answer) = promise();
-        let work = Box::new(move || reply.keep(work()));
+        let work = Box::new(move || drop(reply.keep(work())));
         assert_none();
         step_aside();
         self.messages.send(Message::Between(entries, work)).map_err(|_| Problem::ShuttingDown)?;
@@ -275,7 +275,7 @@ impl<T: Send, F: FnMut(&Session) -> Result<T, Errors> + Send> Job for Task<T, F>
             (Some(Ok(value)), Ok(())) => Ok(value),
             (None, Ok(())) => Err(Problem::Fault { cause: "a job was not run".into() }.into()),
         };
-        reply.keep((outcome, work));
+        let _ = reply.keep((outcome, work)); // whoever waits for it waits until it is there
     }
 
     fn is_alone(&self) -> bool {

@@ -7,9 +7,9 @@ mod crash;
 mod dice;
 mod disk;
 mod faults;
-mod hostile;
 #[cfg(target_os = "linux")]
 mod floods;
+mod hostile;
 mod ledger;
 #[cfg(target_os = "linux")]
 mod proxy;
