@@ -366,7 +366,8 @@ impl Turns {
             for group in groups(jobs) {
                 writable &= self.commit(group);
             }
-            if self.told.is_refused() && !self.log.is_empty() {
+            // Where not even these were taken the log would not be, and writes wait for the time that this takes.
+            if writable && self.told.is_refused() && !self.log.is_empty() {
                 writable = self.commit(Vec::new());
             }
         }
