@@ -20,7 +20,7 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 use tell::Told;
@@ -31,6 +31,8 @@ pub struct Writer {
     /// Entries on their way to the log. They are fetched with the next group, or after a while, so that
     /// no request wakes the thread for its entry.
     log: Arc<Mutex<Vec<Entry>>>,
+    /// Calls those who wait until entries were fetched.
+    fetched: Arc<Condvar>,
     metrics: Arc<Metrics>,
     /// Counts how often an earlier state was put back.
     era: Arc<AtomicU32>,
@@ -81,6 +83,11 @@ const PRUNE_STEP: Duration = Duration::from_millis(25);
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Entries kept for a disk that takes none, and as many again on their way; beyond them they are lost.
 const MOST_ENTRIES: usize = 100_000;
+/// Entries on their way from which on whoever adds one waits a little: a flood of requests must not have the log lose
+/// what others did.
+const PRESSING: usize = MOST_ENTRIES / 2;
+/// How long that is. The answer was sent before.
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Writer {
     /// Starts the thread. What `retention` does not keep of the log is pruned; a write that waited for its turn longer
@@ -92,13 +99,14 @@ impl Writer {
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Writer> {
         let (messages, receiver) = sync_channel(QUEUE);
-        let log = Arc::new(Mutex::new(Vec::with_capacity(ROOM)));
+        let (log, fetched) = (Arc::new(Mutex::new(Vec::with_capacity(ROOM))), Arc::new(Condvar::new()));
         let era = Arc::new(AtomicU32::new(0));
         let session = Arc::new(Mutex::new(Some(session)));
         let mut turns = Turns {
             session: session.clone(),
             receiver,
             arriving: log.clone(),
+            fetched: fetched.clone(),
             era: era.clone(),
             metrics: metrics.clone(),
             told: Told::default(),
@@ -112,7 +120,7 @@ impl Writer {
             stopping: false,
         };
         let thread = Builder::new().name("jqlite-writer".into()).spawn(move || turns.run())?;
-        Ok(Writer { messages, log, metrics, era, patience, session, thread: Mutex::new(Some(thread)) })
+        Ok(Writer { messages, log, fetched, metrics, era, patience, session, thread: Mutex::new(Some(thread)) })
     }
 
     /// Has `work` done in a savepoint, and gives what came of it once it is committed. `work` may be run
@@ -191,8 +199,8 @@ impl Writer {
         try_hold(&self.session)?.as_ref()?.data_version().ok()
     }
 
-    /// Hands an entry to the log, and never waits: where the disk takes none for long, it is lost, and that
-    /// is said.
+    /// Hands an entry to the log, and waits a little where many wait. Where the disk takes none for long, it is lost, and
+    /// that is said.
     pub fn log(&self, entry: Entry) {
         if cfg!(without_log) {
             return; // a build that tells what the log costs; see bench/run
@@ -206,10 +214,17 @@ impl Writer {
             return;
         }
         log.push(entry);
-        let are_many = log.len() == MANY_ENTRIES;
+        let count = log.len();
         drop(log);
-        if are_many {
+        if count == MANY_ENTRIES {
             let _ = self.messages.try_send(Message::Log); // a full queue wakes the thread as well
+        }
+        if count >= PRESSING {
+            step_aside();
+            let log = lock(&self.log);
+            if log.len() >= PRESSING {
+                drop(log.wait_for(&self.fetched, PAUSE));
+            }
         }
     }
 
@@ -295,6 +310,7 @@ struct Turns {
     session: Arc<Mutex<Option<Session>>>,
     receiver: Receiver<Message>,
     arriving: Arc<Mutex<Vec<Entry>>>,
+    fetched: Arc<Condvar>,
     era: Arc<AtomicU32>,
     metrics: Arc<Metrics>,
     told: Told,
@@ -411,6 +427,7 @@ impl Turns {
         }
         let arrived = self.log.len();
         let mut arriving = lock(&self.arriving);
+        let were_many = arriving.len() >= PRESSING;
         // Whoever adds an entry must not wait for the others to be copied.
         if self.log.is_empty() {
             std::mem::swap(&mut self.log, &mut arriving);
@@ -419,6 +436,9 @@ impl Turns {
         }
         self.metrics.log_held.set(self.log.len() as u64);
         drop(arriving);
+        if were_many {
+            self.fetched.notify_all();
+        }
         for entry in &self.log[arrived..] {
             // A key that was not let in was not used.
             let (Some(key), true) = (&entry.key, entry.let_in) else { continue };
