@@ -3,6 +3,7 @@
 
 use super::accounts;
 use super::nginx::Nginx;
+use crate::dice::{Dice, seed};
 use crate::report::{counted, scale};
 use crate::support::{Client, MODELS, Server};
 use serde_json::json;
@@ -12,41 +13,24 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Numbers by chance: SplitMix64, <https://doi.org/10.1145/2714064.2660195>.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// One of so many.
-    fn below(&mut self, most: usize) -> usize {
-        (self.next() % most.max(1) as u64) as usize
-    }
-
-    fn piece(&mut self) -> &'static str {
-        PIECES.split('|').nth(self.below(PIECES.split('|').count())).unwrap()
-    }
-}
-
 /// What mutations put in, with `|` between them.
 const PIECES: &str = "\r\n|\n|\r|\r\n\r\n|\n\n| |\t|\0|\x0b|\x7f|\u{e9}|:|;|,|?|#|/|//|/../|%2e%2e/|%00|0|1|+|-|0x|f|HTTP/1.0|HTTP/1.1|chunked|\
     identity|Content-Length: 5\r\n|Content-Length: 0\r\n|Transfer-Encoding: chunked\r\n|Connection: keep-alive\r\n|\
     Expect: 100-continue\r\n";
 
+fn piece(dice: &mut Dice) -> &'static str {
+    PIECES.split('|').nth(dice.below(PIECES.split('|').count())).unwrap()
+}
+
 /// What tells the request of this number, and its answer, from all others: a mutation makes none into another.
 fn mark(seed: u64, number: usize) -> String {
-    format!("m{:016x}", Chance(seed ^ number as u64).next())
+    format!("m{:016x}", Dice::new(seed, number).next())
 }
 
 /// Well-formed requests, of which the others are made.
-fn plain(key: &str, mark: &str, chance: &mut Chance) -> Vec<u8> {
+fn plain(key: &str, mark: &str, dice: &mut Dice) -> Vec<u8> {
     let meta = |intent: &str, namespace: &str| json!({"intent": intent, "namespace": namespace, "draw": mark});
-    let body = match chance.below(3) {
+    let body = match dice.below(3) {
         0 => json!({"__meta__": meta("create", "tickets.Tag"), "name": mark}),
         1 => json!({"__meta__": meta("count", "tickets.Tag")}),
         _ => json!({"__meta__": meta("retrieve", "profile.Customer"), "id": null}),
@@ -54,7 +38,7 @@ fn plain(key: &str, mark: &str, chance: &mut Chance) -> Vec<u8> {
     let body = body.to_string();
     let usual = format!("Host: localhost\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n");
     let length = body.len();
-    match chance.below(4) {
+    match dice.below(4) {
         0 => {
             format!("POST /jql HTTP/1.1\r\n{usual}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n")
         }
@@ -65,34 +49,34 @@ fn plain(key: &str, mark: &str, chance: &mut Chance) -> Vec<u8> {
 }
 
 /// Changes a few things in a request, most often in its head.
-fn mutate(request: &mut Vec<u8>, other: &[u8], chance: &mut Chance) {
-    for _ in 0..=chance.below(3) {
+fn mutate(request: &mut Vec<u8>, other: &[u8], dice: &mut Dice) {
+    for _ in 0..=dice.below(3) {
         let head = memchr::memmem::find(request, b"\r\n\r\n").unwrap_or(request.len());
-        let most = if chance.below(4) > 0 { head + 4 } else { request.len() };
-        let place = chance.below(most.min(request.len()) + 1);
-        let end = (place + 1 + chance.below(8)).min(request.len());
-        match chance.below(8) {
-            0 if place < request.len() => request[place] = chance.next() as u8,
-            1 if place < request.len() => request[place] ^= 1 << chance.below(8),
+        let most = if dice.below(4) > 0 { head + 4 } else { request.len() };
+        let place = dice.below(most.min(request.len()) + 1);
+        let end = (place + 1 + dice.below(8)).min(request.len());
+        match dice.below(8) {
+            0 if place < request.len() => request[place] = dice.next() as u8,
+            1 if place < request.len() => request[place] ^= 1 << dice.below(8),
             2 => drop(request.drain(place..end)),
             3 => drop(request.splice(place..place, request[place..end].to_vec())),
             4 => drop(request.splice(place..place, other.iter().copied())), // one within another
-            5 => double_a_line(request, chance),
-            _ => drop(request.splice(place..place, chance.piece().bytes())),
+            5 => double_a_line(request, dice),
+            _ => drop(request.splice(place..place, piece(dice).bytes())),
         }
     }
 }
 
 /// Has a line of the head come twice, the second time anywhere.
-fn double_a_line(request: &mut Vec<u8>, chance: &mut Chance) {
+fn double_a_line(request: &mut Vec<u8>, dice: &mut Dice) {
     let starts: Vec<usize> = memchr::memmem::find_iter(request, b"\r\n").map(|place| place + 2).collect();
-    let (Some(from), Some(to)) = (starts.get(chance.below(starts.len())), starts.get(chance.below(starts.len())))
-    else {
+    if starts.is_empty() {
         return;
-    };
-    let length = memchr::memmem::find(&request[*from..], b"\r\n").map_or(0, |length| length + 2);
-    let line = request[*from..*from + length].to_vec();
-    request.splice(*to..*to, line);
+    }
+    let (from, to) = (starts[dice.below(starts.len())], starts[dice.below(starts.len())]);
+    let length = memchr::memmem::find(&request[from..], b"\r\n").map_or(0, |length| length + 2);
+    let line = request[from..from + length].to_vec();
+    request.splice(to..to, line);
 }
 
 /// Sends bytes, and hears what is said until the connection ends. Where nothing is for a while, this side ends it.
@@ -128,11 +112,7 @@ fn through_nginx_mutated_requests_are_the_same_on_both_sides() {
     else {
         return;
     };
-    let seed = match std::env::var("JQLITE_SEED") {
-        Ok(seed) => seed.parse().unwrap(),
-        Err(_) => std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64,
-    };
-    println!("seed: {seed} (JQLITE_SEED={seed} sends the same)");
+    let seed = seed(name);
     let (count, next, good) = (scale(400, 20_000), AtomicUsize::new(0), AtomicUsize::new(0));
     let marks: HashSet<String> = (0..2 * count).map(|number| mark(seed, number)).collect();
     std::thread::scope(|scope| {
@@ -143,12 +123,12 @@ fn through_nginx_mutated_requests_are_the_same_on_both_sides() {
                     if number >= count {
                         break;
                     }
-                    let mut chance = Chance(seed.wrapping_add((number as u64) << 20));
+                    let mut dice = Dice::new(seed, 2 * count + number);
                     let (mark, inside) = (mark(seed, number), mark(seed, count + number));
-                    let mut request = plain(&server.key, &mark, &mut chance);
-                    let other = plain(&server.key, &inside, &mut chance);
-                    mutate(&mut request, &other, &mut chance);
-                    if chance.below(2) == 0 {
+                    let mut request = plain(&server.key, &mark, &mut dice);
+                    let other = plain(&server.key, &inside, &mut dice);
+                    mutate(&mut request, &other, &mut dice);
+                    if dice.below(2) == 0 {
                         request.extend(other); // what a part of the first may be taken for
                     }
                     assert_own(&converse(&nginx.address, &request), [&mark, &inside], &marks, seed);
