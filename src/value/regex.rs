@@ -1,7 +1,7 @@
 //! Regular expressions whose search of a long text can be stopped: the crate `regex` searches to the end, which with an
 //! expression made for it takes a minute for a megabyte.
 
-use crate::lock::hold;
+use crate::lock::lock;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::util::{start, syntax};
 use regex_automata::{Anchored, nfa::thompson};
@@ -46,7 +46,8 @@ pub struct Regex {
 #[derive(Debug)]
 struct Automaton {
     dfa: DFA,
-    cache: Mutex<Cache>,
+    /// While nobody searches.
+    cache: Mutex<Option<Cache>>,
 }
 
 impl PartialEq for Regex {
@@ -121,20 +122,27 @@ impl Automaton {
             .thompson(thompson::Config::new().nfa_size_limit(Some(2 * MOST_COMPILED)))
             .build(expression)
             .ok()?;
-        let cache = Mutex::new(Cache::new(&dfa));
-        Some(Automaton { dfa, cache })
+        Some(Automaton { dfa, cache: Mutex::default() })
     }
 
     /// Searches a text; `None` where it cannot tell: at characters beyond ASCII beside a `\b`.
     fn search(&self, text: &[u8], late: impl Fn() -> bool) -> Option<Result<bool, Unsearched>> {
-        let (dfa, mut cache) = (&self.dfa, hold(&self.cache));
-        let mut state = dfa.start_state(&mut cache, &start::Config::new().anchored(Anchored::No)).ok()?;
+        let known = lock(&self.cache).take();
+        let mut cache = known.unwrap_or_else(|| Cache::new(&self.dfa));
+        let found = self.search_with(&mut cache, text, late);
+        *lock(&self.cache) = Some(cache);
+        found
+    }
+
+    fn search_with(&self, cache: &mut Cache, text: &[u8], late: impl Fn() -> bool) -> Option<Result<bool, Unsearched>> {
+        let dfa = &self.dfa;
+        let mut state = dfa.start_state(cache, &start::Config::new().anchored(Anchored::No)).ok()?;
         for stretch in text.chunks(STRETCH) {
             if late() {
                 return Some(Err(Unsearched::Late));
             }
             for byte in stretch {
-                state = dfa.next_state(&mut cache, state, *byte).ok()?;
+                state = dfa.next_state(cache, state, *byte).ok()?;
                 if state.is_tagged() {
                     if state.is_match() || state.is_dead() {
                         return Some(Ok(state.is_match()));
@@ -145,7 +153,7 @@ impl Automaton {
                 }
             }
         }
-        Some(Ok(dfa.next_eoi_state(&mut cache, state).ok()?.is_match()))
+        Some(Ok(dfa.next_eoi_state(cache, state).ok()?.is_match()))
     }
 }
 
