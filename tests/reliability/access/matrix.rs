@@ -36,11 +36,11 @@ const INTENTS: [(&str, &[&str]); 22] = [
 
 const KEY_CONTROLS: [&str; 4] = ["rotate", "revoke", "disable", "enable"];
 const MODEL_CONTROLS: [&str; 2] = ["diff", "apply"];
-/// Those of a server for tests alone (`tests/it/fixture.rs`): no other has their namespace.
+/// Those of a server for tests. The one here is none, and says so to whoever has the permission.
 const FIXTURE_CONTROLS: [&str; 4] = ["reset", "snapshot", "restore", "clock"];
 const ACTIONS: [&str; 5] = ["create", "read", "update", "delete", "*"];
 /// What stands before the action of a permission: the model, others like it, and patterns.
-const SCOPES: [&str; 12] = [
+const SCOPES: [&str; 13] = [
     "tickets.Ticket",
     "tickets.TicketSecret",
     "tickets.Tag",
@@ -51,16 +51,18 @@ const SCOPES: [&str; 12] = [
     "system.ApiKey",
     "system.UsageLog",
     "system.Model",
+    "system.Fixture",
     "system.*",
     "ghost.Model",
 ];
 /// Models, the server's own among them and one that is not there, and a field of each.
-const NAMESPACES: [(&str, &str); 6] = [
+const NAMESPACES: [(&str, &str); 7] = [
     ("tickets.Ticket", "title"),
     ("tickets.Tag", "name"),
     ("system.ApiKey", "name"),
     ("system.UsageLog", "status"),
     ("system.Model", "namespace"),
+    ("system.Fixture", "name"),
     ("ghost.Model", "name"),
 ];
 
@@ -100,9 +102,8 @@ fn harmless(intent: &str, namespace: &str, field: &str) -> Value {
         _ if KEY_CONTROLS.contains(&intent) => {
             request(intent, namespace, &json!({"schema": "controller", "uniqueObject": {"id": 999}}), &json!({}))
         }
-        _ if FIXTURE_CONTROLS.contains(&intent) => {
-            request(intent, namespace, &json!({"schema": "controller"}), &json!({"name": "x"}))
-        }
+        "snapshot" | "restore" => request(intent, namespace, &json!({"schema": "controller"}), &json!({"name": "x"})),
+        "reset" | "clock" => request(intent, namespace, &json!({"schema": "controller"}), &json!({})),
         other => panic!("no request of {other} is known here"),
     }
 }
@@ -114,11 +115,11 @@ fn cases() -> Vec<(&'static str, &'static str, Value)> {
         let namespaces: Vec<_> = NAMESPACES
             .into_iter()
             .filter(|(namespace, _)| match intent {
-                "execute" => false,                               // it takes none
-                _ if FIXTURE_CONTROLS.contains(&intent) => false, // none of these takes it
+                "execute" => false, // it takes none
                 _ if KEY_CONTROLS.contains(&intent) => *namespace == "system.ApiKey",
                 _ if MODEL_CONTROLS.contains(&intent) => *namespace == "system.Model",
-                _ => true,
+                _ if FIXTURE_CONTROLS.contains(&intent) => *namespace == "system.Fixture",
+                _ => *namespace != "system.Fixture",
             })
             .collect();
         cases.extend(
@@ -176,8 +177,9 @@ fn every_permission_gives_what_it_says_however_it_is_asked_for() {
     let before = server.records();
     let cases = cases();
     let all = described(&get(&mut client, "/openapi.json", &server.key).1);
-    // An `apply` takes part in no batch.
-    let (alone, together): (Vec<_>, Vec<_>) = cases.iter().partition(|(intent, ..)| *intent == "apply");
+    // What is done to the whole server takes part in no batch.
+    let is_alone = |intent: &str| intent == "apply" || FIXTURE_CONTROLS.contains(&intent);
+    let (alone, together): (Vec<_>, Vec<_>) = cases.iter().partition(|(intent, ..)| is_alone(intent));
     let requests: Vec<Value> = together.iter().map(|(.., request)| request.clone()).collect();
     assert!(requests.len() <= 100, "they do not fit into one batch");
     let mut dice = Dice::new(seed("matrix"), 0);
