@@ -3,6 +3,7 @@
 
 pub mod corpus;
 pub mod dice;
+mod files;
 pub mod grammar;
 mod http;
 pub mod judge;
