@@ -91,7 +91,7 @@ fn assert_settled(server: &Server) {
 
 #[test]
 fn whatever_comes_first_every_request_gets_its_own_answer() {
-    let seeds = scale(2, 60);
+    let seeds = scale(2, 30);
     let mut requests = 0;
     for seed in 0..seeds {
         let server = server(&schedule(seed), &[]);
@@ -114,7 +114,7 @@ fn whatever_comes_first_every_request_gets_its_own_answer() {
 
 #[test]
 fn whoever_waits_is_called_though_nothing_else_comes() {
-    let (seeds, mut requests) = (scale(1, 30), 0);
+    let (seeds, mut requests) = (scale(1, 15), 0);
     for seed in 0..seeds {
         let server = server(&schedule(4000 + seed), &[]);
         let load = Load::on(&server);
@@ -134,7 +134,7 @@ fn whoever_waits_is_called_though_nothing_else_comes() {
 
 #[test]
 fn a_stop_amid_all_of_it_loses_nothing_that_was_answered() {
-    let seeds = scale(2, 60);
+    let seeds = scale(2, 30);
     for seed in 0..seeds {
         let server = server(&format!("{} end/1", schedule(1000 + seed)), &[]);
         let load = Load::on(&server);
@@ -164,7 +164,7 @@ fn a_stop_amid_all_of_it_loses_nothing_that_was_answered() {
 
 #[test]
 fn who_speaks_just_when_it_is_cut_is_answered_or_cut() {
-    let seeds = scale(1, 20);
+    let seeds = scale(1, 15);
     let patience = Duration::from_millis(100);
     let mut outcomes = (0, 0);
     for seed in 0..seeds {

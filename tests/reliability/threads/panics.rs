@@ -121,7 +121,7 @@ fn the_log_is_written_though_its_writing_panics() {
 
 #[test]
 fn all_threads_panic_and_nothing_that_was_acknowledged_is_lost() {
-    let seeds = scale(1, 30);
+    let seeds = scale(1, 15);
     let all = "request/11 talk/13 job/7 group/9 log/3 prune/3 cut/1 welcome/5 thread/3 idle/5";
     let (mut told, mut requests) = (0, 0);
     for seed in 0..seeds {
