@@ -150,7 +150,7 @@ fn all_threads_panic_and_nothing_that_was_acknowledged_is_lost() {
         eventually("the log is pruned", || server.rows(old) == "Integer(0)\n");
         told += panics(&server);
         let (code, folder) = server.stop();
-        assert_eq!(code, Some(0));
+        assert_eq!(code, Some(0), "{}", std::fs::read_to_string(folder.path("stderr")).unwrap());
         requests += load.answered().len();
         assert_kept(folder, &load);
     }
