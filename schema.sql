@@ -96,9 +96,11 @@ CREATE VIEW "system.Model" ("id", "namespace", "definition") AS
 
 -- == Version 4
 
--- Loads of records that are made in steps, until they are done: how far each is.
+-- Files of records that were loaded in steps, and how far.
 CREATE TABLE "system.Load" (
-  "source"  BLOB PRIMARY KEY CHECK (length("source") = 32), -- BLAKE3 of the model, and of the file's path, size and first bytes
+  "source"  BLOB PRIMARY KEY CHECK (length("source") = 32), -- BLAKE3 of the file's path and the model
   "line"    INTEGER NOT NULL,                         -- the last one that is done
-  "waiting" TEXT NOT NULL                             -- lines before it that are not: a JSON list
+  "content" BLOB NOT NULL,                            -- BLAKE3 of the records up to there
+  "waiting" TEXT NOT NULL,                            -- lines before it that are not done: a JSON list
+  "whole"   INTEGER NOT NULL                          -- 1: that was all of it
 ) STRICT, WITHOUT ROWID;

@@ -8,6 +8,7 @@ pub mod dump;
 pub mod load;
 mod progress;
 pub mod records;
+mod waiting;
 
 use crate::access::Namespace;
 use crate::cli::FileFormat;

@@ -23,12 +23,7 @@ struct Content {
 
 pub fn backup(database: &Database, file: &Path, replace: bool) -> Result<(), Failed> {
     let from = file_of(database)?;
-    if file.exists() && !replace {
-        return Err(format!("{} is there already; name another file, or --replace it", file.display()));
-    }
-    if is_same(file, &from) {
-        return Err(format!("{} is the database itself", file.display()));
-    }
+    may_be_made(file, &from, replace)?;
     let store = database.open(Missing::Refuse)?;
     let reader = store.reader().map_err(described)?;
     reader.unlimited();
@@ -39,12 +34,30 @@ pub fn backup(database: &Database, file: &Path, replace: bool) -> Result<(), Fai
     tell(database, &content, "backed up", &from, file, None)
 }
 
+/// A backup takes the place of nothing but a file, and of none that belongs to the database.
+fn may_be_made(file: &Path, from: &Path, replace: bool) -> Result<(), Failed> {
+    let named = file.display();
+    if file == Path::new("-") {
+        return Err("a backup is a file; name one".into());
+    }
+    if ["", "-wal", "-shm"].iter().any(|ending| is_same(file, &copy::beside(from, ending))) {
+        return Err(format!("{named} is the database itself, or belongs to it"));
+    }
+    match std::fs::symlink_metadata(file) {
+        Err(_) => Ok(()), // there is none yet
+        Ok(found) if !found.is_file() => Err(format!("{named} is no plain file; name another one")),
+        Ok(_) if replace => Ok(()),
+        Ok(_) => Err(format!("{named} is there already; name another file, or --replace it")),
+    }
+}
+
 pub fn restore(database: &Database, file: &Path) -> Result<(), Failed> {
     let target = file_of(database)?;
     if is_same(file, &target) {
         return Err(format!("{} is the database itself", file.display()));
     }
     let source = copy::source(file, COMMAND_TIMEOUT)?;
+    copy::make_folder(&target)?;
     let draft = Draft::new(&target)?;
     copied(&source, &draft, "restoring")?;
     let content = checked(&draft, file)?;

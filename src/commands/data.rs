@@ -26,6 +26,9 @@ pub fn run(database: &Database, command: DataCommand) -> Result<(), Failed> {
 }
 
 fn load(database: &Database, args: &LoadArgs) -> Result<(), Failed> {
+    if args.resume && args.files.iter().any(|file| file == Path::new("-")) {
+        return Err("standard input cannot be gone on with; name a file for --resume".into());
+    }
     let store = database.open(Missing::Refuse)?;
     let session = store.writer().map_err(described)?;
     session.unlimited();
@@ -41,11 +44,8 @@ fn load(database: &Database, args: &LoadArgs) -> Result<(), Failed> {
     let options = Options { skips: args.rejects.is_some(), resumes: args.resume, dry_run: args.dry_run };
     let start = Instant::now();
     let done = load::load(&session, &given, &sources, options, &mut watch);
-    let written = watch.rejects.as_mut().map_or(Ok(()), BufWriter::flush);
     drop(watch);
-    let done = done
-        .map_err(|why| if args.resume { format!("{why}; run it again to go on behind what is loaded") } else { why })?;
-    written.map_err(|error| format!("cannot write the rejects: {error}"))?;
+    let done = done?;
     tell(database.json, args, &done, start.elapsed().as_secs_f64())
 }
 
@@ -54,6 +54,7 @@ pub fn seed(store: &Store, named: &[PathBuf]) -> Result<(), Failed> {
     if named.is_empty() {
         return Ok(());
     }
+    let paths = files(named)?;
     let session = store.writer().map_err(described)?;
     session.unlimited();
     let given = owners(store, &session).map_err(described)?;
@@ -63,7 +64,7 @@ pub fn seed(store: &Store, named: &[PathBuf]) -> Result<(), Failed> {
         }
     }
     let as_named = |path| source(&given.catalogue, path, None, None, Names::default());
-    let sources = files(named)?.into_iter().map(as_named).collect::<Result<Vec<_>, _>>()?;
+    let sources = paths.into_iter().map(as_named).collect::<Result<Vec<_>, _>>()?;
     let size = sources.iter().map(Source::size).sum();
     let mut watch = Watch { rejects: None, bar: Progress::new("loading"), size };
     load::load(&session, &given, &sources, Options::default(), &mut watch).map(drop)
@@ -102,6 +103,9 @@ fn tell(json: bool, args: &LoadArgs, done: &Done, seconds: f64) -> Result<(), Fa
 fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failed> {
     let mut files = Vec::new();
     for path in named {
+        if !path.exists() && path != Path::new("-") {
+            return Err(format!("there is no {}", path.display()));
+        }
         if !path.is_dir() {
             files.push(path.clone());
             continue;
@@ -153,7 +157,10 @@ fn new_file(path: &Path, resumes: bool) -> Result<File, Failed> {
     };
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| format!("cannot make {}: {error}", path.display()))
+    options.open(path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => format!("{} is there already; name another file, or remove it", path.display()),
+        _ => format!("cannot make {}: {error}", path.display()),
+    })
 }
 
 /// Shows how a load goes, and writes down what is refused.
@@ -179,6 +186,13 @@ impl Listener for Watch {
             ("record".into(), reject.values.clone().map_or(Json::Null, Json::Object)),
         ];
         writeln!(file, "{}", Json::Object(members)).map_err(|error| format!("cannot write the rejects: {error}"))
+    }
+
+    fn keep(&mut self) -> Result<(), Failed> {
+        let Some(file) = &mut self.rejects else { return Ok(()) };
+        file.flush()
+            .and_then(|()| file.get_ref().sync_all())
+            .map_err(|error| format!("cannot write the rejects: {error}"))
     }
 
     fn tell(&mut self, records: u64, bytes: u64) {

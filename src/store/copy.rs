@@ -1,7 +1,7 @@
 //! Copies of a whole database: one made while others read and write, and one put in the place of another.
 
 use super::failure::Failure;
-use super::place::{beside, make_folder};
+pub use super::place::{beside, make_folder};
 use super::session::{Session, integrity};
 use super::{APPLICATION_ID, Location, guarded, schema_versions};
 use crate::error::Problem;
@@ -9,7 +9,7 @@ use crate::sql::Statement;
 use crate::value::time;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,34 +24,32 @@ pub struct Draft {
     path: PathBuf,
     /// Where it is to be.
     target: PathBuf,
+    /// Locked for as long as somebody is at work on it, so that one that was left behind stands in nobody's way.
+    file: File,
 }
 
 impl Draft {
     /// An empty file beside its target, readable by its owner only.
     ///
     /// # Errors
-    /// It is there already, or cannot be made.
+    /// Another process makes one at this moment, or it cannot be made.
     pub fn new(target: &Path) -> Result<Draft, String> {
-        make_folder(target)?;
-        let draft = Draft { path: beside(target, ".part"), target: target.to_owned() };
+        let path = beside(target, ".part");
+        let describe = |error: std::io::Error| format!("cannot make {}: {error}", path.display());
         let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
+        options.write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        match options.open(&draft.path) {
-            Ok(_) => Ok(draft),
-            Err(error) => {
-                let told = match error.kind() {
-                    std::io::ErrorKind::AlreadyExists => format!(
-                        "{} is there: another command is at work on it, or was cut off; then remove it",
-                        draft.path.display()
-                    ),
-                    _ => format!("cannot make {}: {error}", draft.path.display()),
-                };
-                std::mem::forget(draft); // it is not ours
-                Err(told)
-            }
+        let file = options.open(&path).map_err(describe)?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => format!("another command is at work on {}", path.display()),
+            TryLockError::Error(error) => describe(error),
+        })?;
+        for ending in ["-wal", "-shm", "-journal"] {
+            let _ = std::fs::remove_file(beside(&path, ending)); // of one that was cut off
         }
+        file.set_len(0).map_err(describe)?;
+        Ok(Draft { path, target: target.to_owned(), file })
     }
 
     pub fn location(&self) -> Location {
@@ -78,7 +76,7 @@ impl Draft {
 
     /// Puts it in its place, once the disk has all of it.
     pub fn keep(self) -> Result<(), String> {
-        let synced = File::open(&self.path).and_then(|file| file.sync_all());
+        let synced = self.file.sync_all();
         let moved = synced.and_then(|()| std::fs::rename(&self.path, &self.target));
         moved
             .and_then(|()| sync_folder(&self.target))

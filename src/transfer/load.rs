@@ -2,7 +2,8 @@
 //! that refers to one that is not there yet waits until the others are in.
 
 use super::progress::{self, Progress};
-use super::records::Source;
+use super::records::{Mark, Source};
+use super::waiting::{self, Waiting};
 use crate::error::{Error, Errors, Problem};
 use crate::json::{Json, Object};
 use crate::model::{Kind, Model};
@@ -55,6 +56,8 @@ pub struct Mistake {
 /// Who hears how a load goes.
 pub trait Listener {
     fn rejects(&mut self, reject: &Reject<'_>) -> Result<(), String>;
+    /// What was rejected so far must be kept now: the others are about to be.
+    fn keep(&mut self) -> Result<(), String>;
     /// Records that are in, and bytes of all files that were read.
     fn tell(&mut self, records: u64, bytes: u64);
 }
@@ -77,7 +80,8 @@ struct Item {
 }
 
 enum Packet {
-    Items(Vec<Item>, u64),
+    /// Records, the place of the last, and the bytes that were read.
+    Items(Vec<Item>, Mark, u64),
     /// So much of this file was done before.
     Skipped(u64),
     Failed(String),
@@ -96,13 +100,16 @@ pub fn load(
 ) -> Result<Done, String> {
     let mut marks = Vec::new();
     for source in sources {
-        let name = if options.resumes { progress::name(source)? } else { Scalar::Null };
-        let progress =
-            if options.resumes { Progress::read(session, &name).map_err(told)? } else { Progress::default() };
-        marks.push((name, progress));
+        // Standard input has no name that it could be known by.
+        let name = if source.is_file() { progress::name(source)? } else { Scalar::Null };
+        let known = if source.is_file() { Progress::read(session, &name).map_err(told)? } else { Progress::default() };
+        if !options.resumes && !known.is_whole && known.mark.line > 0 {
+            let why = "was loaded in part, by a run that was cut off; go on with --resume";
+            return Err(format!("{} {why}", source.path.display()));
+        }
+        marks.push((name, if options.resumes { known } else { Progress::default() }));
     }
-    let before: Vec<Progress> =
-        marks.iter().map(|(_, progress)| Progress { line: progress.line, waiting: progress.waiting.clone() }).collect();
+    let before: Vec<Progress> = marks.iter().map(|(_, progress)| progress.clone()).collect();
     let plans: Vec<Load<'_>> = sources.iter().map(|source| Load::new(given, &source.model)).collect();
     let (give, take) = sync_channel(PACKETS);
     std::thread::scope(|scope| {
@@ -163,7 +170,21 @@ fn read_one(
 ) -> Result<bool, String> {
     let mut records = source.open()?;
     let (mut items, mut skipped) = (Vec::with_capacity(PACKET), 0);
-    while let Some(record) = records.next().map_err(|(line, why)| source.described(line, &why))? {
+    let mut is_checked = before.mark.line == 0;
+    let changed = || {
+        let (path, line) = (source.path.display(), before.mark.line);
+        format!(
+            "{path} is not what it was when its first {line} lines were loaded; load what is new from a file of its own"
+        )
+    };
+    loop {
+        if !is_checked && records.line() >= before.mark.line {
+            if records.mark() != before.mark {
+                return Err(changed());
+            }
+            is_checked = true;
+        }
+        let Some(record) = records.next().map_err(|(line, why)| source.described(line, &why))? else { break };
         if before.is_done(record.line) {
             skipped += 1;
             continue;
@@ -174,14 +195,17 @@ fn read_one(
         };
         let values = record.values.ok().filter(|_| keeps);
         items.push(Item { file, line: record.line, row, values });
-        if items.len() == PACKET {
+        if items.len() >= PACKET && is_checked {
             let full = std::mem::replace(&mut items, Vec::with_capacity(PACKET));
-            if give.send(Packet::Items(full, bytes_before + records.bytes())).is_err() {
+            if give.send(Packet::Items(full, records.mark(), bytes_before + records.bytes())).is_err() {
                 return Ok(false);
             }
         }
     }
-    let rest = give.send(Packet::Items(items, bytes_before + records.bytes()));
+    if !is_checked {
+        return Err(changed());
+    }
+    let rest = give.send(Packet::Items(items, records.mark(), bytes_before + records.bytes()));
     Ok(rest.is_ok() && give.send(Packet::Skipped(skipped)).is_ok())
 }
 
@@ -191,14 +215,6 @@ fn mistakes(errors: &Errors) -> Vec<Mistake> {
         Mistake { pointer: error.pointer.clone(), message: format!("{}{hint}", error.problem) }
     };
     errors.iter().map(mistake).collect()
-}
-
-/// A record that waits for one that it refers to.
-struct Waiting {
-    file: usize,
-    line: u64,
-    row: Row,
-    values: Option<Object>,
 }
 
 /// A load under way.
@@ -220,8 +236,8 @@ impl Loading<'_> {
     fn all(&mut self, take: &Receiver<Packet>) -> Result<(), String> {
         while let Ok(packet) = take.recv() {
             match packet {
-                Packet::Items(items, bytes) => {
-                    self.put_in(items)?;
+                Packet::Items(items, mark, bytes) => {
+                    self.put_in(items, mark)?;
                     self.listener.tell(self.done.loaded, bytes);
                     if self.options.resumes && self.unsaved >= STEP {
                         self.save()?;
@@ -233,17 +249,18 @@ impl Loading<'_> {
         }
         self.put_in_waiting()?;
         if self.options.resumes {
-            self.marks.iter().try_for_each(|(name, _)| Progress::end(self.session, name)).map_err(told)?;
+            self.marks.iter_mut().for_each(|(_, progress)| progress.is_whole = true);
+            self.note_progress()?;
         }
         if self.done.rejected > 0 && !self.options.skips {
-            return Err("nothing was loaded".into());
+            return Err(self.nothing());
         }
-        Ok(())
+        self.listener.keep()
     }
 
     /// Puts in what a packet holds, all of one file.
-    fn put_in(&mut self, items: Vec<Item>) -> Result<(), String> {
-        let Some((file, last)) = items.last().map(|item| (item.file, item.line)) else { return Ok(()) };
+    fn put_in(&mut self, items: Vec<Item>, mark: Mark) -> Result<(), String> {
+        let Some(file) = items.last().map(|item| item.file) else { return Ok(()) };
         self.unsaved += items.len() as u64;
         let (mut rows, mut there) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
         let mut rejected = Vec::new();
@@ -256,8 +273,7 @@ impl Loading<'_> {
                 Err(errors) => rejected.push((item.line, errors, item.values)),
             }
         }
-        let progress = &mut self.marks[file].1;
-        progress.line = progress.line.max(last);
+        self.marks[file].1.mark = mark;
         let (write, refused) = self.insert(file, rows)?;
         let (mut rows, mut there) = (write.rows.into_iter().map(Some).collect::<Vec<_>>(), there);
         for (place, refused) in refused {
@@ -266,7 +282,8 @@ impl Loading<'_> {
             match row.filter(|_| refused.is_dangling && self.waiting.len() < MOST_WAITING) {
                 Some(row) => {
                     self.marks[file].1.waiting.insert(line);
-                    self.waiting.push(Waiting { file, line, row, values });
+                    let errors = mistakes(&refused.errors);
+                    self.waiting.push(Waiting { file, line, row, values, errors });
                 }
                 None => rejected.push((line, mistakes(&refused.errors), values)),
             }
@@ -285,53 +302,55 @@ impl Loading<'_> {
         Ok((write, refused))
     }
 
-    /// Puts in the records that wait for others, as long as that brings any in; then those that wait for each other.
+    /// Puts in the records that wait for others, all together, as they may wait for each other; those aside that refer to
+    /// what is neither there nor among them.
     fn put_in_waiting(&mut self) -> Result<(), String> {
-        loop {
-            let before = self.waiting.len();
-            for one in std::mem::take(&mut self.waiting) {
-                let (write, mut refused) = self.insert(one.file, vec![one.row])?;
-                match (refused.pop(), write.rows.into_iter().next()) {
-                    (Some((_, why)), Some(row)) if why.is_dangling => self.waiting.push(Waiting { row, ..one }),
-                    (Some((_, why)), _) => self.reject(one.file, one.line, mistakes(&why.errors), one.values)?,
-                    _ => {}
+        while !self.waiting.is_empty() {
+            let (whole, lost) = waiting::sorted(std::mem::take(&mut self.waiting), self.session, self.plans)?;
+            for one in lost {
+                self.reject(one.file, one.line, one.errors, one.values)?;
+            }
+            let refused = self.put_in_together(&whole)?;
+            if refused.is_empty() {
+                for one in &whole {
+                    self.marks[one.file].1.waiting.remove(&one.line);
                 }
+                break;
             }
-            if self.waiting.is_empty() {
-                return Ok(());
-            }
-            if self.waiting.len() == before {
-                return self.put_in_circles();
-            }
-        }
-    }
-
-    /// Puts in records that refer to each other, if all that they refer to is there then.
-    fn put_in_circles(&mut self) -> Result<(), String> {
-        let waiting = std::mem::take(&mut self.waiting);
-        let loaded = self.done.loaded;
-        let files: BTreeSet<usize> = waiting.iter().map(|one| one.file).collect();
-        let whole = self.session.unjudged(|| {
-            for one in &waiting {
-                let (_, refused) = self.insert(one.file, vec![one.row.clone()]).map_err(fault)?;
-                if !refused.is_empty() {
-                    return Ok(false);
+            // All of it was undone, for another try without these.
+            let mut refused = refused.into_iter().peekable();
+            for (place, one) in whole.into_iter().enumerate() {
+                match refused.next_if(|(refused, _)| *refused == place) {
+                    Some((_, errors)) => self.reject(one.file, one.line, errors, one.values)?,
+                    None => self.waiting.push(one),
                 }
-            }
-            let tables = files.iter().flat_map(|file| tables(&self.sources[*file].model));
-            tables.into_iter().try_fold(true, |holds, table| Ok(holds && self.session.holds(&table)?))
-        });
-        if whole.map_err(told)? {
-            return Ok(());
-        }
-        self.done.loaded = loaded;
-        for one in waiting {
-            let (_, mut refused) = self.insert(one.file, vec![one.row])?;
-            if let Some((_, why)) = refused.pop() {
-                self.reject(one.file, one.line, mistakes(&why.errors), one.values)?;
             }
         }
         Ok(())
+    }
+
+    /// Tries to put in all that waits; where any of it is refused, that is told, by its places, and nothing is in.
+    fn put_in_together(&mut self, waiting: &[Waiting]) -> Result<Vec<(usize, Vec<Mistake>)>, String> {
+        let loaded = self.done.loaded;
+        let files: BTreeSet<usize> = waiting.iter().map(|one| one.file).collect();
+        let (mut refused, session, sources) = (Vec::new(), self.session, self.sources);
+        let whole = session.unjudged(|| {
+            for (place, one) in waiting.iter().enumerate() {
+                let (_, mut why) = self.insert(one.file, vec![one.row.clone()]).map_err(fault)?;
+                refused.extend(why.pop().map(|(_, why)| (place, mistakes(&why.errors))));
+            }
+            let mut tables = files.iter().flat_map(|file| tables(&sources[*file].model));
+            let holds = tables.try_fold(true, |holds, table| Ok::<_, Failure>(holds && session.holds(&table)?))?;
+            Ok(refused.is_empty() && holds)
+        });
+        if whole.map_err(told)? {
+            return Ok(refused);
+        }
+        self.done.loaded = loaded;
+        if refused.is_empty() {
+            return Err("references do not hold that were there a moment ago".into());
+        }
+        Ok(refused)
     }
 
     fn reject(&mut self, file: usize, line: u64, errors: Vec<Mistake>, values: Option<Object>) -> Result<(), String> {
@@ -339,15 +358,27 @@ impl Loading<'_> {
         self.marks[file].1.waiting.remove(&line);
         self.listener.rejects(&Reject { source: &self.sources[file], line, errors, values })?;
         if !self.options.skips && self.done.rejected >= MOST_MISTAKES as u64 {
-            return Err(format!("nothing was loaded; these are the first {MOST_MISTAKES} mistakes"));
+            return Err(format!("these are the first {MOST_MISTAKES} mistakes; {}", self.nothing()));
         }
         Ok(())
+    }
+
+    fn note_progress(&self) -> Result<(), String> {
+        self.marks.iter().try_for_each(|(name, progress)| progress.write(self.session, name)).map_err(told)
+    }
+
+    /// What a load that ends in mistakes says at its end.
+    fn nothing(&self) -> String {
+        let kept =
+            "what earlier steps loaded stays; once the rest of the file is mended, run it again to go on behind them";
+        if self.options.resumes { kept.into() } else { "nothing was loaded".into() }
     }
 
     /// Has what is in stay, and with it how far that is.
     fn save(&mut self) -> Result<(), String> {
         self.unsaved = 0;
-        self.marks.iter().try_for_each(|(name, progress)| progress.write(self.session, name)).map_err(told)?;
+        self.note_progress()?;
+        self.listener.keep()?; // one that is told twice is better than one that is lost
         self.session.commit().map_err(told)?;
         self.session.begin().map_err(told)
     }

@@ -45,9 +45,18 @@ pub struct Record {
     pub values: Result<Object, String>,
 }
 
+/// A place in a file, and all that stands before it, as a hash.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Mark {
+    pub line: u64,
+    pub content: String,
+}
+
 /// A file that is being read.
 pub struct Records {
     from: From,
+    line: u64,
+    hash: blake3::Hasher,
     model: Arc<Model>,
     names: Names,
 }
@@ -61,17 +70,25 @@ enum From {
 struct Counted {
     inner: Box<dyn Read + Send>,
     bytes: u64,
+    /// Quotation marks so far: of CSV that is whole, an even number.
+    quotes: usize,
 }
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.bytes += read as u64;
+        self.quotes += memchr::memchr_iter(b'"', &buffer[..read]).count();
         Ok(read)
     }
 }
 
 impl Source {
+    /// Whether it is one, and not standard input.
+    pub fn is_file(&self) -> bool {
+        self.path != Path::new("-")
+    }
+
     /// Bytes of the file; 0 where nobody knows.
     pub fn size(&self) -> u64 {
         std::fs::metadata(&self.path).map_or(0, |file| file.len())
@@ -80,19 +97,20 @@ impl Source {
     /// # Errors
     /// The file cannot be read, or its first line names what is no field.
     pub fn open(&self) -> Result<Records, String> {
-        let inner: Box<dyn Read + Send> = if self.path == Path::new("-") {
+        let inner: Box<dyn Read + Send> = if !self.is_file() {
             Box::new(std::io::stdin())
         } else {
             Box::new(File::open(&self.path).map_err(|error| self.described(0, &error))?)
         };
-        let counted = Counted { inner, bytes: 0 };
+        let counted = Counted { inner, bytes: 0, quotes: 0 };
         let from = match self.format {
             FileFormat::Jsonl => {
                 From::Lines { reader: BufReader::with_capacity(1 << 16, counted), line: 0, bytes: Vec::new() }
             }
             FileFormat::Csv => self.table(counted)?,
         };
-        Ok(Records { from, model: self.model.clone(), names: self.names.clone() })
+        let hash = blake3::Hasher::new();
+        Ok(Records { from, line: 0, hash, model: self.model.clone(), names: self.names.clone() })
     }
 
     fn table(&self, counted: Counted) -> Result<From, String> {
@@ -152,11 +170,28 @@ impl Records {
         }
     }
 
+    /// The line of the last record.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Where the last record stood.
+    pub fn mark(&self) -> Mark {
+        Mark { line: self.line, content: self.hash.finalize().to_hex().to_string() }
+    }
+
     /// The next record; `None` at the end.
     ///
     /// # Errors
     /// The file cannot be read on, and its line.
     pub fn next(&mut self) -> Result<Option<Record>, (u64, String)> {
+        let record = self.read()?;
+        self.line = record.as_ref().map_or(self.line, |record| record.line);
+        Ok(record)
+    }
+
+    fn read(&mut self) -> Result<Option<Record>, (u64, String)> {
+        let hash = &mut self.hash;
         match &mut self.from {
             From::Lines { reader, line, bytes } => loop {
                 bytes.clear();
@@ -168,6 +203,7 @@ impl Records {
                 if bytes.len() as u64 == LONGEST_LINE {
                     return Err((*line, "the line is longer than 16 MiB".into()));
                 }
+                hash.update(bytes);
                 let text = bytes.strip_prefix("\u{feff}".as_bytes()).filter(|_| *line == 1).unwrap_or(bytes);
                 if !text.trim_ascii().is_empty() {
                     return Ok(Some(Record { line: *line, values: object(text, &self.names) }));
@@ -176,7 +212,13 @@ impl Records {
             From::Table { reader, header, row } => {
                 let read = reader.read_record(row);
                 let line = row.position().map_or(0, csv::Position::line);
+                for cell in row.iter() {
+                    hash.update(&(cell.len() as u64).to_le_bytes()).update(cell.as_bytes());
+                }
                 match read {
+                    Ok(false) if reader.get_ref().quotes % 2 == 1 => {
+                        Err((line, "the quotation marks are odd in number: one is never closed".into()))
+                    }
                     Ok(false) => Ok(None),
                     Ok(true) => Ok(Some(Record { line, values: cells(&self.model, header, row) })),
                     Err(error) => match error.kind() {

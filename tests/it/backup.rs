@@ -86,6 +86,7 @@ fn a_backup_is_one_file_of_its_owner_alone() {
     let server = Server::start();
     server.create("tickets.Tag", &json!({"name": "kept"}));
     let copy = server.folder.path("copies/copy.db");
+    std::fs::create_dir(copy.parent().unwrap()).unwrap();
     let told = run(&server.folder, &["backup", copy.to_str().unwrap(), "--json"]);
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!((&told["models"], &told["records"], &told["keys"]), (&json!(5), &json!(1), &json!(1)));
@@ -106,7 +107,11 @@ fn a_file_that_is_there_is_replaced_only_where_that_is_wanted() {
     run(&folder, &[words[0], words[1], "--replace"]);
     assert_eq!(names(&copy), ["kept"]);
     let itself = folder.path("test.db");
-    assert!(fails(&folder, &["backup", itself.to_str().unwrap(), "--replace"], 1).contains("is the database itself"));
+    for ending in ["", "-wal", "-shm"] {
+        let own = format!("{}{ending}", itself.display());
+        std::fs::OpenOptions::new().create(true).append(true).open(&own).unwrap();
+        assert!(fails(&folder, &["backup", &own, "--replace"], 1).contains("is the database itself, or belongs to it"));
+    }
     assert_eq!(names(&itself), ["kept"]);
 }
 
@@ -209,4 +214,34 @@ fn what_is_no_sound_backup_is_refused_and_nothing_changes() {
     let bytes = std::fs::read(&copy).unwrap();
     std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
     assert_not_restored(&folder, &cut, "");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_backup_takes_the_place_of_files_only() {
+    let (folder, copy) = backed_up();
+    let link = folder.path("link.db");
+    std::os::unix::fs::symlink(&copy, &link).unwrap();
+    for place in [link, folder.path("folder")] {
+        let _ = std::fs::create_dir(&place);
+        let told = fails(&folder, &["backup", place.to_str().unwrap(), "--replace"], 1);
+        assert!(told.contains("is no plain file"), "{told}");
+    }
+    let nowhere = folder.path("nowhere/copy.db");
+    assert!(fails(&folder, &["backup", nowhere.to_str().unwrap()], 1).contains("cannot make"));
+    assert!(!nowhere.parent().unwrap().exists());
+}
+
+#[test]
+fn a_backup_that_was_cut_off_stands_in_the_way_of_none() {
+    let (folder, copy) = backed_up();
+    for ending in [".part", ".part-wal", ".part-shm"] {
+        std::fs::write(format!("{}{ending}", copy.display()), "left behind").unwrap();
+    }
+    run(&folder, &["backup", copy.to_str().unwrap(), "--replace"]);
+    assert_eq!(names(&copy), ["kept"]);
+    let busy = std::fs::File::create(format!("{}.part", copy.display())).unwrap();
+    busy.lock().unwrap();
+    let told = fails(&folder, &["backup", copy.to_str().unwrap(), "--replace"], 1);
+    assert!(told.contains("another command is at work on"), "{told}");
 }

@@ -188,7 +188,7 @@ fn what_is_refused_goes_into_a_file_and_the_rest_is_loaded() {
     assert_eq!(rejected, [wanted]);
     assert_eq!(dumped(&folder, "tickets.Tag", "jsonl").lines().count(), 3);
     assert!(
-        fails(&folder, &["data", "load", &file, "--rejects", rejects.to_str().unwrap()], 1).contains("cannot make")
+        fails(&folder, &["data", "load", &file, "--rejects", rejects.to_str().unwrap()], 1).contains("is there already; name another file")
     );
 }
 
@@ -327,4 +327,81 @@ fn a_seed_with_a_mistake_is_told_with_file_and_line_and_nothing_is_served() {
     let told = fails(&folder, &["serve", "--listen", "127.0.0.1:0", "--data", file.to_str().unwrap()], 1);
     assert!(told.contains("tickets.Tag.csv:3: /name: another tickets.Tag has this name already"), "{told}");
     assert_eq!(dumped(&folder, "tickets.Tag", "jsonl"), "");
+}
+
+#[test]
+fn a_file_that_was_changed_is_not_gone_on_with() {
+    let folder = with_models(MODELS);
+    let lines = |numbers: std::ops::Range<u32>| -> String {
+        numbers.map(|number| format!("{{\"name\": \"tag {number}\"}}\n")).collect()
+    };
+    let good = lines(0..45_000);
+    let file = folder.file("tickets.Tag.jsonl", &format!("{good}{{\"name\": 7.5e}}\n"));
+    let words = ["data", "load", file.to_str().unwrap(), "--resume"];
+    let told = fails(&folder, &words, 1);
+    assert!(told.contains(":45001: it is not JSON"), "{told}");
+    assert!(told.contains("what earlier steps loaded stays"), "{told}");
+    assert!(fails(&folder, &words[..3], 1).contains("was loaded in part, by a run that was cut off"));
+
+    let changed = good.replacen("tag 5\"", "tag five\"", 1);
+    folder.file("tickets.Tag.jsonl", &changed);
+    assert!(fails(&folder, &words, 1).contains("is not what it was when its first 40000 lines were loaded"));
+    folder.file("tickets.Tag.jsonl", &lines(0..100));
+    assert!(fails(&folder, &words, 1).contains("is not what it was"));
+
+    // What is mended behind what was loaded is gone on with; a file that is done is done, and may grow.
+    folder.file("tickets.Tag.jsonl", &good);
+    assert_eq!(loaded(&folder, &words[2..])["loaded"], 5_000);
+    assert_eq!(loaded(&folder, &words[2..])["loaded"], 0);
+    folder.file("tickets.Tag.jsonl", &lines(0..45_001));
+    assert_eq!(loaded(&folder, &words[2..])["loaded"], 1);
+}
+
+#[test]
+fn many_records_that_refer_to_later_ones_are_loaded_at_once() {
+    let folder = with_models(&models());
+    let count = 20_000;
+    let lines: String = (1..=count)
+        .map(|id| {
+            format!("{{\"id\": {id}, \"name\": \"c{id}\", \"parent\": {}}}\n", if id == count { 1 } else { id + 1 })
+        })
+        .collect();
+    let file = folder.file("shop.Category.jsonl", &lines);
+    assert_eq!(loaded(&folder, &[file.to_str().unwrap()])["loaded"], count);
+}
+
+#[test]
+fn a_record_that_refers_to_nothing_takes_only_those_along_that_refer_to_it() {
+    let folder = with_models(&models());
+    let parents = [(1, 2), (2, 1), (3, 99), (4, 3), (5, 1)];
+    let lines: String = parents
+        .iter()
+        .map(|(id, parent)| format!("{{\"id\": {id}, \"name\": \"c{id}\", \"parent\": {parent}}}\n"))
+        .collect();
+    let file = folder.file("shop.Category.jsonl", &lines);
+    let rejects = folder.path("rejects.jsonl");
+    fails(&folder, &["data", "load", file.to_str().unwrap(), "--rejects", rejects.to_str().unwrap()], 1);
+    let rejected: Vec<Value> = std::fs::read_to_string(&rejects)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["line"].clone())
+        .collect();
+    assert_eq!(rejected, [3, 4]);
+    assert_eq!(dumped(&folder, "shop.Category", "jsonl").lines().count(), 3);
+}
+
+#[test]
+fn what_would_be_taken_for_something_else_is_refused() {
+    let folder = with_models(MODELS);
+    let words = |name: &str| vec!["data".to_owned(), "load".to_owned(), folder.path(name).to_str().unwrap().to_owned()];
+    let told = |name: &str| {
+        let words = words(name);
+        fails(&folder, &words.iter().map(String::as_str).collect::<Vec<_>>(), 1)
+    };
+    folder.file("tickets.Tag.csv", "name\na\n\"b\nc\n");
+    assert!(told("tickets.Tag.csv").contains("the quotation marks are odd in number"));
+    folder.file("tickets.Tag.jsonl", "{\"id\": 9223372036854775807, \"name\": \"a\"}\n");
+    assert!(told("tickets.Tag.jsonl").contains(":1: /id: \"id\" is from 1 to"), "{}", told("tickets.Tag.jsonl"));
+    assert!(told("nowhere.csv").contains("there is no "));
+    assert!(fails(&folder, &["data", "load", "-", "--resume", "--model", "tickets.Tag"], 1).contains("standard input"));
 }
