@@ -188,7 +188,8 @@ fn what_is_refused_goes_into_a_file_and_the_rest_is_loaded() {
     assert_eq!(rejected, [wanted]);
     assert_eq!(dumped(&folder, "tickets.Tag", "jsonl").lines().count(), 3);
     assert!(
-        fails(&folder, &["data", "load", &file, "--rejects", rejects.to_str().unwrap()], 1).contains("is there already; name another file")
+        fails(&folder, &["data", "load", &file, "--rejects", rejects.to_str().unwrap()], 1)
+            .contains("is there already; name another file")
     );
 }
 
