@@ -78,7 +78,10 @@ pub fn pause() {
 
 /// As much time, or now and then less: then who waits for something gives up just when it comes.
 pub fn sooner(time: Duration) -> Duration {
-    match TRIAL.seed.filter(|_| cfg!(debug_assertions)) {
+    if !cfg!(debug_assertions) {
+        return time; // nor is the variable asked for
+    }
+    match TRIAL.seed {
         Some(seed) if random(seed).is_multiple_of(4) => time.min(Duration::from_micros(random(seed) % 3000)),
         _ => time,
     }

@@ -13,6 +13,8 @@ mod hostile;
 mod ledger;
 #[cfg(target_os = "linux")]
 mod proxy;
+#[cfg(not(debug_assertions))]
+mod released;
 #[allow(dead_code)]
 mod report;
 #[path = "../it/support/mod.rs"]
