@@ -9,7 +9,7 @@ mod find;
 mod narrower;
 
 use crate::auth::keys::Key;
-use crate::json::{Json, Object};
+use crate::json::{Json, Object, number};
 use crate::model::Catalogue;
 use crate::store::{Failure, Session};
 use crate::value::time;
@@ -289,10 +289,6 @@ impl Found {
         let command = words.iter().map(filled).collect();
         Finding { kind, key: self.key, address: self.address, reason: self.reason, evidence: self.evidence, command }
     }
-}
-
-fn number(number: impl TryInto<i64>) -> Json {
-    Json::Integer(number.try_into().unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -16,17 +16,18 @@ use crate::auth::keys::{self as stored_keys, Key};
 use crate::cli::{Cli, Command};
 use crate::config;
 use crate::envelope::{self, Echo, Reply};
-use crate::error::{Error, Errors, Problem};
+use crate::error::Errors;
 use crate::json::{write_list, write_string};
 use crate::plan::Limits;
 use crate::plan::planner::Given;
 use crate::request::reader;
-use crate::store::{self, Failure, Location, Missing, Session, Store};
+use crate::store::{self, Failure, Location, Missing, Session, Store, owners_file};
 use crate::terminal::{Failed, plain, print, print_line};
 use crate::value::time;
 use crate::{apply, road};
 use clap::CommandFactory;
-use std::io::{IsTerminal, Read};
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -112,6 +113,18 @@ fn all_keys(database: &Database) -> Result<Vec<Key>, Failed> {
     stored_keys::list(&reader).map_err(described)
 }
 
+/// A new file that only its owner can read.
+fn new_file(path: &Path) -> Result<File, Failed> {
+    opened(path, owners_file().write(true).create_new(true))
+}
+
+fn opened(path: &Path, options: &OpenOptions) -> Result<File, Failed> {
+    options.open(path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => format!("{} is there already; name another file, or remove it", path.display()),
+        _ => format!("cannot make {}: {error}", path.display()),
+    })
+}
+
 fn read_file(path: &Path) -> Result<Vec<u8>, Failed> {
     let mut bytes = Vec::new();
     let outcome = if path == Path::new("-") {
@@ -132,8 +145,7 @@ fn query(database: &Database, file: &Path) -> Result<(), Failed> {
     print_line("")?;
     match errors.first() {
         None => Ok(()),
-        Some(Error { problem: Problem::Fault { cause } | Problem::Unwritable { cause }, .. }) => Err(cause.clone()), // the owner may know
-        Some(error) => Err(error.problem.to_string()),
+        Some(error) => Err(error.problem.for_owner()),
     }
 }
 
@@ -169,8 +181,7 @@ fn check(database: &Database) -> Result<(), Failed> {
     if std::io::stderr().is_terminal() {
         eprintln!("reading all of {}", store.location());
     }
-    let mut found = store::integrity(&reader).map_err(described)?;
-    found.extend(unfit(&store, &reader)?);
+    let found = findings(&store, &reader)?;
     if database.json {
         let mut out = Vec::new();
         write_list(found.iter(), &mut out, |finding, out| write_string(finding, out));
@@ -183,10 +194,11 @@ fn check(database: &Database) -> Result<(), Failed> {
     if found.is_empty() { Ok(()) } else { Err(listed(&found)) }
 }
 
-/// What of the models and the keys in a sound file is not as we make them.
-fn unfit(store: &Store, reader: &Session) -> Result<Vec<String>, Failed> {
+/// All that is wrong with a file: what SQLite finds, and what of the models and the keys is not as we make them.
+fn findings(store: &Store, reader: &Session) -> Result<Vec<String>, Failed> {
+    let mut found = store::integrity(reader).map_err(described)?;
     let catalogue = store.catalogue(reader).map_err(described)?;
-    let mut found = apply::check(reader, &catalogue).map_err(described)?;
+    found.extend(apply::check(reader, &catalogue).map_err(described)?);
     for key in stored_keys::list(reader).map_err(described)? {
         if let Err(why) = key.permissions.parse::<Permissions>() {
             found.push(format!("the key {}: {why}", key.public_id));

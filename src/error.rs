@@ -443,6 +443,22 @@ impl Problem {
         }
     }
 
+    /// The sentence for whoever owns the database: with the cause, which a client is not told.
+    pub fn for_owner(&self) -> String {
+        match self {
+            Problem::Fault { cause } | Problem::Unwritable { cause } => cause.clone(),
+            problem => problem.to_string(),
+        }
+    }
+
+    /// The sentence, and what can be done instead.
+    pub fn with_hint(&self) -> String {
+        match self.hint() {
+            Some(hint) => format!("{self}; {hint}"),
+            None => self.to_string(),
+        }
+    }
+
     /// What the client can do instead, where there is something to say.
     pub fn hint(&self) -> Option<String> {
         use Problem::*;

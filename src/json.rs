@@ -24,6 +24,17 @@ pub enum Json {
 /// The members of an object in the order in which they were written.
 pub type Object = Vec<(SmolStr, Json)>;
 
+/// An object with these members.
+#[inline(never)] // it is called in a hundred places, and none of them is in a hurry
+pub fn object(members: Vec<(&str, Json)>) -> Json {
+    Json::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
+}
+
+/// A whole number, of whatever type; the largest there is, where it does not fit into 64 bits.
+pub fn number(number: impl TryInto<i64>) -> Json {
+    Json::Integer(number.try_into().unwrap_or(i64::MAX))
+}
+
 /// The member of that name.
 pub fn member<'o>(members: &'o [(SmolStr, Json)], name: &str) -> Option<&'o Json> {
     members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
@@ -309,7 +320,7 @@ impl<'de> Visitor<'de> for Tree {
             }
             if name == NUMBER && members.is_empty() {
                 match access.next_value_seed(NumberOrValue)? {
-                    NumberOr::Number(digits) => return number(digits).map_err(A::Error::custom),
+                    NumberOr::Number(digits) => return of_digits(digits).map_err(A::Error::custom),
                     NumberOr::Value(value) => members.push((name, value)),
                 }
             } else {
@@ -341,7 +352,7 @@ impl Visitor<'_> for Key {
     }
 }
 
-fn number(digits: String) -> Result<Json, &'static str> {
+fn of_digits(digits: String) -> Result<Json, &'static str> {
     match digits.parse::<i64>() {
         Ok(value) => Ok(Json::Integer(value)),
         Err(_) if digits.len() > 1000 => Err("number of more than 1000 characters"),

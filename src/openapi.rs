@@ -17,7 +17,7 @@ use crate::about::{About, METHODS, PAGES, Page};
 use crate::auth::Authenticated;
 use crate::error::{Code, Problem};
 use crate::intent::INTENTS;
-use crate::json::{Json, Object, write_string};
+use crate::json::{Json, Object, number, object, write_string};
 use crate::metrics;
 use crate::model::Catalogue;
 use crate::plan::Limits;
@@ -218,11 +218,6 @@ fn put(json: &mut Json, path: &[&str], value: Json) {
     if rest.is_empty() { members[place].1 = value } else { put(&mut members[place].1, rest, value) }
 }
 
-#[inline(never)] // it is called in a hundred places, and none of them is in a hurry
-fn object(members: Vec<(&str, Json)>) -> Json {
-    Json::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
-}
-
 /// The schema of all values of a type.
 fn plain(kind: &str) -> Json {
     object(vec![("type", kind.into())])
@@ -235,10 +230,6 @@ fn anything() -> Json {
 
 fn list<'t>(texts: impl IntoIterator<Item = &'t str>) -> Json {
     Json::List(texts.into_iter().map(Json::from).collect())
-}
-
-fn number(number: impl TryInto<i64>) -> Json {
-    Json::Integer(number.try_into().unwrap_or(i64::MAX))
 }
 
 /// A reference to a component.

@@ -11,6 +11,7 @@ mod session;
 pub mod snapshot;
 
 pub use failure::Failure;
+pub use place::owners_file;
 pub use session::{Cells, Lent, Rows, Session, integrity};
 
 use crate::config;
@@ -265,16 +266,10 @@ impl Store {
             })
             .map_err(describe)?;
         let versions = schema_versions();
-        let latest = i64::try_from(versions.len()).unwrap_or(i64::MAX);
+        let latest = latest_version();
         match (application, version) {
             (APPLICATION_ID, version) if version == latest => return Ok(()),
-            (APPLICATION_ID, later) if later > latest => {
-                return Err(format!(
-                    "{} was written by a later version of jqlite (schema {later}, this one knows {latest})",
-                    self.location
-                ));
-            }
-            (APPLICATION_ID, 1..) => {}
+            (APPLICATION_ID, 1..) => known_version(&self.location, version)?,
             (0, 0) if tables == 0 => {}
             _ => return Err(format!("{} is a SQLite database, but not one of jqlite's", self.location)),
         }
@@ -354,6 +349,20 @@ fn guarded(connection: Connection, timeout: Duration) -> Result<Session, Failure
     connection.set_prepared_statement_cache_capacity(PREPARED);
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE)?;
     Session::new(connection, timeout)
+}
+
+/// The version that files are brought up to.
+fn latest_version() -> i64 {
+    i64::try_from(schema_versions().len()).unwrap_or(i64::MAX)
+}
+
+/// Refuses a file of a later version.
+fn known_version(named: &impl std::fmt::Display, version: i64) -> Result<(), String> {
+    let latest = latest_version();
+    if version <= latest {
+        return Ok(());
+    }
+    Err(format!("{named} was written by a later version of jqlite (schema {version}, this one knows {latest})"))
 }
 
 /// Has the file written ahead, so that readers and the writer do not wait for each other. A no-op on a database in

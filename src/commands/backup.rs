@@ -1,10 +1,10 @@
 //! `backup` and `restore`: a copy of the database while it is served, and such a copy in its place.
 
-use super::{COMMAND_TIMEOUT, Database, described, listed, unfit};
+use super::{COMMAND_TIMEOUT, Database, described, findings, listed};
 use crate::apply;
 use crate::auth::keys::{Key, list as list_keys};
 use crate::config;
-use crate::json::Json;
+use crate::json::{Json, number, object};
 use crate::sql::Statement;
 use crate::store::copy::{self, Draft};
 use crate::store::{self, Location, Missing, Session, Store};
@@ -106,8 +106,7 @@ fn checked(draft: &Draft, named: &Path) -> Result<Content, Failed> {
     let copy = Store::open(draft.location(), Missing::Refuse, COMMAND_TIMEOUT)?;
     let session = copy.writer().map_err(described)?;
     session.unlimited();
-    let mut found = store::integrity(&session).map_err(described)?;
-    found.extend(unfit(&copy, &session)?);
+    let found = findings(&copy, &session)?;
     if !found.is_empty() {
         return Err(format!("{} is damaged:\n{}", named.display(), listed(&found)));
     }
@@ -142,18 +141,15 @@ fn tell(
     let Content { models, records, keys, log_until } = content;
     let path = |path: &Path| Json::String(path.display().to_string());
     if database.json {
-        let text = |text: &str| Json::String(text.to_owned());
-        let number = |number: usize| Json::Integer(i64::try_from(number).unwrap_or(i64::MAX));
         let mut members = vec![("from", path(from)), ("to", path(to))];
         members.extend([
             ("models", number(*models)),
             ("records", Json::Integer(*records)),
             ("keys", number(keys.len())),
         ]);
-        members.push(("log_until", log_until.as_deref().map_or(Json::Null, text)));
+        members.push(("log_until", log_until.as_deref().map_or(Json::Null, Json::from)));
         members.extend(kept.map(|kept| ("kept", path(kept))));
-        let members = members.into_iter().map(|(name, value)| (name.into(), value)).collect();
-        return print_line(&Json::Object(members).to_string());
+        return print_line(&object(members).to_string());
     }
     let until = log_until.as_deref().map_or(String::new(), |until| format!(", its log until {until}"));
     print_line(&format!("{done} {}: {models} models, {records} records, {} keys{until}", to.display(), keys.len()))?;

@@ -1,18 +1,18 @@
 //! `data`: records in from files, and out into files.
 
-use super::{Database, described, owners};
+use super::{Database, described, new_file, opened, owners};
 use crate::access::Namespace;
 use crate::apply::count_all;
 use crate::cli::{DataCommand, DumpArgs, FileFormat, LoadArgs};
-use crate::json::Json;
+use crate::json::{Json, number, object};
 use crate::model::{Catalogue, Model};
-use crate::store::{Failure, Missing, Session, Store};
+use crate::store::{Failure, Missing, Session, Store, owners_file};
 use crate::terminal::{Failed, Progress, plain, print_line};
 use crate::transfer::dump::{self, Ended};
 use crate::transfer::load::{self, Done, Listener, Options, Reject};
 use crate::transfer::records::{Names, Source};
 use crate::transfer::{ending_of, format_of, model_of};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ fn load(database: &Database, args: &LoadArgs) -> Result<(), Failed> {
         let names = Names { map: args.map.clone(), ignored: args.ignore.clone(), delimiter: args.delimiter };
         sources.push(source(&given.catalogue, file, args.model.as_ref(), args.format, names)?);
     }
-    let rejects = args.rejects.as_deref().map(|path| new_file(path, args.resume)).transpose()?;
+    let rejects = args.rejects.as_deref().map(|path| rejects_file(path, args.resume)).transpose()?;
     let size = sources.iter().map(Source::size).sum();
     let mut watch = Watch { rejects: rejects.map(BufWriter::new), bar: Progress::new("loading"), size };
     let options = Options { skips: args.rejects.is_some(), resumes: args.resume, dry_run: args.dry_run };
@@ -74,12 +74,9 @@ fn tell(json: bool, args: &LoadArgs, done: &Done, seconds: f64) -> Result<(), Fa
     let Done { loaded, rejected, before } = done;
     let done = if args.dry_run { "would load" } else { "loaded" };
     if json {
-        let number = |number: &u64| Json::Integer(i64::try_from(*number).unwrap_or(i64::MAX));
-        let members = [("loaded", number(loaded)), ("rejected", number(rejected)), ("before", number(before))];
-        let mut members: Vec<_> = members.into_iter().map(|(name, value)| (name.into(), value)).collect();
-        members.push(("dry_run".into(), Json::Boolean(args.dry_run)));
-        members.push(("seconds".into(), Json::Number(format!("{seconds:.3}"))));
-        print_line(&Json::Object(members).to_string())?;
+        let counts = vec![("loaded", number(*loaded)), ("rejected", number(*rejected)), ("before", number(*before))];
+        let rest = [("dry_run", Json::Boolean(args.dry_run)), ("seconds", Json::Number(format!("{seconds:.3}")))];
+        print_line(&object(counts.into_iter().chain(rest).collect()).to_string())?;
     } else {
         let before = if *before > 0 { format!(", behind {before} of an earlier run") } else { String::new() };
         #[expect(
@@ -148,19 +145,9 @@ fn own_model(catalogue: &Catalogue, namespace: &Namespace) -> Result<Arc<Model>,
     found.cloned().ok_or_else(|| format!("there is no model {namespace}; there are: {}", known()))
 }
 
-/// A new file of its owner alone; with `resumes`, one that is there is gone on with.
-fn new_file(path: &Path, resumes: bool) -> Result<File, Failed> {
-    let mut options = OpenOptions::new();
-    match resumes {
-        true => options.append(true).create(true),
-        false => options.write(true).create_new(true),
-    };
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => format!("{} is there already; name another file, or remove it", path.display()),
-        _ => format!("cannot make {}: {error}", path.display()),
-    })
+/// The file for what is refused; a load that goes on adds to the one that it made.
+fn rejects_file(path: &Path, resumes: bool) -> Result<File, Failed> {
+    if resumes { opened(path, owners_file().append(true).create(true)) } else { new_file(path) }
 }
 
 /// Shows how a load goes, and writes down what is refused.
@@ -178,14 +165,13 @@ impl Listener for Watch {
             lines.for_each(|line| self.bar.above(&plain(&line)));
             return Ok(());
         };
-        let text = |text: &dyn std::fmt::Display| Json::String(text.to_string());
-        let members = vec![
-            ("file".into(), text(&reject.source.path.display())),
-            ("line".into(), Json::Integer(i64::try_from(reject.line).unwrap_or(i64::MAX))),
-            ("errors".into(), Json::List(reject.errors.iter().map(load::Mistake::member).collect())),
-            ("record".into(), reject.values.clone().map_or(Json::Null, Json::Object)),
-        ];
-        writeln!(file, "{}", Json::Object(members)).map_err(|error| format!("cannot write the rejects: {error}"))
+        let told = object(vec![
+            ("file", Json::String(reject.source.path.display().to_string())),
+            ("line", number(reject.line)),
+            ("errors", Json::List(reject.errors.iter().map(load::Mistake::member).collect())),
+            ("record", reject.values.clone().map_or(Json::Null, Json::Object)),
+        ]);
+        writeln!(file, "{told}").map_err(|error| format!("cannot write the rejects: {error}"))
     }
 
     fn keep(&mut self) -> Result<(), Failed> {
@@ -250,7 +236,7 @@ fn into_folder(folder: &Path, models: &[Arc<Model>], format: FileFormat, write: 
     std::fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
     for (place, model) in models.iter().enumerate() {
         let path = folder.join(format!("{:02}-{}.{}", place + 1, model.namespace, ending_of(format)));
-        let mut out = BufWriter::new(new_file(&path, false)?);
+        let mut out = BufWriter::new(new_file(&path)?);
         let written = write(model, &mut out).and_then(|records| out.flush().map(|()| records).map_err(Ended::Output));
         let records = written.map_err(|ended| why(ended, &path))?;
         print_line(&format!("{}: {records} records", path.display()))?;

@@ -1,6 +1,6 @@
 //! `bootstrap` and `keys`: the whole life of a key.
 
-use super::{Database, all_keys, described};
+use super::{Database, all_keys, described, new_file};
 use crate::access::{Namespace, Permission, Permissions, SYSTEM};
 use crate::auth::keys::{self, Changes, Key, Settings};
 use crate::auth::text::{KeyText, holds_key};
@@ -91,18 +91,6 @@ fn warn_of_unknown_models(database: &Database, permissions: &Permissions) -> Res
         eprintln!("there is no model {model} yet");
     }
     Ok(())
-}
-
-/// A new file that only its owner can read.
-fn new_secret_file(path: &Path) -> Result<std::fs::File, Failed> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => format!("{} is there already", path.display()),
-        _ => format!("cannot make {}: {error}", path.display()),
-    })
 }
 
 pub fn run(database: &Database, command: KeysCommand) -> Result<(), Failed> {
@@ -228,7 +216,7 @@ fn issue(
     file: Option<&Path>,
     make: impl FnOnce(&Session) -> Result<KeyText, Failure>,
 ) -> Result<KeyText, Failed> {
-    let mut opened = file.map(new_secret_file).transpose()?;
+    let mut opened = file.map(new_file).transpose()?;
     let made = database.write(Missing::Refuse, |session| {
         let key = make(session)?;
         let written =

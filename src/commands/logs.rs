@@ -3,7 +3,7 @@
 use super::{Database, described};
 use crate::auth::{keys, text};
 use crate::cli::LogsArgs;
-use crate::json::{Json, Object};
+use crate::json::{Json, Object, number};
 use crate::store::{Missing, Store};
 use crate::terminal::{
     self, Failed, Growing, maybe, object, plain, print, print_line, print_table, print_while_read, wait_while_read,
@@ -228,7 +228,6 @@ fn stats_as_json(stats: &Stats, names: &HashMap<String, String>) -> Object {
 }
 
 fn members_of(total: &Total) -> Object {
-    let number = |number: u64| Json::Integer(i64::try_from(number).unwrap_or(i64::MAX));
     let counts = [("requests", total.requests), ("refused", total.refused), ("failed", total.failed)];
     let mut members: Object = counts.into_iter().map(|(name, count)| (name.into(), number(count))).collect();
     for percent in PERCENTS {

@@ -115,8 +115,7 @@ fn print_planned(json: bool, planned: &Planned) -> Result<(), Failed> {
 /// What is wrong with a file, line by line.
 pub fn mistakes(errors: &Errors, file: &Path) -> Failed {
     let line = |error: &Error| {
-        let hint = error.problem.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-        format!("{}#{}: {}{hint}", file.display(), error.pointer.as_deref().unwrap_or_default(), error.problem)
+        format!("{}#{}: {}", file.display(), error.pointer.as_deref().unwrap_or_default(), error.problem.with_hint())
     };
     errors.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -1,15 +1,16 @@
 //! Copies of a whole database: one made while others read and write, and one put in the place of another.
 
 use super::failure::Failure;
+use super::place::owners_file;
 pub use super::place::{beside, make_folder};
 use super::session::{Session, integrity};
-use super::{APPLICATION_ID, Location, guarded, schema_versions};
+use super::{APPLICATION_ID, Location, guarded, known_version};
 use crate::error::Problem;
 use crate::sql::Statement;
 use crate::value::time;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -36,11 +37,7 @@ impl Draft {
     pub fn new(target: &Path) -> Result<Draft, String> {
         let path = beside(target, ".part");
         let describe = |error: std::io::Error| format!("cannot make {}: {error}", path.display());
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path).map_err(describe)?;
+        let file = owners_file().write(true).create(true).truncate(false).open(&path).map_err(describe)?;
         file.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => format!("another command is at work on {}", path.display()),
             TryLockError::Error(error) => describe(error),
@@ -149,14 +146,8 @@ pub fn source(path: &Path, timeout: Duration) -> Result<Session, String> {
         .map_err(describe)?;
     session.unlimited();
     let number = |text: &'static str| session.number(&Statement::fixed(text, [])).map_err(describe);
-    let latest = i64::try_from(schema_versions().len()).unwrap_or(i64::MAX);
     match (number("PRAGMA application_id")?, number("PRAGMA user_version")?) {
-        (APPLICATION_ID, later) if later > latest => {
-            return Err(format!(
-                "{named} was written by a later version of jqlite (schema {later}, this one knows {latest})"
-            ));
-        }
-        (APPLICATION_ID, 1..) => {}
+        (APPLICATION_ID, version @ 1..) => known_version(&named, version)?,
         _ => return Err(format!("{named} is not a database of jqlite's")),
     }
     match integrity(&session).map_err(describe)?.as_slice() {

@@ -24,8 +24,7 @@ impl std::fmt::Display for Failure {
             Failure::Unique(columns) => write!(f, "the value of {} is taken", columns.join(", ")),
             Failure::ForeignKey => f.write_str("a reference does not hold"),
             Failure::Check(rule) => write!(f, "a rule does not hold: {rule}"),
-            Failure::Other(Problem::Fault { cause } | Problem::Unwritable { cause }) => f.write_str(cause),
-            Failure::Other(problem) => problem.fmt(f),
+            Failure::Other(problem) => f.write_str(&problem.for_owner()),
         }
     }
 }

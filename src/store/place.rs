@@ -4,7 +4,7 @@
 
 use super::Missing;
 use crate::error::Problem;
-use std::fs::Metadata;
+use std::fs::{Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -95,7 +95,7 @@ pub fn prepare(path: &Path, missing: Missing) -> Result<(), String> {
              both away to begin anew"
         )),
         // SQLite would go on with what it can only read, until the first write.
-        Ok(_) => std::fs::OpenOptions::new().write(true).open(path).map(drop).map_err(|error| {
+        Ok(_) => OpenOptions::new().write(true).open(path).map(drop).map_err(|error| {
             format!("cannot write {named}: {error}; jqlite writes to the file and beside it also where it only reads")
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::Refuse => {
@@ -109,12 +109,16 @@ pub fn prepare(path: &Path, missing: Missing) -> Result<(), String> {
     }
 }
 
-fn make(path: &Path) -> io::Result<()> {
-    let mut file = std::fs::OpenOptions::new();
-    file.write(true).create_new(true);
+/// How a file is opened that only its owner can read, where it is made.
+pub fn owners_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
-    match file.open(path) {
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    match owners_file().write(true).create_new(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()), // another process was first
         outcome => outcome.map(drop),
     }

@@ -3,7 +3,7 @@
 //! taken for the one that was loaded.
 
 use super::records::{Mark, Source};
-use crate::json::Json;
+use crate::json::{Json, number};
 use crate::sql::Statement;
 use crate::store::{Failure, Session};
 use crate::value::Scalar;
@@ -38,18 +38,17 @@ impl Progress {
             Ok(Json::List(lines)) => lines,
             _ => Vec::new(), // we wrote it, so that it is a list
         };
-        let number = |line: &Json| if let Json::Integer(line) = line { u64::try_from(*line).ok() } else { None };
+        let line_of = |line: &Json| if let Json::Integer(line) = line { u64::try_from(*line).ok() } else { None };
         let mark = Mark { line: u64::try_from(*line).unwrap_or(0), content: content.clone() };
         Ok(Progress {
             mark,
-            waiting: lines.iter().filter_map(number).collect(),
+            waiting: lines.iter().filter_map(line_of).collect(),
             is_whole: *whole == Scalar::Integer(1),
         })
     }
 
     pub fn write(&self, session: &Session, source: &Scalar) -> Result<(), Failure> {
-        let number = |line: &u64| Json::Integer(i64::try_from(*line).unwrap_or(i64::MAX));
-        let waiting = Json::List(self.waiting.iter().map(number).collect()).to_string();
+        let waiting = Json::List(self.waiting.iter().copied().map(number).collect()).to_string();
         let line = Scalar::Integer(i64::try_from(self.mark.line).unwrap_or(i64::MAX));
         let text = r#"INSERT INTO "system.Load" ("source", "line", "content", "waiting", "whole")
                       VALUES (unhex(?1), ?2, unhex(?3), ?4, ?5)

@@ -1,6 +1,6 @@
 //! Values as text, and what is made of it.
 
-use crate::json::Json;
+use crate::json::{Json, number};
 use std::borrow::Cow;
 
 /// The text form of a value: a string itself, anything else as JSON has it.
@@ -36,7 +36,7 @@ pub fn length(value: &Json) -> Json {
         Json::Object(members) => members.len(),
         plain => of(plain).chars().count(),
     };
-    Json::Integer(i64::try_from(length).unwrap_or(i64::MAX))
+    number(length)
 }
 
 /// The texts of a list's items, `null` left out; `null` of what is no list.
