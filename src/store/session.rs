@@ -174,7 +174,7 @@ impl Session {
         let (mut width, mut cells) = (0, Vec::new());
         self.visit(statement, |row, columns| {
             width = columns;
-            self.keep(row, columns, &mut cells)
+            self.keep(row, columns, &mut cells).map(|()| true)
         })?;
         Ok(Rows { width, cells })
     }
@@ -220,14 +220,9 @@ impl Session {
 
     /// Runs a statement and hands over its rows one by one, so that there may be any number of them.
     pub fn each_row(&self, statement: &Statement, mut take: impl FnMut(&[Scalar])) -> Result<(), Failure> {
-        let mut cells = Vec::new();
-        self.visit(statement, |row, columns| {
-            cells.clear();
-            for index in 0..columns {
-                cells.push(scalar(row.get_ref(index)?)?);
-            }
-            take(&cells);
-            Ok(())
+        self.each_row_while(statement, |row| {
+            take(row);
+            true
         })
     }
 
@@ -237,41 +232,38 @@ impl Session {
         statement: &Statement,
         mut take: impl FnMut(&[Scalar]) -> bool,
     ) -> Result<(), Failure> {
-        let mut prepared = self.connection.prepare_cached(&statement.text)?;
-        let columns = prepared.column_count();
-        let (mut rows, mut cells) = (prepared.query(rusqlite::params_from_iter(&statement.parameters))?, Vec::new());
-        while let Some(row) = rows.next().map_err(|error| self.timed(error))? {
+        let mut cells = Vec::new();
+        self.visit(statement, |row, columns| {
             cells.clear();
             for index in 0..columns {
                 cells.push(scalar(row.get_ref(index)?)?);
             }
-            if !take(&cells) {
-                break;
-            }
-        }
-        Ok(())
+            Ok(take(&cells))
+        })
     }
 
     /// As [`Self::each_row`], without a copy of any cell: where there may be millions of rows that nobody keeps.
     pub fn each(&self, statement: &Statement, mut take: impl FnMut(&Cells<'_>)) -> Result<(), Failure> {
         self.visit(statement, |row, _| {
             take(&Cells(row));
-            Ok(())
+            Ok(true)
         })
     }
 
-    /// Runs a statement and shows each row and how many columns it has.
+    /// Runs a statement and shows each row and how many columns it has, as long as `visit` wants more.
     fn visit(
         &self,
         statement: &Statement,
-        mut visit: impl FnMut(&rusqlite::Row<'_>, usize) -> Result<(), Failure>,
+        mut visit: impl FnMut(&rusqlite::Row<'_>, usize) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
         self.queries.set(self.queries.get() + 1);
         let mut prepared = self.prepare(&statement.text)?;
         let columns = prepared.column_count();
         let mut rows = prepared.query(rusqlite::params_from_iter(&statement.parameters)).map_err(|e| self.timed(e))?;
         while let Some(row) = rows.next().map_err(|e| self.timed(e))? {
-            visit(row, columns)?;
+            if !visit(row, columns)? {
+                break;
+            }
         }
         Ok(())
     }
@@ -501,21 +493,13 @@ impl Session {
         outcome
     }
 
-    /// Runs `work` while references may point to nothing, and undoes it unless it says that they hold. Within a
-    /// transaction.
-    pub fn unjudged(&self, work: impl FnOnce() -> Result<bool, Failure>) -> Result<bool, Failure> {
+    /// As [`Self::savepoint`] within a transaction, but references may point to nothing meanwhile: `work` succeeds only
+    /// where they hold at its end.
+    pub fn unjudged<T, E: From<Failure>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         self.pragmas(&["PRAGMA defer_foreign_keys = ON"])?;
-        self.bare("SAVEPOINT one")?;
-        let guard = UndoOne(self);
-        let holds = work()?;
-        if holds {
-            std::mem::forget(guard);
-            self.bare("RELEASE one")?;
-        } else {
-            drop(guard);
-        }
+        let outcome = self.savepoint(work);
         self.pragmas(&["PRAGMA defer_foreign_keys = OFF"])?;
-        Ok(holds)
+        outcome
     }
 
     /// Whether all references of a table point to something.

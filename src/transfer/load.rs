@@ -2,10 +2,10 @@
 //! that refers to one that is not there yet waits until the others are in.
 
 use super::progress::{self, Progress};
-use super::records::{Mark, Source};
+use super::records::{Mark, Record, Source};
 use super::waiting::{self, Waiting};
-use crate::error::{Error, Errors, Problem};
-use crate::json::{Json, Object};
+use crate::error::{Error, Errors};
+use crate::json::{self, Json, Object};
 use crate::model::{Kind, Model};
 use crate::plan::load::Load;
 use crate::plan::planner::Given;
@@ -14,7 +14,7 @@ use crate::run::{Refused, Table};
 use crate::store::{Failure, Session};
 use crate::value::Scalar;
 use std::collections::BTreeSet;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 
 /// Records handed over at a time, how many such packets wait, and records of one step.
 const PACKET: usize = 500;
@@ -73,16 +73,20 @@ pub struct Done {
 
 /// A record on its way.
 struct Item {
-    file: usize,
     line: u64,
     row: Result<Row, Vec<Mistake>>,
     values: Option<Object>,
 }
 
 enum Packet {
-    /// Records, the place of the last, and the bytes that were read.
-    Items(Vec<Item>, Mark, u64),
-    /// So much of this file was done before.
+    /// Records of a file, the place of the last, and the bytes of all files that were read.
+    Items {
+        file: usize,
+        items: Vec<Item>,
+        mark: Mark,
+        bytes: u64,
+    },
+    /// So much of a file was done before.
     Skipped(u64),
     Failed(String),
 }
@@ -113,8 +117,8 @@ pub fn load(
     let plans: Vec<Load<'_>> = sources.iter().map(|source| Load::new(given, &source.model)).collect();
     let (give, take) = sync_channel(PACKETS);
     std::thread::scope(|scope| {
-        let (plans_there, keeps) = (&plans, options.skips);
-        scope.spawn(move || read(sources, plans_there, &before, keeps, &give));
+        let reading = Reading { sources, plans: &plans, before: &before, keeps: options.skips, give };
+        scope.spawn(move || reading.all());
         let mut loading = Loading {
             session,
             sources,
@@ -145,75 +149,98 @@ fn told(failure: Failure) -> String {
     failure.to_string()
 }
 
-/// Reads and plans, until there is nothing more or nobody takes it.
-fn read(sources: &[Source], plans: &[Load<'_>], before: &[Progress], keeps: bool, give: &SyncSender<Packet>) {
-    let mut bytes_before = 0;
-    for (file, source) in sources.iter().enumerate() {
-        match read_one(file, source, &plans[file], &before[file], keeps, bytes_before, give) {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(why) => return drop(give.send(Packet::Failed(why))),
-        }
-        bytes_before += source.size();
+/// Files that are read, and their records planned, until there is nothing more or nobody takes it.
+struct Reading<'r> {
+    sources: &'r [Source],
+    plans: &'r [Load<'r>],
+    /// What an earlier run has done of each.
+    before: &'r [Progress],
+    /// Whether records are kept as they were read.
+    keeps: bool,
+    give: SyncSender<Packet>,
+}
+
+/// Why reading ended early.
+enum Cut {
+    /// Nobody takes what is read.
+    Unwanted,
+    Failed(String),
+}
+
+impl From<String> for Cut {
+    fn from(why: String) -> Cut {
+        Cut::Failed(why)
     }
 }
 
-/// Reads one file; `false` where nobody takes what it holds.
-fn read_one(
-    file: usize,
-    source: &Source,
-    plan: &Load<'_>,
-    before: &Progress,
-    keeps: bool,
-    bytes_before: u64,
-    give: &SyncSender<Packet>,
-) -> Result<bool, String> {
-    let mut records = source.open()?;
-    let (mut items, mut skipped) = (Vec::with_capacity(PACKET), 0);
-    let mut is_checked = before.mark.line == 0;
-    let changed = || {
-        let (path, line) = (source.path.display(), before.mark.line);
-        format!(
-            "{path} is not what it was when its first {line} lines were loaded; load what is new from a file of its own"
-        )
-    };
-    loop {
-        if !is_checked && records.line() >= before.mark.line {
-            if records.mark() != before.mark {
-                return Err(changed());
+impl From<SendError<Packet>> for Cut {
+    fn from(_: SendError<Packet>) -> Cut {
+        Cut::Unwanted
+    }
+}
+
+impl Reading<'_> {
+    fn all(self) {
+        let mut bytes_before = 0;
+        for (file, source) in self.sources.iter().enumerate() {
+            match self.file(file, bytes_before) {
+                Ok(()) => bytes_before += source.size(),
+                Err(Cut::Unwanted) => return,
+                Err(Cut::Failed(why)) => return drop(self.give.send(Packet::Failed(why))),
             }
-            is_checked = true;
         }
-        let Some(record) = records.next().map_err(|(line, why)| source.described(line, &why))? else { break };
-        if before.is_done(record.line) {
-            skipped += 1;
-            continue;
+    }
+
+    /// Reads one file.
+    fn file(&self, file: usize, bytes_before: u64) -> Result<(), Cut> {
+        let (source, before) = (&self.sources[file], &self.before[file]);
+        let mut records = source.open()?;
+        let (mut items, mut skipped, mut is_checked) = (Vec::with_capacity(PACKET), 0, false);
+        loop {
+            if !is_checked && records.line() >= before.mark.line {
+                if before.mark.line > 0 && records.mark() != before.mark {
+                    return Err(changed(source, before).into());
+                }
+                is_checked = true;
+            }
+            let Some(record) = records.next().map_err(|(line, why)| source.described(line, &why))? else { break };
+            if before.is_done(record.line) {
+                skipped += 1;
+                continue;
+            }
+            items.push(self.item(file, record));
+            if items.len() >= PACKET && is_checked {
+                let items = std::mem::replace(&mut items, Vec::with_capacity(PACKET));
+                let bytes = bytes_before + records.bytes();
+                self.give.send(Packet::Items { file, items, mark: records.mark(), bytes })?;
+            }
         }
+        if !is_checked {
+            return Err(changed(source, before).into());
+        }
+        let bytes = bytes_before + records.bytes();
+        self.give.send(Packet::Items { file, items, mark: records.mark(), bytes })?;
+        Ok(self.give.send(Packet::Skipped(skipped))?)
+    }
+
+    fn item(&self, file: usize, record: Record) -> Item {
         let row = match &record.values {
-            Ok(values) => plan.row(values).map_err(|errors| mistakes(&errors)),
+            Ok(values) => self.plans[file].row(values).map_err(|errors| mistakes(&errors)),
             Err(why) => Err(vec![Mistake { pointer: None, message: why.clone() }]),
         };
-        let values = record.values.ok().filter(|_| keeps);
-        items.push(Item { file, line: record.line, row, values });
-        if items.len() >= PACKET && is_checked {
-            let full = std::mem::replace(&mut items, Vec::with_capacity(PACKET));
-            if give.send(Packet::Items(full, records.mark(), bytes_before + records.bytes())).is_err() {
-                return Ok(false);
-            }
-        }
+        Item { line: record.line, row, values: record.values.ok().filter(|_| self.keeps) }
     }
-    if !is_checked {
-        return Err(changed());
-    }
-    let rest = give.send(Packet::Items(items, records.mark(), bytes_before + records.bytes()));
-    Ok(rest.is_ok() && give.send(Packet::Skipped(skipped)).is_ok())
+}
+
+fn changed(source: &Source, before: &Progress) -> String {
+    let (path, line) = (source.path.display(), before.mark.line);
+    format!(
+        "{path} is not what it was when its first {line} lines were loaded; load what is new from a file of its own"
+    )
 }
 
 fn mistakes(errors: &Errors) -> Vec<Mistake> {
-    let mistake = |error: &Error| {
-        let hint = error.problem.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-        Mistake { pointer: error.pointer.clone(), message: format!("{}{hint}", error.problem) }
-    };
+    let mistake = |error: &Error| Mistake { pointer: error.pointer.clone(), message: error.problem.with_hint() };
     errors.iter().map(mistake).collect()
 }
 
@@ -236,10 +263,10 @@ impl Loading<'_> {
     fn all(&mut self, take: &Receiver<Packet>) -> Result<(), String> {
         while let Ok(packet) = take.recv() {
             match packet {
-                Packet::Items(items, mark, bytes) => {
-                    self.put_in(items, mark)?;
+                Packet::Items { file, items, mark, bytes } => {
+                    self.put_in(file, items, mark)?;
                     self.listener.tell(self.done.loaded, bytes);
-                    if self.options.resumes && self.unsaved >= STEP {
+                    if self.unsaved >= STEP && self.takes_steps() {
                         self.save()?;
                     }
                 }
@@ -258,9 +285,13 @@ impl Loading<'_> {
         self.listener.keep()
     }
 
-    /// Puts in what a packet holds, all of one file.
-    fn put_in(&mut self, items: Vec<Item>, mark: Mark) -> Result<(), String> {
-        let Some(file) = items.last().map(|item| item.file) else { return Ok(()) };
+    /// Whether what is in may stay by itself. What was refused is not to lie behind a step where it has to be mended.
+    fn takes_steps(&self) -> bool {
+        self.options.resumes && (self.options.skips || self.done.rejected == 0)
+    }
+
+    /// Puts in records of a file.
+    fn put_in(&mut self, file: usize, items: Vec<Item>, mark: Mark) -> Result<(), String> {
         self.unsaved += items.len() as u64;
         let (mut rows, mut there) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
         let mut rejected = Vec::new();
@@ -274,18 +305,15 @@ impl Loading<'_> {
             }
         }
         self.marks[file].1.mark = mark;
-        let (write, refused) = self.insert(file, rows)?;
-        let (mut rows, mut there) = (write.rows.into_iter().map(Some).collect::<Vec<_>>(), there);
+        let (mut write, refused) = self.insert(file, rows)?;
         for (place, refused) in refused {
-            let (line, values) = std::mem::take(&mut there[place]);
-            let row = rows[place].take();
-            match row.filter(|_| refused.is_dangling && self.waiting.len() < MOST_WAITING) {
-                Some(row) => {
-                    self.marks[file].1.waiting.insert(line);
-                    let errors = mistakes(&refused.errors);
-                    self.waiting.push(Waiting { file, line, row, values, errors });
-                }
-                None => rejected.push((line, mistakes(&refused.errors), values)),
+            let ((line, values), errors) = (std::mem::take(&mut there[place]), mistakes(&refused.errors));
+            if refused.is_dangling && self.waiting.len() < MOST_WAITING {
+                self.marks[file].1.waiting.insert(line);
+                let row = std::mem::take(&mut write.rows[place]);
+                self.waiting.push(Waiting { file, line, row, values, errors });
+            } else {
+                rejected.push((line, errors, values));
             }
         }
         rejected.sort_by_key(|(line, ..)| *line);
@@ -297,7 +325,7 @@ impl Loading<'_> {
         let model = &self.sources[file].model;
         let table = Table { session: self.session, model, name: model.namespace.as_str() };
         let (write, mut refused) = (self.plans[file].write(rows), Vec::new());
-        table.load(&write, |place, why| refused.push((place, why))).map_err(|errors| cause(&errors))?;
+        table.load(&write, |place, why| refused.push((place, why))).map_err(|errors| why(&errors))?;
         self.done.loaded += (write.rows.len() - refused.len()) as u64;
         Ok((write, refused))
     }
@@ -333,24 +361,31 @@ impl Loading<'_> {
     fn put_in_together(&mut self, waiting: &[Waiting]) -> Result<Vec<(usize, Vec<Mistake>)>, String> {
         let loaded = self.done.loaded;
         let files: BTreeSet<usize> = waiting.iter().map(|one| one.file).collect();
-        let (mut refused, session, sources) = (Vec::new(), self.session, self.sources);
-        let whole = session.unjudged(|| {
+        let (session, sources) = (self.session, self.sources);
+        let together = session.unjudged(|| {
+            let mut refused = Vec::new();
             for (place, one) in waiting.iter().enumerate() {
-                let (_, mut why) = self.insert(one.file, vec![one.row.clone()]).map_err(fault)?;
+                let (_, mut why) = self.insert(one.file, vec![one.row.clone()]).map_err(Undone::Failed)?;
                 refused.extend(why.pop().map(|(_, why)| (place, mistakes(&why.errors))));
             }
-            let mut tables = files.iter().flat_map(|file| tables(&sources[*file].model));
-            let holds = tables.try_fold(true, |holds, table| Ok::<_, Failure>(holds && session.holds(&table)?))?;
-            Ok(refused.is_empty() && holds)
+            if !refused.is_empty() {
+                return Err(Undone::Refused(refused));
+            }
+            for table in files.iter().flat_map(|file| tables(&sources[*file].model)) {
+                if !session.holds(&table)? {
+                    return Err(Undone::Failed("references do not hold that were there a moment ago".into()));
+                }
+            }
+            Ok(())
         });
-        if whole.map_err(told)? {
-            return Ok(refused);
+        match together {
+            Ok(()) => Ok(Vec::new()),
+            Err(Undone::Failed(why)) => Err(why),
+            Err(Undone::Refused(refused)) => {
+                self.done.loaded = loaded;
+                Ok(refused)
+            }
         }
-        self.done.loaded = loaded;
-        if refused.is_empty() {
-            return Err("references do not hold that were there a moment ago".into());
-        }
-        Ok(refused)
     }
 
     fn reject(&mut self, file: usize, line: u64, errors: Vec<Mistake>, values: Option<Object>) -> Result<(), String> {
@@ -390,17 +425,22 @@ fn tables(model: &Model) -> Vec<String> {
     std::iter::once(model.namespace.to_string()).chain(lists.map(|field| model.link_table(&field.name))).collect()
 }
 
-fn fault(cause: String) -> Failure {
-    Failure::Other(Problem::Fault { cause })
+/// Why nothing of what was put in together is there.
+enum Undone {
+    /// Some of it, by its places.
+    Refused(Vec<(usize, Vec<Mistake>)>),
+    Failed(String),
+}
+
+impl From<Failure> for Undone {
+    fn from(failure: Failure) -> Undone {
+        Undone::Failed(told(failure))
+    }
 }
 
 /// Why the database takes nothing more.
-fn cause(errors: &Errors) -> String {
-    match errors.first().map(|error| &error.problem) {
-        Some(Problem::Fault { cause }) => cause.clone(), // the owner may know
-        Some(problem) => problem.to_string(),
-        None => "the database takes nothing more".into(),
-    }
+fn why(errors: &Errors) -> String {
+    errors.first().map_or_else(|| "the database takes nothing more".into(), |error| error.problem.for_owner())
 }
 
 impl Mistake {
@@ -412,8 +452,7 @@ impl Mistake {
 
     /// As a script reads it.
     pub fn member(&self) -> Json {
-        let text = |text: &str| Json::String(text.to_owned());
-        let pointer = self.pointer.as_deref().map_or(Json::Null, text);
-        Json::Object(vec![("pointer".into(), pointer), ("message".into(), text(&self.message))])
+        let pointer = self.pointer.as_deref().map_or(Json::Null, Json::from);
+        json::object(vec![("pointer", pointer), ("message", self.message.as_str().into())])
     }
 }

@@ -359,6 +359,25 @@ fn a_file_that_was_changed_is_not_gone_on_with() {
 }
 
 #[test]
+fn what_is_refused_can_be_mended_and_gone_on_with() {
+    for (bad, kept) in [(10, 0), (30_000, 20_000)] {
+        let folder = with_models(MODELS);
+        let line = |number: u32| match number == bad {
+            true => "{\"nam\": 1}\n".to_owned(),
+            false => format!("{{\"name\": \"tag {number}\"}}\n"),
+        };
+        let text: String = (1..=50_000).map(line).collect();
+        let file = folder.file("tickets.Tag.jsonl", &text);
+        let words = ["data", "load", file.to_str().unwrap(), "--resume"];
+        assert!(fails(&folder, &words, 1).contains("what earlier steps loaded stays"));
+        assert_eq!(dumped(&folder, "tickets.Tag", "jsonl").lines().count(), kept);
+        folder.file("tickets.Tag.jsonl", &text.replacen("\"nam\": 1", "\"name\": \"mended\"", 1));
+        assert_eq!(loaded(&folder, &words[2..])["loaded"], 50_000 - kept);
+        assert_eq!(dumped(&folder, "tickets.Tag", "jsonl").lines().count(), 50_000);
+    }
+}
+
+#[test]
 fn many_records_that_refer_to_later_ones_are_loaded_at_once() {
     let folder = with_models(&models());
     let count = 20_000;
