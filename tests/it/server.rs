@@ -735,9 +735,7 @@ fn a_reader_that_never_reads_is_cut() {
 /// What a process holds: its threads and its descriptors.
 #[cfg(target_os = "linux")]
 fn holdings(server: &Server) -> (usize, usize) {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let threads = status.lines().find_map(|line| line.strip_prefix("Threads:")).unwrap().trim().parse().unwrap();
-    (threads, std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count())
+    (server.process("Threads").unwrap(), server.descriptors().unwrap())
 }
 
 /// Threads and descriptors come back to about what they were; the readers of the database, of which there are

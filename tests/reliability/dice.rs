@@ -40,4 +40,13 @@ impl Dice {
     pub fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == 0
     }
+
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+
+    /// A text of these characters, of a length from one to the other.
+    pub fn text(&mut self, of: &[char], least: usize, most: usize) -> String {
+        (0..self.between(least, most)).map(|_| *self.pick(of)).collect()
+    }
 }

@@ -10,14 +10,26 @@ mod readonly;
 mod refused;
 mod starved;
 
+use crate::ledger;
 use crate::report::counted;
-use crate::support::{BINARY, Client, Folder, Reply, Server};
+use crate::support::{BINARY, Client, Folder, Reply, Server, run};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn create(code: &str) -> Value {
     json!({"__meta__": {"intent": "create", "namespace": "crash.Item"}, "code": code})
+}
+
+/// A database with records on many pages; `text` has SQLite print that of the record of a number.
+fn with_items(text: &str) -> Folder {
+    let folder = Folder::new();
+    let models = folder.file("models.json", ledger::MODELS);
+    run(&folder, &["models", "apply", models.to_str().unwrap()]);
+    let fill = r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+                  INSERT INTO "crash.Item" ("code", "text") SELECT i, printf(?1, i) FROM n"#;
+    rusqlite::Connection::open(folder.database()).unwrap().execute(fill, [text]).unwrap();
+    folder
 }
 
 fn counting() -> Value {

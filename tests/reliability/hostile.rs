@@ -2,7 +2,6 @@
 //! properly or cut off, and whoever comes next is served as ever.
 
 pub mod corpus;
-pub mod dice;
 mod files;
 pub mod grammar;
 mod http;

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each subject uses a part of it
 
+pub mod hostile;
 pub mod markdown;
 pub mod tour;
 
@@ -407,6 +408,32 @@ impl Server {
     /// What the server wrote to standard error so far.
     pub fn stderr(&self) -> String {
         std::fs::read_to_string(self.folder.path("stderr")).unwrap()
+    }
+
+    /// A number that the system tells of the process, such as `Threads`, or `VmRSS` in KiB; `None` where it tells none.
+    pub fn process(&self, name: &str) -> Option<usize> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
+        let told = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        told.split_whitespace().next()?.parse().ok()
+    }
+
+    /// The descriptors that the process has open; `None` where the system does not tell.
+    pub fn descriptors(&self) -> Option<usize> {
+        Some(std::fs::read_dir(format!("/proc/{}/fd", self.pid())).ok()?.count())
+    }
+
+    /// Bytes that came to the server's connections and that it has not read; `None` where the system does not tell.
+    pub fn unread(&self) -> Option<u64> {
+        let port: u16 = self.address.rsplit(':').next()?.parse().ok()?;
+        let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
+        let of_line = |line: &str| {
+            let mut words = line.split_ascii_whitespace().skip(1);
+            let is_ours = words.next()?.ends_with(&format!(":{port:04X}"));
+            let (_, unread) = words.nth(2)?.split_once(':')?;
+            u64::from_str_radix(unread, 16).ok().filter(|_| is_ours)
+        };
+        // What listens tells how many connections wait there.
+        Some(table.lines().skip(1).filter_map(of_line).sum())
     }
 
     pub fn pid(&self) -> u32 {

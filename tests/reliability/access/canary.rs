@@ -1,8 +1,8 @@
 //! One key, sent wherever a client, a proxy or a tired operator might send one: afterwards its secret is in no file, no
 //! log, and nothing that anybody is shown.
 
+use crate::dice::{Dice, seed};
 use crate::hostile::corpus::{Corpus, models, only_tried, records};
-use crate::hostile::dice::{Dice, seed};
 use crate::hostile::tree::{Tree, quoted};
 use crate::report::{counted, scale};
 use crate::support::{Client, Folder, Server, eventually, file_holds, jqlite, request};

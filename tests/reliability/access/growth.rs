@@ -3,7 +3,7 @@
 
 use super::matrix::{allows, described, get};
 use super::new_key;
-use crate::hostile::dice::{Dice, seed};
+use crate::dice::{Dice, seed};
 use crate::hostile::judge::assert_proper;
 use crate::report::{counted, scale};
 use crate::support::{Client, Server, request, run};

@@ -3,8 +3,8 @@
 
 use super::clauses::{MODELS, OTHERS, RECORDS, groups};
 use super::new_key;
+use crate::dice::{Dice, seed};
 use crate::hostile::corpus::Corpus;
-use crate::hostile::dice::{Dice, seed};
 use crate::hostile::grammar::Grammar;
 use crate::hostile::tree::Tree;
 use crate::report::{counted, scale};

@@ -2,7 +2,7 @@
 //! `/openapi.json` and explained on the command line. What there is, is asked of the server.
 
 use super::new_key;
-use crate::hostile::dice::{Dice, seed};
+use crate::dice::{Dice, seed};
 use crate::report::{counted, scale};
 use crate::support::{Client, MODELS, Server, jqlite, request};
 use serde_json::{Value, json};

@@ -110,21 +110,6 @@ fn begun(server: &Server, request: &str, bytes: usize) -> Client {
     client
 }
 
-/// Bytes that came to the server's connections and that it has not read: Linux tells.
-#[cfg(target_os = "linux")]
-fn unread(server: &Server) -> Option<u64> {
-    let port: u16 = server.address.rsplit(':').next()?.parse().ok()?;
-    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
-    let of_line = |line: &str| {
-        let mut words = line.split_ascii_whitespace().skip(1);
-        let is_ours = words.next()?.ends_with(&format!(":{port:04X}"));
-        let (_, unread) = words.nth(2)?.split_once(':')?;
-        u64::from_str_radix(unread, 16).ok().filter(|_| is_ours)
-    };
-    // What listens tells how many connections wait there.
-    Some(table.lines().skip(1).filter_map(of_line).sum())
-}
-
 #[test]
 #[cfg(target_os = "linux")]
 fn a_request_of_which_a_byte_was_read_is_answered_before_the_end() {
@@ -133,7 +118,7 @@ fn a_request_of_which_a_byte_was_read_is_answered_before_the_end() {
     // Its first byte, a part of its head, all but its body, all but its last byte.
     let sizes = [1, 30, requests[2].find("\r\n\r\n").unwrap() + 4, requests[3].len() - 1];
     let mut clients: Vec<Client> = requests.iter().zip(sizes).map(|(text, size)| begun(&server, text, size)).collect();
-    eventually("all of that was read", || unread(&server) == Some(0));
+    eventually("all of that was read", || server.unread() == Some(0));
     signal(server.pid(), "TERM");
     eventually("no connection is accepted", || TcpStream::connect(&server.address).is_err());
     // Far longer than the server waits where there is nothing to wait for.

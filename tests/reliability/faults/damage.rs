@@ -1,11 +1,9 @@
 //! Pages of the file that are damaged: whoever meets one is told that something is wrong and no more, all others are served.
 
-use super::{SERVE, create, refused, survived, told};
+use super::{SERVE, create, refused, survived, told, with_items};
 use crate::dice::{Dice, seed};
-use crate::ledger;
 use crate::report::{counted, scale};
-use crate::support::{Client, Folder, Server, fails, jqlite, key_to_all, run};
-use rusqlite::Connection;
+use crate::support::{Client, Folder, Server, fails, jqlite, key_to_all};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -14,12 +12,7 @@ const PAGE: usize = 4096;
 
 /// A database with records on many pages, and a key.
 fn database() -> (Folder, String) {
-    let folder = Folder::new();
-    let models = folder.file("models.json", ledger::MODELS);
-    run(&folder, &["models", "apply", models.to_str().unwrap()]);
-    let fill = r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
-                  INSERT INTO "crash.Item" ("code", "text") SELECT i, printf('record %0300d', i) FROM n"#;
-    Connection::open(folder.database()).unwrap().execute_batch(fill).unwrap();
+    let folder = with_items("record %0300d");
     let key = key_to_all(&folder);
     (folder, key)
 }

@@ -48,6 +48,16 @@ fn write_until_refused(server: &Server, ledgers: &mut [Ledger], times: u64, why:
     });
 }
 
+/// A server whose clients have written until the disk under it was full.
+fn filled(of: &str) -> (Disk, Server, Vec<Ledger>) {
+    let (disk, folder) = Disk::with_folder("2m");
+    let key = prepared(&folder);
+    let server = Server::again(folder, key, &[]);
+    let mut ledgers = writers(&server, seed(of));
+    write_until_refused(&server, &mut ledgers, 3, FULL);
+    (disk, server, ledgers)
+}
+
 /// All write on, and nothing is refused.
 fn write_on(server: &Server, ledgers: &mut [Ledger]) {
     for ledger in ledgers {
@@ -121,11 +131,7 @@ fn metric(server: &Server, name: &str) -> u64 {
 #[test]
 fn writes_are_taken_where_there_is_room_for_them_and_not_for_the_log() {
     with_disks("faults::full::writes_are_taken_where_there_is_room_for_them_and_not_for_the_log", || {
-        let (disk, folder) = Disk::with_folder("2m");
-        let key = prepared(&folder);
-        let server = Server::again(folder, key, &[]);
-        let mut ledgers = writers(&server, seed("waiting"));
-        write_until_refused(&server, &mut ledgers, 3, FULL);
+        let (disk, server, _) = filled("waiting");
         ask(&server, 4000);
         disk.remount("size=2200k");
         let mut client = Client::connect(&server.address);
@@ -147,16 +153,12 @@ fn a_log_that_cannot_be_written_takes_no_more_than_so_much_memory() {
         return;
     }
     with_disks("faults::full::a_log_that_cannot_be_written_takes_no_more_than_so_much_memory", || {
-        let (disk, folder) = Disk::with_folder("2m");
-        let key = prepared(&folder);
-        let server = Server::again(folder, key, &[]);
-        let mut ledgers = writers(&server, seed("lost"));
-        write_until_refused(&server, &mut ledgers, 3, FULL);
+        let (disk, server, ledgers) = filled("lost");
         ask(&server, 250_000);
-        let held = memory(&server);
+        let held = server.process("VmRSS").unwrap();
         eventually("it says so", || told(&server, "entries of the usage log are lost from here on") == 1);
         ask(&server, 100_000);
-        let more = memory(&server).saturating_sub(held);
+        let more = server.process("VmRSS").unwrap().saturating_sub(held);
         assert!(more < 16 << 10, "{more} KiB more for entries that are lost");
         disk.remount("size=256m");
         eventually("it says how many", || told(&server, "the usage log lost") == 1);
@@ -174,13 +176,6 @@ fn a_log_that_cannot_be_written_takes_no_more_than_so_much_memory() {
             held,
         );
     });
-}
-
-/// KiB of memory that the process takes.
-fn memory(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 #[test]

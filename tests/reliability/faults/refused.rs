@@ -1,6 +1,6 @@
 //! Files that are no database of ours, or not any more: they are refused in one sentence, and left as they are.
 
-use super::{COMMANDS, SERVE, assert_refused, refused, survived};
+use super::{COMMANDS, SERVE, assert_refused, refused, survived, with_items};
 use crate::ledger;
 use crate::support::{Folder, Server, fails, key_to_all, run};
 use rusqlite::Connection;
@@ -10,13 +10,7 @@ use std::process::Command;
 
 /// A database with some records.
 fn database() -> Folder {
-    let folder = Folder::new();
-    let models = folder.file("models.json", ledger::MODELS);
-    run(&folder, &["models", "apply", models.to_str().unwrap()]);
-    let fill = r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
-                  INSERT INTO "crash.Item" ("code", "text") SELECT i, printf('%0100d', i) FROM n"#;
-    Connection::open(folder.database()).unwrap().execute_batch(fill).unwrap();
-    folder
+    with_items("%0100d")
 }
 
 /// What a server leaves that is killed: a file, and what is not in it yet in the log beside it.

@@ -15,7 +15,7 @@ pub struct Held {
 
 impl Held {
     pub fn now(server: &Server) -> Held {
-        Held { mebibytes: number(server, "VmRSS:") / 1024, ..Held::countable(server) }
+        Held { mebibytes: server.process("VmRSS").unwrap() / 1024, ..Held::countable(server) }
     }
 
     /// Looks again and again until it is `done`: the most of each.
@@ -29,12 +29,12 @@ impl Held {
             most.descriptors = most.descriptors.max(now.descriptors);
             std::thread::sleep(Duration::from_millis(20));
         }
-        Held { mebibytes: number(server, "VmHWM:") / 1024, ..most }
+        Held { mebibytes: server.process("VmHWM").unwrap() / 1024, ..most }
     }
 
     fn countable(server: &Server) -> Held {
-        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
-        Held { threads: number(server, "Threads:"), descriptors, mebibytes: 0 }
+        let descriptors = server.descriptors().unwrap();
+        Held { threads: server.process("Threads").unwrap(), descriptors, mebibytes: 0 }
     }
 
     pub fn is_within(&self, most: &Held) -> bool {
@@ -46,11 +46,4 @@ impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} threads, {} descriptors, {} MiB", self.threads, self.descriptors, self.mebibytes)
     }
-}
-
-/// A number of `/proc/…/status`.
-fn number(server: &Server, name: &str) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
 }

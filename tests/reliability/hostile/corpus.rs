@@ -1,9 +1,9 @@
 //! What hostile requests are made of: the examples of the manual and of the README, and what the description allows.
 
-use super::dice::Dice;
 use super::grammar::Grammar;
 use super::mutate;
 use super::tree::{Tree, quoted};
+use crate::dice::Dice;
 use crate::support::Server;
 use crate::support::markdown::fences;
 use serde_json::{Value, json};

@@ -2,10 +2,10 @@
 //! again.
 
 use super::corpus::{models, records};
-use super::dice::{Dice, seed};
 use super::mutate;
 use super::tree::{Tree, quoted};
 use super::words::{NAMES, NUMBERS, VALUES};
+use crate::dice::{Dice, seed};
 use crate::report::{counted, scale};
 use crate::support::{Folder, Server, jqlite, run};
 use rusqlite::Connection;

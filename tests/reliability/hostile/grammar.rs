@@ -1,7 +1,7 @@
 //! Requests made of the server's own description, `/openapi.json`: of every intent, lookup, transform and function
 //! that there is. What JSON Schema cannot say, such as which names lead somewhere, is chosen from what is there.
 
-use super::dice::Dice;
+use crate::dice::Dice;
 use crate::support::{Client, Server};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::string::string_regex;

@@ -1,8 +1,8 @@
 //! Hostile bytes: heads and bodies that no client sends. What comes back is HTTP, in the envelope, or nothing.
 
-use super::dice::{Dice, seed};
 use super::judge::{Good, assert_proper, assert_unharmed, holdings};
 use super::mutate;
+use crate::dice::{Dice, seed};
 use crate::report::{counted, scale};
 use crate::support::{Client, Reply, Server, request};
 use serde_json::json;

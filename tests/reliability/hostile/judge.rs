@@ -109,11 +109,7 @@ pub fn keeps(reply: &Reply) -> bool {
 
 /// Bytes in memory and open descriptors of a server.
 pub fn holdings(server: &Server) -> (usize, usize) {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.map_or(0, |line| line.trim().trim_end_matches(" kB").parse().unwrap());
-    let open = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).map_or(0, Iterator::count);
-    (kilobytes * 1024, open)
+    (server.process("VmRSS").unwrap_or(0) * 1024, server.descriptors().unwrap_or(0))
 }
 
 /// A server holds no more than one may that was sent so much, told nothing on standard error that is its own fault,

@@ -1,8 +1,8 @@
 //! Hostile texts in place of keys and of permissions: nothing that is nearly one is taken for one.
 
-use super::dice::{Dice, seed};
 use super::judge::{Good, assert_proper, assert_unharmed, holdings, told};
 use super::mutate;
+use crate::dice::{Dice, seed};
 use crate::report::{counted, scale};
 use crate::support::{Client, Reply, Server, jqlite, request};
 use serde_json::{Value, json};

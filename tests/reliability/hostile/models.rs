@@ -1,9 +1,9 @@
 //! Hostile model files: each is put into force whole, or refused with the place of what is wrong and nothing is changed.
 
-use super::dice::{Dice, seed};
 use super::judge::{assert_proper, assert_unharmed, holdings, told};
 use super::mutate;
 use super::tree::Tree;
+use crate::dice::{Dice, seed};
 use crate::report::{counted, scale};
 use crate::support::{Client, MODELS, Reply, Server, jqlite, request, run};
 use serde_json::{Map, Value, json};

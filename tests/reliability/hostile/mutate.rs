@@ -1,8 +1,8 @@
 //! What makes a request hostile: changes of its tree, and changes of its bytes.
 
-use super::dice::Dice;
 use super::tree::{Tree, quoted};
 use super::words::{ENDS, NAMES, NONSENSE, NUMBERS, PIECES, VALUES};
+use crate::dice::Dice;
 
 /// How deep one thing may be put into another.
 const DEPTHS: [usize; 14] = [1, 2, 7, 8, 9, 31, 32, 33, 126, 127, 128, 129, 1000, 10_000];

@@ -1,8 +1,8 @@
 //! Hostile requests, each with a good one behind it; and a key that must not learn what it may not read.
 
 use super::corpus::{Corpus, models, records};
-use super::dice::{Dice, seed};
 use super::judge::{Good, assert_proper, assert_unharmed, holdings, keeps};
+use crate::dice::{Dice, seed};
 use crate::report::{counted, scale};
 use crate::support::{Client, Reply, Server, file_holds, request};
 use serde_json::{Value, json};

@@ -1,9 +1,9 @@
 //! Hostile texts, each where one kind of text is read: cursors, values of each type, headers.
 
-use super::dice::{Dice, seed};
 use super::judge::{Good, assert_proper, assert_unharmed, holdings, keeps, told};
 use super::keys::{count, send};
 use super::mutate;
+use crate::dice::{Dice, seed};
 use crate::report::{counted, scale};
 use crate::support::{Client, Server, request};
 use serde_json::{Value, json};

@@ -1,71 +1,13 @@
 //! What is hostile in itself: names, numbers, texts.
 
-/// Names that no field has, chosen to leave a quoted name, a string, a path or a statement, or to mean something else
-/// where they stand.
-pub const NAMES: [&str; 62] = [
-    "",
-    " ",
-    "\"",
-    "\"\"",
-    "'",
-    "`",
-    "]",
-    "[",
-    ")",
-    "(",
-    "\\",
-    "\0",
-    "a\0b",
-    "%",
-    "%s",
-    "%27",
-    ".",
-    "..",
-    "*",
-    "?1",
-    ":name",
-    "@name",
-    "$name",
-    "#",
-    ";",
-    "--",
-    "/*",
-    ",",
-    "\n",
-    "\u{1b}[2J",
-    "\u{202e}",
-    "a.b",
-    "t0.name",
-    "sqlite_master",
-    "rowid",
-    "_rowid_",
-    "SELECT",
-    "NULL",
-    "name\" OR \"1\"=\"1",
-    "name') OR ('1'='1",
-    "id\") UNION SELECT \"hash\" FROM \"system.ApiKeySecret\" --",
-    "_connector",
-    "_negated",
-    "__class__",
-    "__proto__",
-    "__meta__",
-    "__field__",
-    "__transform__",
-    "__result__",
-    "__and__",
-    "__or__",
-    "__not__",
-    "__",
-    "____",
-    "hash",
-    "é",
-    "😀",
-    "ｎame",
-    "$.a",
-    "[0]",
-    "${x}",
-    "{0}",
-];
+use crate::support::hostile;
+use std::sync::LazyLock;
+
+/// Names that no field has, and those that mean something where they stand.
+pub static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| [hostile::NAMES.as_slice(), &MEANINGS].concat());
+
+/// Names that mean something else where they stand.
+const MEANINGS: [&str; 5] = ["__meta__", "__result__", "__and__", "__or__", "__not__"];
 
 /// What may follow a name.
 pub const ENDS: [&str; 34] = [
