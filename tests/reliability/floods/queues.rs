@@ -145,7 +145,13 @@ fn bodies_that_never_end_take_no_more_memory_than_they_may_and_keep_small_ones_o
         let _ending = Ending(&done);
         let watch = scope.spawn(|| Held::watched(&server, &done));
         // Each takes 1 MiB but for what is free: there is room for 273, and nobody has a key.
-        let mut endless: Vec<TcpStream> = (0..300).map(|_| send_body(&server, &body)).collect();
+        // One comes behind the other, as of those that come at once more may be told than do not fit.
+        let one = |_| {
+            let stream = send_body(&server, &body);
+            within(PATIENCE, "it is read or told", || server.unread() == Some(0) || stream.peek(&mut [0]).is_ok());
+            stream
+        };
+        let mut endless: Vec<TcpStream> = (0..300).map(one).collect();
         let mut refused = 0;
         within(Duration::from_secs(20), "those that do not fit are told", || {
             for mut stream in endless.extract_if(.., |stream| stream.peek(&mut [0]).is_ok_and(|count| count > 0)) {
