@@ -4,16 +4,19 @@
 //! this is a library only so that more than the command can be built from it, and it promises nothing to other crates.
 
 mod clock;
+mod trial;
+
+mod lock;
+
 mod crew;
 mod handoff;
 mod json;
-mod lock;
 mod random;
-mod trial;
 
 mod access;
-mod budget;
 mod error;
+
+mod budget;
 mod network;
 
 mod config;
