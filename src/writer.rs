@@ -18,7 +18,7 @@ use smol_str::SmolStr;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{Builder, JoinHandle};
@@ -33,6 +33,8 @@ pub struct Writer {
     log: Arc<Mutex<Vec<Entry>>>,
     /// Calls those who wait until entries were fetched.
     fetched: Arc<Condvar>,
+    /// Whether the file took nothing the last time.
+    is_stuck: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
     /// Counts how often an earlier state was put back.
     era: Arc<AtomicU32>,
@@ -100,13 +102,14 @@ impl Writer {
     ) -> std::io::Result<Writer> {
         let (messages, receiver) = sync_channel(QUEUE);
         let (log, fetched) = (Arc::new(Mutex::new(Vec::with_capacity(ROOM))), Arc::new(Condvar::new()));
-        let era = Arc::new(AtomicU32::new(0));
+        let (is_stuck, era) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let session = Arc::new(Mutex::new(Some(session)));
         let mut turns = Turns {
             session: session.clone(),
             receiver,
             arriving: log.clone(),
             fetched: fetched.clone(),
+            is_stuck: is_stuck.clone(),
             era: era.clone(),
             metrics: metrics.clone(),
             told: Told::default(),
@@ -120,7 +123,8 @@ impl Writer {
             stopping: false,
         };
         let thread = Builder::new().name("jqlite-writer".into()).spawn(move || turns.run())?;
-        Ok(Writer { messages, log, fetched, metrics, era, patience, session, thread: Mutex::new(Some(thread)) })
+        let thread = Mutex::new(Some(thread));
+        Ok(Writer { messages, log, fetched, is_stuck, metrics, era, patience, session, thread })
     }
 
     /// Has `work` done in a savepoint, and gives what came of it once it is committed. `work` may be run
@@ -199,8 +203,8 @@ impl Writer {
         try_hold(&self.session)?.as_ref()?.data_version().ok()
     }
 
-    /// Hands an entry to the log, and waits a little where many wait. Where the disk takes none for long, it is lost, and
-    /// that is said.
+    /// Hands an entry to the log, and waits a little where more come than are written. Where the disk takes none, it does not
+    /// wait; for long, and the entry is lost, and that is said.
     pub fn log(&self, entry: Entry) {
         if cfg!(without_log) {
             return; // a build that tells what the log costs; see bench/run
@@ -219,7 +223,7 @@ impl Writer {
         if count == MANY_ENTRIES {
             let _ = self.messages.try_send(Message::Log); // a full queue wakes the thread as well
         }
-        if count >= PRESSING {
+        if count >= PRESSING && !self.is_stuck.load(Ordering::Relaxed) {
             step_aside();
             let log = lock(&self.log);
             if log.len() >= PRESSING {
@@ -311,6 +315,7 @@ struct Turns {
     receiver: Receiver<Message>,
     arriving: Arc<Mutex<Vec<Entry>>>,
     fetched: Arc<Condvar>,
+    is_stuck: Arc<AtomicBool>,
     era: Arc<AtomicU32>,
     metrics: Arc<Metrics>,
     told: Told,
@@ -391,6 +396,7 @@ impl Turns {
             while entries == Entries::Written && !self.log.is_empty() && self.commit(Vec::new()) {}
             self.between(entries, work);
         }
+        self.is_stuck.store(self.told.is_refused(), Ordering::Relaxed);
         self.told.losing(self.metrics.log_lost.get());
         if writable && !self.stopping && Instant::now() >= self.next_prune {
             self.prune();
