@@ -1,0 +1,97 @@
+// The page: signing in and out, which view is shown, and the way from one to the other. A view is a row of VIEWS.
+
+import { h } from "./dom.js";
+import { refused, say } from "./ui.js";
+import { signIn } from "./signin.js";
+import * as keys from "./keys.js";
+import * as usage from "./usage.js";
+import * as log from "./log.js";
+import * as findings from "./findings.js";
+import * as records from "./records.js";
+import * as models from "./models.js";
+import * as console_ from "./console.js";
+
+/**
+ * A view has a `title`, says whether it is `offered` to that session, and shows itself: `show(place)` gives its content, or a
+ * promise of it. A place has `session`; `path`, what stands behind the view's name (`#/keys/abc` has `["abc"]`); `query`, the
+ * URLSearchParams behind the question mark; `signal`, which aborts once the view is left; and `go(hash)`.
+ */
+const VIEWS = { keys, usage, log, findings, records, models, console: console_ };
+
+const main = document.getElementById("main");
+let session = null;
+let leave = new AbortController();
+
+window.addEventListener("hashchange", show);
+show();
+
+/** Shows the view that the address tells, or the sign-in. */
+async function show() {
+  if (location.hash === "#main") return; // the link that skips the navigation
+  leave.abort();
+  leave = new AbortController();
+  const { signal } = leave;
+  if (!session) {
+    fill("Sign in", signIn(begin));
+    return;
+  }
+  const offered = Object.keys(VIEWS).filter((name) => VIEWS[name].offered(session));
+  const [route, query] = location.hash.replace(/^#\/?/, "").split("?");
+  const [name, ...path] = route.split("/").map(decodeURIComponent);
+  if (!name && offered.length) {
+    location.replace(`#/${offered[0]}`);
+    return;
+  }
+  head(offered, name);
+  const view = offered.includes(name) ? VIEWS[name] : null;
+  const place = { session, path, query: new URLSearchParams(query), signal, go: (hash) => { location.hash = hash; } };
+  main.setAttribute("aria-busy", "true");
+  try {
+    const content = view ? await view.show(place) : nothing(offered);
+    if (!signal.aborted) fill(view?.title ?? "Nothing here", content);
+  } catch (error) {
+    if (signal.aborted) return;
+    if (error.status === 401) end(`You are signed out: ${error.message}.`);
+    else fill(view.title, refused(error));
+  } finally {
+    if (!signal.aborted) main.removeAttribute("aria-busy");
+  }
+}
+
+/** Puts a view in place, under its title. The focus goes to the title, where a reader begins. */
+function fill(title, ...content) {
+  document.title = `${title} · jqlite`;
+  const heading = h("h1", { tabindex: "-1" }, title);
+  main.replaceChildren(heading, ...content);
+  main.removeAttribute("aria-busy");
+  if (session) heading.focus();
+}
+
+function nothing(offered) {
+  return h("p", {}, offered.length ? "There is no such view, or this key may not see it." : "This key may do nothing that this page shows.");
+}
+
+/** The links to the views that are offered, and who is signed in. */
+function head(offered, name) {
+  const links = offered.map((each) =>
+    h("li", {}, h("a", { href: `#/${each}`, "aria-current": each === name && "page" }, VIEWS[each].title)));
+  document.getElementById("views").replaceChildren(...links);
+  document.getElementById("who").replaceChildren(...(session
+    ? [h("span", { class: "me", title: session.me.public_id }, session.me.name),
+      h("button", { type: "button", onclick: () => end("You are signed out.") }, "Sign out")]
+    : []));
+}
+
+function begin(begun) {
+  session = begun;
+  show();
+}
+
+/** Forgets the key, and everything that was shown with it. */
+function end(why) {
+  session = null;
+  document.querySelectorAll("dialog").forEach((dialog) => dialog.remove());
+  head([], "");
+  show();
+  say(why);
+}

@@ -1,0 +1,11 @@
+import { h } from "./dom.js";
+
+export const title = "Console";
+
+export function offered(session) {
+  return true;
+}
+
+export async function show(place) {
+  return h("p", {}, "To come.");
+}
