@@ -210,6 +210,18 @@ impl Answer {
         Reply { rows: self.display, queries, holds_secret: self.holds_secret, ..page(JSON, body) }
     }
 
+    /// The same, counted among those that are being sent: the room is taken before the copy is made.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub fn reply_within(&self, answers: &Arc<Budget>, echo: &Echo, cached: bool) -> Result<Reply, Problem> {
+        let mut share = answers.share();
+        share.cover(self.data.len())?;
+        let reply = self.reply(echo, cached);
+        share.cover(reply.body.len())?;
+        Ok(Reply { share: Some(share), ..reply })
+    }
+
     /// The same in no more memory than it needs, for one that is kept.
     pub fn compact(mut self) -> Answer {
         self.data.shrink_to_fit();

@@ -133,12 +133,12 @@ fn read_or_plan(app: &App, call: &Call, key: &KeyText, entry: &mut Entry, echo: 
         let key = may_be_kept.then(|| cache::key(given.caller.id(), given.catalogue.version, call.body));
         if let Some(answer) = key.and_then(|key| app.cache.find(&key, app.writer.foreign_mark()?)) {
             app.metrics.cache_hits.add(1);
-            return Ok(Step::Answered(answer.reply(echo, true).counted(&app.answers)?));
+            return Ok(Step::Answered(answer.reply_within(&app.answers, echo, true)?));
         }
         app.metrics.cache_misses.add(u64::from(key.is_some()));
         let answer = road::carry_out(&reader, &given, planned)?;
         // With the reader in hand, so that no more are made at once than there are readers.
-        let reply = answer.reply(echo, false).counted(&app.answers)?;
+        let reply = answer.reply_within(&app.answers, echo, false)?;
         if let Some(key) = key {
             keep = Some(Keep { key, answer: answer.compact(), asked, seen: reader.data_version()? });
         }
@@ -260,7 +260,7 @@ fn write(app: &App, job: Job, echo: &Echo) -> Result<Reply, Errors> {
         }
         session.start();
         // One that cannot be sent must not be carried out.
-        let reply = road::carry_out(session, &given, &asked.planned)?.reply(&echo, false).counted(&answers)?;
+        let reply = road::carry_out(session, &given, &asked.planned)?.reply_within(&answers, &echo, false)?;
         trial::panics("job");
         if let Some(retry) = &retry {
             idempotency::keep(session, retry, &reply)?;
