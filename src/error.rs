@@ -617,11 +617,40 @@ pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, name)| name.to_owned())
 }
 
+/// Text as a terminal may show it: nothing in it moves the cursor, changes colours, turns the direction of what follows or
+/// is not seen at all.
+pub fn plain(text: &str) -> String {
+    let is_plain = |c: char| !c.is_control() && !is_unseen(c);
+    text.chars().flat_map(|c| if is_plain(c) { vec![c] } else { c.escape_default().collect() }).collect()
+}
+
+/// Unicode's marks of direction and characters without a shape.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 /// A JSON value as an error shows it: cut after 40 characters, so that an answer stays small.
 pub fn shown(value: &impl fmt::Display) -> String {
     let text = value.to_string();
     match text.char_indices().nth(40) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn what_a_terminal_shows_is_what_is_there() {
+        for (text, shown) in [
+            ("naïve e\u{301} 日本 🙂", "naïve e\u{301} 日本 🙂"),
+            ("a\u{1b}[31m\n", "a\\u{1b}[31m\\n"),
+            ("\u{202e}evil\u{2066}", "\\u{202e}evil\\u{2066}"),
+            ("ad\u{200b}min", "ad\\u{200b}min"),
+        ] {
+            assert_eq!(plain(text), shown);
+        }
     }
 }

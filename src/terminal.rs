@@ -1,5 +1,6 @@
 //! What commands print: results on standard output, safe for a terminal, or as JSON.
 
+use crate::error::plain;
 use crate::json::Json;
 use crate::lock::assert_none;
 use crate::value::{Scalar, time};
@@ -84,18 +85,6 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
-}
-
-/// Text as a terminal may show it: nothing in it moves the cursor, changes colours, turns the direction of what follows or
-/// is not seen at all.
-pub fn plain(text: &str) -> String {
-    let is_plain = |c: char| !c.is_control() && !is_unseen(c);
-    text.chars().flat_map(|c| if is_plain(c) { vec![c] } else { c.escape_default().collect() }).collect()
-}
-
-/// Unicode's marks of direction and characters without a shape.
-fn is_unseen(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A table that fits the terminal, or a JSON list of objects.
@@ -214,21 +203,4 @@ pub fn text(text: &str) -> Scalar {
 
 pub fn maybe(value: Option<&str>) -> Scalar {
     value.map_or(Scalar::Null, text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::plain;
-
-    #[test]
-    fn what_a_terminal_shows_is_what_is_there() {
-        for (text, shown) in [
-            ("naïve e\u{301} 日本 🙂", "naïve e\u{301} 日本 🙂"),
-            ("a\u{1b}[31m\n", "a\\u{1b}[31m\\n"),
-            ("\u{202e}evil\u{2066}", "\\u{202e}evil\\u{2066}"),
-            ("ad\u{200b}min", "ad\\u{200b}min"),
-        ] {
-            assert_eq!(plain(text), shown);
-        }
-    }
 }

@@ -3,9 +3,10 @@
 use super::{Database, described};
 use crate::audit::{self, Finding, KINDS, Report, Terms};
 use crate::cli::AuditArgs;
+use crate::error::plain;
 use crate::json::Json;
 use crate::store::Missing;
-use crate::terminal::{self, Failed, plain, print, print_line};
+use crate::terminal::{self, Failed, print, print_line};
 use std::path::Path;
 
 /// Looks, prints, and fails where anything was found.

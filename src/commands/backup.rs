@@ -4,11 +4,12 @@ use super::{COMMAND_TIMEOUT, Database, described, findings, listed};
 use crate::apply;
 use crate::auth::keys::{Key, list as list_keys};
 use crate::config;
+use crate::error::plain;
 use crate::json::{Json, number, object};
 use crate::sql::Statement;
 use crate::store::copy::{self, Draft};
 use crate::store::{self, Location, Missing, Session, Store};
-use crate::terminal::{Failed, Progress, plain, print_line};
+use crate::terminal::{Failed, Progress, print_line};
 use crate::value::{Scalar, time};
 use std::path::{Path, PathBuf};
 

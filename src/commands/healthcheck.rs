@@ -1,7 +1,8 @@
 //! `healthcheck`: asks a server whether it is ready, for where there is no shell and no curl.
 
+use crate::error::plain;
 use crate::json::Json;
-use crate::terminal::{Failed, plain, print_line};
+use crate::terminal::{Failed, print_line};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};

@@ -3,10 +3,11 @@
 use super::{Database, described};
 use crate::auth::{keys, text};
 use crate::cli::LogsArgs;
+use crate::error::plain;
 use crate::json::{Json, Object, number};
 use crate::store::{Missing, Store};
 use crate::terminal::{
-    self, Failed, Growing, maybe, object, plain, print, print_line, print_table, print_while_read, wait_while_read,
+    self, Failed, Growing, maybe, object, print, print_line, print_table, print_while_read, wait_while_read,
 };
 use crate::usage::stats::{self, KINDS, Stats, Total};
 use crate::usage::{self, Position, Wanted};

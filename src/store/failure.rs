@@ -1,9 +1,12 @@
 //! Why a statement did not do what it says. SQLite's codes become ours here.
 
 use super::{CASCADE_LEVELS, functions};
-use crate::error::Problem;
+use crate::error::{Problem, plain};
 use rusqlite::ffi;
 use std::time::Duration;
+
+/// The most characters of what SQLite says.
+const MOST_QUOTED: usize = 200;
 
 /// Why a statement did not do what it says.
 #[derive(Debug, PartialEq)]
@@ -53,7 +56,7 @@ impl From<rusqlite::Error> for Failure {
             rusqlite::Error::SqlInputError { error, msg, .. } => (*error, msg.clone()),
             _ => return fault(error.to_string()),
         };
-        let said = format!("{error} ({})", code.extended_code);
+        let said = format!("{} ({})", quoted(&error), code.extended_code);
         match code.extended_code {
             ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY => Failure::Unique(columns_in(&message)),
             ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Failure::ForeignKey,
@@ -94,6 +97,15 @@ impl From<rusqlite::Error> for Failure {
                 _ => fault(said),
             },
         }
+    }
+}
+
+/// What SQLite says, in a line. Of a damaged file it quotes what stands there, which may be anything, and long.
+fn quoted(error: &rusqlite::Error) -> String {
+    let text = plain(&error.to_string());
+    match text.char_indices().nth(MOST_QUOTED) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 

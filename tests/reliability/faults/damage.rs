@@ -121,3 +121,20 @@ fn a_file_with_damaged_pages_is_refused_or_served_as_far_as_it_goes() {
     println!("{closed} of {rounds} files were refused; of the others {met} requests met damage");
     counted("faults", "files with damaged pages, refused or served as far as they go", rounds);
 }
+
+/// What stands in a damaged file is told in a line that moves no cursor and rings no bell.
+#[test]
+fn what_a_damaged_file_says_is_shown_as_text() {
+    let (folder, _) = database();
+    let mut all = std::fs::read(folder.database()).unwrap();
+    let schema = b"\"revoked\"     TEXT";
+    for at in 0..all.len() - schema.len() {
+        if all[at..].starts_with(schema) {
+            all[at..at + schema.len()].copy_from_slice(b"\"re\x1b[31m\x07\n\x08\0      ");
+        }
+    }
+    std::fs::write(folder.database(), &all).unwrap();
+    let said = refused(&folder, SERVE);
+    assert!(said.contains("the file is damaged") && said.contains("\\u{1b}[31m"), "{said}");
+    assert!(!said.trim_end().contains(char::is_control), "{said:?}");
+}
