@@ -157,10 +157,16 @@ fn endure(name: &str, words: &[&str], most: Held, flood: impl FnOnce(&Server, &S
     counted("floods", &format!("{name}: the server held"), held);
 }
 
-/// What may be held by a server with so many connections beside the healthy ones, of which each has a thread.
+/// What may be held by a server with so many connections beside the healthy ones, of which each has a thread. Whoever has just ended
+/// its wait rests without a turn, while a thread that has one takes up what the same connection sends next.
 fn most(connections: usize, mebibytes: usize) -> Held {
     let Held { threads, descriptors, .. } = resting(0);
-    Held { threads: threads + CLIENTS + connections, descriptors: descriptors + CLIENTS + connections, mebibytes }
+    let ending = std::thread::available_parallelism().map_or(1, usize::from) * 2;
+    Held {
+        threads: threads + ending + CLIENTS + connections,
+        descriptors: descriptors + CLIENTS + connections,
+        mebibytes,
+    }
 }
 
 /// The same where connections have no thread.
