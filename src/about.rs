@@ -99,15 +99,11 @@ pub fn with_key(path: &str) -> Option<&'static About> {
 /// # Errors
 /// There is no such path, or not with that method; or the server is not ready.
 pub fn answer(call: &Call, store: &Store, stopping: bool) -> Result<Reply, Problem> {
-    if let Some(problem) = &call.broken {
-        return Err(problem.clone());
-    }
+    call.is_sound()?;
     let Some(about) = PAGES.iter().find(|about| about.path == call.path) else {
         return Err(Problem::NoSuchPath { path: shown(&call.path) });
     };
-    if !METHODS.split(", ").any(|method| method == call.method) {
-        return Err(Problem::MethodNotAllowed { allow: METHODS });
-    }
+    call.is_by(METHODS)?;
     match about.page {
         Page::Health => Ok(envelope::note("up")),
         Page::Ready => ready(store, stopping).map(|()| envelope::note("ready")),

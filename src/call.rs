@@ -19,6 +19,8 @@ pub struct Call<'r> {
     pub content_type: Option<&'r str>,
     /// The key under which the request may be sent again.
     pub idempotency_key: Option<&'r str>,
+    /// What the client has of the path already.
+    pub if_none_match: Option<&'r str>,
     pub origin: Option<&'r str>,
     pub host: Option<&'r str>,
     pub body: &'r [u8],
@@ -32,16 +34,23 @@ impl Call<'_> {
     /// The key of a request that takes one, once nothing about its transport stands against it. `allow` names the
     /// methods of its path.
     pub fn admitted(&self, allow: &'static str, origins: &[String]) -> Result<&KeyText, Problem> {
-        if let Some(problem) = &self.broken {
-            return Err(problem.clone());
-        }
-        if !allow.split(", ").any(|method| method == self.method) {
-            return Err(Problem::MethodNotAllowed { allow });
-        }
+        self.is_sound()?;
+        self.is_by(allow)?;
         if !self.is_from_known_page(origins) {
             return Err(Problem::ForeignOrigin);
         }
         self.key.as_ref().ok_or(Problem::Unauthenticated)
+    }
+
+    /// Whether nothing about its transport stands against it.
+    pub fn is_sound(&self) -> Result<(), Problem> {
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
+    /// Whether it is by one of these methods.
+    pub fn is_by(&self, allow: &'static str) -> Result<(), Problem> {
+        let is_allowed = allow.split(", ").any(|method| method == self.method);
+        if is_allowed { Ok(()) } else { Err(Problem::MethodNotAllowed { allow }) }
     }
 
     /// The body, once it is declared as JSON.

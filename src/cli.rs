@@ -165,6 +165,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     pub cors_origin: Vec<String>,
 
+    /// Serve no admin page
+    #[arg(long)]
+    pub no_admin: bool,
+
     /// The highest `limit` of a page
     #[arg(long, default_value_t = config::MAX_LIMIT, value_name = "RECORDS", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub max_limit: u64,

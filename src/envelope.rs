@@ -26,6 +26,8 @@ pub struct Reply {
     pub rows: u64,
     /// SQL statements run.
     pub queries: u64,
+    /// What browsers and proxies may keep of it.
+    pub keeping: &'static str,
     /// Headers that the status calls for.
     pub headers: Vec<(&'static str, String)>,
     /// Whether the text of a key is in it, so that it may be kept nowhere.
@@ -47,6 +49,11 @@ impl Reply {
 
 /// The media type of envelopes.
 pub const JSON: &str = "application/json; charset=utf-8";
+
+/// Nothing of it is kept.
+pub const NOTHING: &str = "no-store";
+/// It is kept, and not used again before the server was asked whether it is still so.
+pub const ASK_AGAIN: &str = "no-cache";
 
 /// What is known of a request when it fails; each part as soon as it is read.
 #[derive(Clone, Debug, Default)]
@@ -285,8 +292,23 @@ pub fn note(message: &str) -> Reply {
 
 /// An answer that is no envelope.
 pub fn page(media: &'static str, body: Vec<u8>) -> Reply {
-    let headers = Vec::new();
-    Reply { status: 200, body, media, code: None, rows: 0, queries: 0, headers, holds_secret: false, share: None }
+    Reply {
+        status: 200,
+        body,
+        media,
+        code: None,
+        rows: 0,
+        queries: 0,
+        keeping: NOTHING,
+        headers: Vec::new(),
+        holds_secret: false,
+        share: None,
+    }
+}
+
+/// The answer to a client that has the page already: it is sent without its body.
+pub fn unchanged(page: Reply) -> Reply {
+    Reply { status: 304, ..page }
 }
 
 /// The answer to a browser that asks whether a page of another origin may send requests.

@@ -3,6 +3,7 @@
 mod tell;
 
 use crate::about;
+use crate::admin;
 use crate::auth::text::KeyText;
 use crate::auth::{self, Authenticated, Circumstances};
 use crate::budget::Budget;
@@ -52,6 +53,8 @@ pub struct App {
     pub jql_paths: Vec<String>,
     /// Origins whose pages may send requests.
     pub cors_origins: Vec<String>,
+    /// Whether there is the admin page.
+    pub has_admin: bool,
     pub stopping: AtomicBool,
 }
 
@@ -65,10 +68,12 @@ pub fn answer(app: &App, call: &Call) -> (Reply, Option<Entry>) {
     let mut entry = Entry::of(call, time::stamp(), app.writer.era());
     let mut echo = Echo::default();
     let about = about::with_key(call.path).filter(|_| !is_jql);
-    let answer = AssertUnwindSafe(|| match about {
+    let file = admin::file(call.path).filter(|_| app.has_admin);
+    let answer = AssertUnwindSafe(|| match (about, file) {
         _ if is_jql => jql(app, call, &mut entry, &mut echo),
-        Some(about) => tell::answer(app, call, about, &mut entry),
-        None => Ok(about::answer(call, &app.store, app.stopping.load(Ordering::Relaxed))?),
+        (Some(about), _) => tell::answer(app, call, about, &mut entry),
+        (None, Some(file)) => Ok(admin::answer(call, file)?),
+        (None, None) => Ok(about::answer(call, &app.store, app.stopping.load(Ordering::Relaxed))?),
     });
     let panicked = |_| Err(Problem::Fault { cause: "the request panicked; the line above has where".into() }.into());
     let reply = catch_unwind(answer).unwrap_or_else(panicked).unwrap_or_else(|errors| refuse(&errors, &echo, call));

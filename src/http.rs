@@ -400,7 +400,8 @@ impl Connection {
         out.extend_from_slice(b"Content-Length: ");
         write_integer(i64::try_from(body.len()).unwrap_or(i64::MAX), &mut out);
         out.extend_from_slice(b"\r\n\r\n");
-        let body = if asked.method() == "HEAD" { &[] } else { body };
+        let goes_without = asked.method() == "HEAD" || status == 304; // and tells its length all the same
+        let body = if goes_without { &[] } else { body };
         // What is large is not copied: another packet is nothing beside it.
         let (with, after) = if body.len() < SMALL_BODY { (body, &[][..]) } else { (&[][..], body) };
         out.extend_from_slice(with);

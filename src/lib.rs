@@ -55,6 +55,7 @@ mod shape;
 mod envelope;
 
 mod about;
+mod admin;
 mod cache;
 mod idempotency;
 mod rate;

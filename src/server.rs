@@ -421,6 +421,7 @@ impl State {
             key: head.one("authorization").and_then(text::bearer),
             content_type: head.one("content-type"),
             idempotency_key: present("idempotency-key"),
+            if_none_match: head.one("if-none-match"),
             origin: present("origin"),
             host: head.one("host"),
             body,
@@ -459,7 +460,7 @@ fn headers<'r>(state: &'r State, call: &'r Call<'_>, reply: &'r Reply) -> impl F
     move |headers| {
         headers.add("Content-Type", reply.media);
         headers.add("X-Request-Id", &call.request_id);
-        headers.add("Cache-Control", "no-store");
+        headers.add("Cache-Control", reply.keeping);
         headers.add("X-Content-Type-Options", "nosniff");
         for (name, value) in &reply.headers {
             headers.add(name, value);

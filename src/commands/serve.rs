@@ -4,6 +4,7 @@ use super::keys::everything;
 use super::models::{apply_file, explain, mistakes};
 use super::{Database, as_operator, data, described};
 use crate::about::PAGES;
+use crate::admin;
 use crate::apply;
 use crate::auth::keys;
 use crate::auth::text::KeyText;
@@ -57,8 +58,16 @@ pub fn serve(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
 
 /// What comes before anything is opened.
 pub fn prepare(args: &ServeArgs) -> Result<(), Failed> {
-    if let Some(taken) = args.jql_path.as_ref().filter(|path| PAGES.iter().any(|about| about.path == **path)) {
-        return Err(format!("--jql-path {taken} is where the server tells of itself; take another path"));
+    if let Some(path) = &args.jql_path {
+        let instead = "take another path";
+        if PAGES.iter().any(|about| about.path == path) {
+            return Err(format!("--jql-path {path} is where the server tells of itself; {instead}"));
+        }
+        if !args.no_admin && admin::file(path).is_some() {
+            return Err(format!(
+                "--jql-path {path} is where the admin page is; {instead}, or leave it out with --no-admin"
+            ));
+        }
     }
     open_log(args);
     drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
@@ -131,6 +140,7 @@ pub fn start(
         limits: Limits { max_limit: args.max_limit },
         jql_paths,
         cors_origins: args.cors_origin.clone(),
+        has_admin: !args.no_admin,
         stopping: AtomicBool::new(false),
     });
     server::run(app, listener, &settings, || print_line(&line)).map_err(|error| format!("cannot serve: {error}"))

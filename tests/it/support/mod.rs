@@ -593,7 +593,7 @@ impl Client {
         }
         let length =
             headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, value)| value.parse().unwrap());
-        let mut body = vec![0; if method == "HEAD" { 0 } else { length }];
+        let mut body = vec![0; if method == "HEAD" || status == 304 { 0 } else { length }];
         self.stream.read_exact(&mut body).ok()?;
         Some(Reply { status, headers, body: String::from_utf8(body).unwrap() })
     }
