@@ -170,11 +170,9 @@ impl Answer {
         Ok(Answer { data, truncated, ..answer })
     }
 
-    /// One that tells of the server and of no record.
-    pub fn told(data: &Json, message: String) -> Answer {
-        let mut out = Vec::new();
-        data.write(&mut out);
-        Answer { data: out, filtered: Some(1), display: 1, message, ..Answer::default() }
+    /// One that tells of the server and of no record: so many things.
+    pub fn told(data: Vec<u8>, count: u64, message: String) -> Answer {
+        Answer { data, filtered: Some(count), display: count, message, ..Answer::default() }
     }
 
     /// That of a batch: the envelopes of its requests.

@@ -136,5 +136,6 @@ fn turned(turn: Turn) -> Result<(), Errors> {
 /// What every act answers: the moment that it is then, and whether it stays so.
 fn told(message: String) -> Answer {
     let now = ("now".into(), Json::String(time::now()));
-    Answer::told(&Json::Object(vec![now, ("frozen".into(), Json::Boolean(clock::is_stopped()))]), message)
+    let data = Json::Object(vec![now, ("frozen".into(), Json::Boolean(clock::is_stopped()))]);
+    Answer::told(data.to_string().into_bytes(), 1, message)
 }

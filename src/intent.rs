@@ -1,6 +1,7 @@
 //! The table of intents: what each does, which permission it takes, and which keys of `__meta__`.
 //!
-//! A new intent is a row here, an arm in `plan/planner.rs`, its work in `run.rs`, and a line in the manual.
+//! A new intent is a row here, an arm in `plan/planner.rs`, its work in `run.rs` or `road/tell.rs`, and a line in
+//! the manual.
 
 use crate::access::Action;
 
@@ -24,6 +25,8 @@ pub enum Intent {
     Revoke,
     Disable,
     Enable,
+    WhoAmI,
+    Describe,
     Diff,
     Apply,
     Reset,
@@ -97,8 +100,20 @@ pub enum Beside {
     Nothing,
 }
 
+impl Beside {
+    pub fn name(self) -> &'static str {
+        match self {
+            Beside::Fields => "fields",
+            Beside::Values => "values",
+            Beside::Totals => "totals",
+            Beside::Arguments => "arguments",
+            Beside::Nothing => "nothing",
+        }
+    }
+}
+
 /// All intents.
-pub static INTENTS: [Rule; 22] = [
+pub static INTENTS: [Rule; 24] = [
     Rule {
         intent: Intent::Retrieve,
         name: "retrieve",
@@ -246,6 +261,8 @@ pub static INTENTS: [Rule; 22] = [
     of_keys(Intent::Revoke, "revoke"),
     of_keys(Intent::Disable, "disable"),
     of_keys(Intent::Enable, "enable"),
+    of_caller(Intent::WhoAmI, "whoami", API_KEY),
+    of_caller(Intent::Describe, "describe", MODEL),
     of_models(Intent::Diff, "diff", &[]),
     of_models(Intent::Apply, "apply", &["dryRun"]),
     of_fixture(Intent::Reset, "reset"),
@@ -271,6 +288,21 @@ const fn of_keys(intent: Intent, name: &'static str) -> Rule {
         beside: Beside::Arguments,
         takes: &["uniqueObject", "dryRun"],
         needs: &["uniqueObject"],
+    }
+}
+
+/// What a key is told of itself. It takes no permission: whoever has none is told that.
+const fn of_caller(intent: Intent, name: &'static str, of: &'static str) -> Rule {
+    Rule {
+        intent,
+        name,
+        alias: None,
+        schema: Schema::Controller,
+        of: Some(of),
+        actions: &[],
+        beside: Beside::Nothing,
+        takes: &[],
+        needs: &[],
     }
 }
 
@@ -310,7 +342,8 @@ impl Intent {
 
     /// Whether it only reads.
     pub fn reads(self) -> bool {
-        matches!(self, Intent::Retrieve | Intent::RetrieveOne | Intent::Count | Intent::Aggregate | Intent::Diff)
+        use Intent::*;
+        matches!(self, Retrieve | RetrieveOne | Count | Aggregate | WhoAmI | Describe | Diff)
     }
 
     /// Whether it takes a transaction of its own, and so no part in a batch.
@@ -338,8 +371,9 @@ mod tests {
         for rule in &INTENTS {
             assert!(std::ptr::eq(rule, rule.intent.rule()), "{}", rule.name);
             assert!(rule.needs.iter().all(|key| rule.takes.contains(key)), "{}", rule.name);
-            // What would change is told to those only who may change it.
-            let reads = rule.actions == [Action::Read] || rule.intent == Intent::Diff;
+            // What would change is told to those only who may change it; what a key is and may, to that key.
+            let told = matches!(rule.intent, Intent::Diff | Intent::WhoAmI | Intent::Describe);
+            let reads = rule.actions == [Action::Read] || told;
             assert_eq!(rule.intent.reads(), reads, "{}", rule.name);
             assert_eq!(rule.of.is_some(), rule.schema == Schema::Controller, "{}", rule.name);
             let whole = rule.intent.is_of_fixture();

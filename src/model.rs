@@ -9,7 +9,7 @@ pub mod diff;
 pub mod parse;
 pub mod system;
 
-use crate::access::{Namespace, Permission, Permissions, SYSTEM};
+use crate::access::{Action, Namespace, Permission, Permissions, SYSTEM};
 use crate::intent::Intent;
 use crate::value::regex::Regex;
 use crate::value::{Scalar, Type};
@@ -172,7 +172,25 @@ impl Field {
     }
 }
 
+impl Kind {
+    /// The type of a value, or of each where there are several; and where it leads.
+    pub fn of_value(&self) -> (Type, Option<&Reference>) {
+        match self {
+            Kind::Plain(kind) => (*kind, None),
+            Kind::Ref(reference) | Kind::Refs(reference) => (reference.id, Some(reference)),
+        }
+    }
+}
+
 impl Model {
+    /// What can be done to it.
+    pub fn actions(&self) -> impl Iterator<Item = Action> {
+        let can = |action: &Action| {
+            self.intents.is_none_or(|intents| intents.iter().any(|intent| intent.rule().actions.contains(action)))
+        };
+        Action::ALL.into_iter().filter(can)
+    }
+
     /// The id as a column. `pk` is another name for it.
     pub fn id_column(&self) -> Column {
         Column { name: SmolStr::new_static("id"), kind: self.id, null: false }
@@ -216,6 +234,15 @@ impl Model {
         own.map(|field| vec![field.name.as_str()]).chain(lists)
     }
 
+    /// The paths that `search` looks into.
+    pub fn searched(&self) -> Vec<&str> {
+        let text = |field: &&Arc<Field>| matches!(field.kind, Kind::Plain(kind) if kind.is_text());
+        match &self.search {
+            Some(paths) => paths.iter().map(String::as_str).collect(),
+            None => self.fields.iter().filter(text).map(|field| field.name.as_str()).collect(),
+        }
+    }
+
     /// The table of a `refs` field.
     pub fn link_table(&self, field: &str) -> String {
         format!("{}.{field}", self.namespace)
@@ -255,6 +282,15 @@ impl Relation {
     /// leave to read the other model.
     pub fn is_own(&self) -> bool {
         matches!(self.join, Join::Reference { .. } | Join::Links { own: true, .. })
+    }
+
+    /// The field of the others that a way back comes from.
+    pub fn field_back(&self) -> Option<&str> {
+        match &self.join {
+            Join::Reverse { column, .. } => Some(column),
+            Join::Links { table, own: false, .. } => table.rsplit('.').next(),
+            Join::Reference { .. } | Join::Links { own: true, .. } => None,
+        }
     }
 }
 

@@ -4,8 +4,9 @@
 //! It is made of the code's own tables and of the models in force, so that it cannot tell anything else than what is
 //! served; what never changes stands in `openapi/frame.json`. [`language`] is what all models have in common,
 //! [`models`] what each of them takes and gives; of that, [`filter`] the names of filters, orders and groups, and
-//! [`values`] what is written.
+//! [`values`] what is written. [`describe`] tells much of the same in fewer words.
 
+pub mod describe;
 mod filter;
 mod language;
 mod maker;

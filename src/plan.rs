@@ -110,6 +110,14 @@ pub enum Work {
         definition: Definition,
         catalogue: Arc<Catalogue>,
     },
+    /// What the server tells of itself, and the database alone does not know.
+    Tell(Tell),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tell {
+    /// What the caller may do with which models.
+    Abilities,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -170,6 +178,7 @@ impl Work {
                 | Work::Count { .. }
                 | Work::Groups { .. }
                 | Work::Models { act: ModelsAct::Diff, .. }
+                | Work::Tell(_)
         )
     }
 

@@ -1,14 +1,16 @@
 //! The road of a request on one session: plan, run, answer; and of a batch, which is several of them in one
-//! transaction. [`results`] puts the results of earlier requests of a batch into later ones.
+//! transaction. [`results`] puts the results of earlier requests of a batch into later ones, [`tell`] answers what is
+//! asked of the server itself.
 
 pub mod results;
+mod tell;
 
 use crate::access::Namespace;
 use crate::envelope::{self, Answer, Echo, Reply};
 use crate::error::{Error, Errors, Problem};
 use crate::json::{Json, Pointer};
-use crate::plan::Plan;
 use crate::plan::planner::{self, Given};
+use crate::plan::{Plan, Work};
 use crate::request::{Ask, Batch, fixture, reader};
 use crate::shape::{MOST_WRITTEN, TOO_LARGE};
 use crate::store::Session;
@@ -87,6 +89,7 @@ pub fn plan(given: &Given, ask: Ask, malformed: Errors) -> Result<Planned, Error
 pub fn carry_out(session: &Session, given: &Given, planned: &Planned) -> Result<Answer, Errors> {
     let before = session.queries();
     let work = || match planned {
+        Planned::One(Plan { work: Work::Tell(what), .. }) => Ok(tell::answer(session, given, *what)?),
         Planned::One(plan) => {
             let outcome = run::plan(session, plan)?;
             Ok(Answer::of(plan, &outcome, session.queries() - before)?)

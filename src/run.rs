@@ -145,6 +145,7 @@ pub fn plan(session: &Session, plan: &Plan) -> Result<Outcome, Errors> {
         Work::DeleteMany { condition, referrers, most } => table.delete_many(condition, referrers, *most),
         Work::Key { act, caller, .. } => keys::act(&table, act, caller),
         Work::Models { act, definition, catalogue } => models::act(session, *act, definition, catalogue),
+        Work::Tell(_) => Err(Problem::Fault { cause: "what is told of the server is not run".into() }.into()),
     }
 }
 

@@ -5,7 +5,7 @@
 //! force would let it need is kept.
 
 use crate::access::{Action, Namespace, Permission, Permissions};
-use crate::model::{Catalogue, Model, OnDelete};
+use crate::model::{Catalogue, OnDelete};
 use std::collections::BTreeSet;
 
 /// What is done to which models.
@@ -31,7 +31,7 @@ pub fn narrower(held: &Permissions, used: &Acts, catalogue: &Catalogue) -> Narro
         let mut parts: Vec<(Vec<Permission>, Vec<Permission>)> = Vec::new();
         for model in catalogue.all() {
             let name = &model.namespace;
-            let acts = actions(model).into_iter().filter(|action| permission.allows(name, *action));
+            let acts = model.actions().filter(|action| permission.allows(name, *action));
             let (wanted, unused): (Vec<_>, Vec<_>) = acts.partition(|action| is_wanted(&(name.clone(), *action)));
             for action in wanted.iter().filter(|action| !used.contains(&(name.clone(), **action))) {
                 add(&mut found.kept, Permission::one(name.clone(), Some(*action)));
@@ -61,14 +61,6 @@ fn add(list: &mut Vec<Permission>, one: Permission) {
     if !list.contains(&one) {
         list.push(one);
     }
-}
-
-/// What can be done to a model.
-fn actions(model: &Model) -> Vec<Action> {
-    let can = |action: &Action| {
-        model.intents.is_none_or(|intents| intents.iter().any(|intent| intent.rule().actions.contains(action)))
-    };
-    Action::ALL.into_iter().filter(can).collect()
 }
 
 /// What requests may have needed besides what the log names: to read the models of their namespaces and all that

@@ -78,7 +78,11 @@ fn api_key() -> Model {
         kept("last_used", Type::Datetime),
         kept("last_ip", Type::String),
     ];
-    named("ApiKey", &[Retrieve, RetrieveOne, Count, Create, Update, DeleteOne, Rotate, Revoke, Disable, Enable], fields)
+    named(
+        "ApiKey",
+        &[Retrieve, RetrieveOne, Count, Create, Update, DeleteOne, Rotate, Revoke, Disable, Enable, WhoAmI],
+        fields,
+    )
 }
 
 fn usage_log() -> Model {
@@ -106,5 +110,5 @@ fn usage_log() -> Model {
 fn model() -> Model {
     use Intent::*;
     let fields = vec![Field { unique: true, ..kept("namespace", Type::String) }, kept("definition", Type::Json)];
-    named("Model", &[Retrieve, RetrieveOne, Diff, Apply], fields)
+    named("Model", &[Retrieve, RetrieveOne, Describe, Diff, Apply], fields)
 }

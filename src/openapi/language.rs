@@ -12,7 +12,7 @@ use crate::value::Type;
 use crate::value::regex::LONGEST_REGEX;
 
 /// The types of fields, each once.
-const TYPES: [Type; 11] = [
+pub const TYPES: [Type; 11] = [
     Type::Text,
     Type::Integer,
     Type::Float,

@@ -2,6 +2,7 @@
 
 use crate::access::{Action, Namespace};
 use crate::auth::Authenticated;
+use crate::intent::{Rule, Schema};
 use crate::model::{Catalogue, Model, Relation};
 use crate::plan::Limits;
 use std::sync::Arc;
@@ -20,7 +21,21 @@ pub fn part(model: &Model, what: &str) -> String {
     format!("{}.{what}", model.namespace)
 }
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
+    pub fn new(catalogue: &'a Catalogue, caller: &'a Authenticated, limits: Limits) -> Maker<'a> {
+        Maker { catalogue, caller, limits, requests: Vec::new() }
+    }
+
+    /// Whether the caller may send requests of that intent on the model.
+    pub fn is_shown(&self, model: &Model, rule: &Rule) -> bool {
+        let served = model.intents.is_none_or(|served| served.contains(&rule.intent));
+        let goes_with = match rule.of {
+            None => rule.schema == Schema::Model,
+            Some(of) => of == model.namespace.as_str(),
+        };
+        served && goes_with && rule.least_actions().all(|action| self.may(&model.namespace, action))
+    }
+
     pub fn may(&self, namespace: &Namespace, action: Action) -> bool {
         self.caller.may(namespace, action)
     }

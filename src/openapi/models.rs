@@ -30,7 +30,7 @@ pub fn add(
     caller: &Authenticated,
     served: Served<'_>,
 ) -> Result<(), Problem> {
-    let mut maker = Maker { catalogue, caller, limits: served.limits, requests: Vec::new() };
+    let mut maker = Maker::new(catalogue, caller, served.limits);
     maker.other(schemas)?;
     for model in catalogue.all() {
         maker.model(model, schemas)?;
@@ -72,16 +72,6 @@ impl Maker<'_> {
             self.requests.push(name);
         }
         Ok(())
-    }
-
-    /// Whether the caller may send requests of that intent on the model.
-    fn is_shown(&self, model: &Model, rule: &Rule) -> bool {
-        let served = model.intents.is_none_or(|served| served.contains(&rule.intent));
-        let goes_with = match rule.of {
-            None => rule.schema == Schema::Model,
-            Some(of) => of == model.namespace.as_str(),
-        };
-        served && goes_with && rule.least_actions().all(|action| self.may(&model.namespace, action))
     }
 
     /// A request of that intent.
@@ -281,7 +271,7 @@ fn fixed(text: &str) -> Json {
     object(vec![("const", text.into())])
 }
 
-fn writes_values(rule: &Rule) -> bool {
+pub fn writes_values(rule: &Rule) -> bool {
     rule.beside == Beside::Values || rule.takes.contains(&"objects")
 }
 
@@ -370,6 +360,8 @@ fn arguments(intent: Intent) -> (Object, Vec<&'static str>) {
         | Intent::Revoke
         | Intent::Disable
         | Intent::Enable
+        | Intent::WhoAmI
+        | Intent::Describe
         | Intent::Retrieve
         | Intent::RetrieveOne
         | Intent::Count
@@ -417,7 +409,7 @@ mod tests {
         let catalogue = Catalogue::default();
         let caller = auth::operator();
         let limits = Limits { max_limit: 10 };
-        let maker = Maker { catalogue: &catalogue, caller: &caller, limits, requests: Vec::new() };
+        let maker = Maker::new(&catalogue, &caller, limits);
         let model = catalogue.all().next().unwrap();
         let nothing = anything();
         for rule in &INTENTS {

@@ -15,7 +15,7 @@ use std::fmt::Write;
 /// <https://json-schema.org/draft/2020-12>.
 pub fn json_schema(catalogue: &Catalogue) -> Json {
     let owner = auth::operator();
-    let maker = Maker { catalogue, caller: &owner, limits: Limits { max_limit: 0 }, requests: Vec::new() };
+    let maker = Maker::new(catalogue, &owner, Limits { max_limit: 0 });
     let schema = |model: &Model| {
         let mut id = of_type(model.id);
         put(&mut id, &["readOnly"], Json::Boolean(model.id != Type::Uuid));

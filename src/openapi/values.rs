@@ -21,10 +21,7 @@ impl Maker<'_> {
 
     /// A value of a field, by its type and its rules.
     pub fn field(&self, model: &Model, field: &Field) -> Json {
-        let (kind, leads_to) = match &field.kind {
-            Kind::Plain(kind) => (*kind, None),
-            Kind::Ref(reference) | Kind::Refs(reference) => (reference.id, Some(reference)),
-        };
+        let (kind, leads_to) = field.kind.of_value();
         let mut value = of_type(kind);
         let mut told: Vec<String> = field.help.iter().cloned().collect();
         told.extend(leads_to.and_then(|reference| self.told_of(field, reference)));
@@ -93,7 +90,7 @@ fn rules(field: &Field, kind: Type, value: &mut Json, told: &mut Vec<String>) {
 }
 
 /// A stored value as JSON.
-fn written(kind: Type, value: &Scalar) -> Json {
+pub fn written(kind: Type, value: &Scalar) -> Json {
     let mut out = Vec::new();
     kind.write(value, &mut out);
     Json::parse(&out).unwrap_or(Json::Null) // what a type writes is JSON

@@ -338,12 +338,7 @@ impl Planner<'_> {
 
     /// Every word must occur in one of the model's searched fields.
     fn search(&mut self, model: &Arc<Model>, words: &str, at: &Pointer<'_>) -> Condition {
-        let all_text = || {
-            let text = model.columns().into_iter().filter(|column| column.kind.is_text());
-            text.map(|column| column.name.to_string()).collect::<Vec<_>>()
-        };
-        let searched = model.search.clone().unwrap_or_else(all_text);
-        let paths: Vec<Path<'_>> = searched.iter().filter_map(|name| self.path(model, name, at)).collect();
+        let paths: Vec<Path<'_>> = model.searched().into_iter().filter_map(|name| self.path(model, name, at)).collect();
         let mut all = Vec::new();
         for word in words.split_whitespace() {
             let Some(Scalar::Text(word)) = self.value("search", Type::Text, &word.into(), at) else { break };

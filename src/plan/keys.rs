@@ -1,7 +1,7 @@
 //! What is done to API keys, which takes more than writing a record: secrets, and who may give what.
 
 use super::planner::Planner;
-use super::{KeyAct, Output, Select, Value, Work, Write};
+use super::{Comparison, KeyAct, Output, Select, Target, Value, Work, Write};
 use crate::access::{Action, Namespace, Permissions};
 use crate::auth::text::holds_key;
 use crate::error::{Error, Problem, nearest, shown};
@@ -9,7 +9,7 @@ use crate::intent::Intent;
 use crate::json::{Json, Pointer};
 use crate::model::Model;
 use crate::request::Request;
-use crate::value::time;
+use crate::value::{Scalar, time};
 use jiff::SignedDuration;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,6 +25,9 @@ const END_OVERLAP: &str = "endOverlap";
 /// The fields with what a key is called, and what it may do.
 const NAME: &str = "name";
 const PERMISSIONS: &str = "permissions";
+
+/// What a key is told of itself.
+const OWN: [&str; 7] = ["public_id", NAME, PERMISSIONS, "created", "expires", "rate", "allowed_ips"];
 
 /// What is answered with a key's text, where the request does not say.
 const ANSWERED: [&str; 5] = [PERMISSIONS, "id", "public_id", NAME, "expires"];
@@ -81,6 +84,21 @@ impl Planner<'_> {
             _ => Vec::new(),
         };
         Some(Work::Key { act, caller: self.caller.clone(), missing })
+    }
+
+    /// The record of the key that asks.
+    pub fn own_key(&mut self, model: &Arc<Model>, meta: &Pointer<'_>) -> Option<Work> {
+        if self.caller.public_id().is_none() {
+            let why = "is asked with a key, and the operator has none".to_owned();
+            let problem = Problem::Refused { field: Intent::WhoAmI.rule().name.into(), why };
+            self.note(Error::at(meta.key("intent"), problem));
+            return None;
+        }
+        let id = self.caller.id();
+        let condition = Comparison::exact(model.id_column(), Scalar::Integer(id));
+        let named = vec![("id".into(), Json::Integer(id))];
+        let target = Target { condition: condition.clone(), id: Some(Scalar::Integer(id)), version: None, named };
+        Some(Work::One { select: Select { condition, limit: 1, ..with_fields(model, &OWN) }, target })
     }
 
     /// Refuses to keep the text of a key as a name, which all are shown who see keys.
@@ -156,6 +174,10 @@ fn text_of<'w>(write: &'w Write, field: &str) -> Option<&'w str> {
 
 /// What is told of a key together with its text.
 fn handed_out(model: &Arc<Model>) -> Select {
-    let fields = ANSWERED.into_iter().filter_map(|name| Some(Output::of(name.into(), Value::of(model.column(name)?))));
-    Select::of(model, fields.collect())
+    with_fields(model, &ANSWERED)
+}
+
+fn with_fields(model: &Arc<Model>, names: &[&'static str]) -> Select {
+    let output = |name: &&'static str| Some(Output::of((*name).into(), Value::of(model.column(name)?)));
+    Select::of(model, names.iter().filter_map(output).collect())
 }

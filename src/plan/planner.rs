@@ -1,6 +1,6 @@
 //! Making a plan: who asks and against which models, what is counted on the way, and which part plans what.
 
-use super::{DEFAULT_LIMIT, Limits, MOST_TERMS, Of, Order, Output, Plan, Select, Work};
+use super::{DEFAULT_LIMIT, Limits, MOST_TERMS, Of, Order, Output, Plan, Select, Tell, Work};
 use crate::access::{Action, Namespace};
 use crate::auth::Authenticated;
 use crate::cursor::{Cursors, Secret};
@@ -112,7 +112,11 @@ impl<'a> Planner<'a> {
         let reads = (narrowing.narrows() && !request.intent.reads()).then_some(Action::Read);
         let actions = rule.actions.iter().copied().chain(reads);
         let found = actions.map(|action| self.model(&request.namespace, action, &at));
-        let model = found.reduce(Option::and).flatten()?; // of every action it is noted where leave is lacking
+        let found = found.reduce(Option::and); // of every action it is noted where leave is lacking
+        let model = match found {
+            Some(found) => found?,
+            None => self.catalogue.model(&request.namespace)?.clone(), // one of the server's own
+        };
         if let Some(served) = model.intents.filter(|served| !served.contains(&request.intent)) {
             let (model, served) = (model.namespace.to_string(), served.iter().map(|one| one.rule().name).collect());
             let problem = Problem::NotForModel { model, intent: rule.name, served };
@@ -125,6 +129,8 @@ impl<'a> Planner<'a> {
             Intent::Rotate | Intent::Revoke | Intent::Disable | Intent::Enable => {
                 self.key_work(&model, request, &meta)?
             }
+            Intent::WhoAmI => self.own_key(&model, &meta)?,
+            Intent::Describe => Work::Tell(Tell::Abilities),
             Intent::Diff | Intent::Apply => self.models_work(request)?,
             Intent::Retrieve => {
                 let (condition, target) = match request.unique {

@@ -3,6 +3,7 @@
 
 mod support;
 
+mod abilities;
 mod admin;
 mod audit;
 mod backup;

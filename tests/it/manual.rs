@@ -13,7 +13,7 @@ use std::collections::HashMap;
 const MANUAL: &str = include_str!("../../docs/jql.md");
 const README: &str = include_str!("../../README.md");
 
-/// What stands for a text that differs each time.
+/// What stands for a text that differs each time, or for what would be too long.
 const ANY: &str = "…";
 const ENVELOPE: [&str; 8] = ["status", "data", "errors", "il8n", "extras", "system_info", "intent", "message"];
 
@@ -128,6 +128,7 @@ fn counts(data: &Value) -> (u64, u64) {
 fn resolved(shown: &Value, actual: &Value) -> Value {
     match (shown, actual) {
         (Value::String(any), Value::String(text)) if any == ANY && !text.is_empty() => actual.clone(),
+        (Value::String(any), Value::Array(_) | Value::Object(_)) if any == ANY => actual.clone(),
         (Value::Array(items), _) => items.iter().enumerate().map(|(at, item)| resolved(item, &actual[at])).collect(),
         (Value::Object(members), _) => {
             let members = members.iter().map(|(name, value)| (name.clone(), resolved(value, &actual[name])));

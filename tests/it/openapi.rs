@@ -43,6 +43,13 @@ fn schema<'d>(document: &'d Value, name: &str) -> &'d Value {
     &document["components"]["schemas"][name]
 }
 
+/// The requests that every key may send.
+const EVERYONES: [&str; 3] = ["system.ApiKey.whoami", "system.Model.describe", "system.Batch.execute"];
+
+fn and_everyones<'n>(names: &[&'n str]) -> Vec<&'n str> {
+    [names, &EVERYONES].concat()
+}
+
 fn refer(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
@@ -108,9 +115,11 @@ fn it_describes_every_intent_of_every_model() {
     for model in ["fleet.Vehicle", "profile.Customer", "tickets.Category", "tickets.Tag", "tickets.Ticket"] {
         expected.extend(all.iter().map(|intent| format!("{model}.{intent}")));
     }
-    let keys = "retrieve retrieveOne count create update deleteOne rotate revoke disable enable";
+    let keys = "retrieve retrieveOne count create update deleteOne rotate revoke disable enable whoami";
     expected.extend(keys.split(' ').map(|intent| format!("system.ApiKey.{intent}")));
-    expected.extend(["retrieve", "retrieveOne", "diff", "apply"].map(|intent| format!("system.Model.{intent}")));
+    expected.extend(
+        ["retrieve", "retrieveOne", "describe", "diff", "apply"].map(|intent| format!("system.Model.{intent}")),
+    );
     expected
         .extend(["retrieve", "retrieveOne", "count", "aggregate"].map(|intent| format!("system.UsageLog.{intent}")));
     expected.push("system.Batch.execute".into());
@@ -299,8 +308,8 @@ fn a_page_tells_which_permission_it_takes() {
 fn a_model_that_may_only_be_created_shows_that_and_nothing_to_read() {
     let server = Server::start();
     let document = document(&server, "tickets.Ticket:create");
-    assert_eq!(requests(&document), ["tickets.Ticket.create", "tickets.Ticket.createMany", "system.Batch.execute"]);
-    let known = ["tickets.Ticket.new", "tickets.Ticket.create", "tickets.Ticket.createMany", "system.Batch.execute"];
+    assert_eq!(requests(&document), and_everyones(&["tickets.Ticket.create", "tickets.Ticket.createMany"]));
+    let known = and_everyones(&["tickets.Ticket.new", "tickets.Ticket.create", "tickets.Ticket.createMany"]);
     assert_eq!(schemas(&document), known);
     let request = &schema(&document, "tickets.Ticket.create")["properties"];
     let fields = ["title", "description", "status", "priority", "cost", "category", "tags", "customer"];
@@ -324,8 +333,8 @@ fn a_model_that_may_only_be_created_shows_that_and_nothing_to_read() {
             "Customer",
             "fleet",
             "profile",
-            "system.ApiKey",
-            "system.Model",
+            "public_id",
+            "definition",
             "created",
             "updated",
             "search\"",
@@ -339,17 +348,17 @@ fn a_model_that_may_only_be_created_shows_that_and_nothing_to_read() {
 fn who_may_do_nothing_is_told_of_no_model() {
     let server = Server::start();
     let document = document(&server, "");
-    assert_eq!(requests(&document), ["system.Batch.execute"]);
-    assert_eq!(schemas(&document), ["system.Batch.execute"]);
+    assert_eq!(requests(&document), EVERYONES);
+    assert_eq!(schemas(&document), EVERYONES);
     assert_eq!(names(&document["paths"]).len(), 5);
-    assert_silent(&document, &["tickets", "Ticket", "fleet", "profile", "system.ApiKey", "system.Model"]);
+    assert_silent(&document, &["tickets", "Ticket", "fleet", "profile", "public_id", "definition"]);
 }
 
 #[test]
 fn a_write_without_leave_to_read_takes_no_filter() {
     let server = Server::start();
     let document = document(&server, "tickets.Tag:update,tickets.Tag:delete");
-    assert_eq!(requests(&document), ["tickets.Tag.update", "tickets.Tag.deleteOne", "system.Batch.execute"]);
+    assert_eq!(requests(&document), and_everyones(&["tickets.Tag.update", "tickets.Tag.deleteOne"]));
     for request in ["tickets.Tag.update", "tickets.Tag.deleteOne"] {
         let meta = &schema(&document, request)["properties"]["__meta__"];
         for key in ["filter", "exclude", "search"] {
@@ -364,15 +373,8 @@ fn a_write_without_leave_to_read_takes_no_filter() {
 fn ways_to_other_models_are_shown_where_those_may_be_read() {
     let server = Server::start();
     let alone = document(&server, "tickets.Ticket:read");
-    assert_eq!(
-        requests(&alone),
-        ["retrieve", "retrieveOne", "count", "aggregate"]
-            .map(|intent| format!("tickets.Ticket.{intent}"))
-            .iter()
-            .map(String::as_str)
-            .chain(["system.Batch.execute"])
-            .collect::<Vec<_>>()
-    );
+    let reading = ["retrieve", "retrieveOne", "count", "aggregate"].map(|intent| format!("tickets.Ticket.{intent}"));
+    assert_eq!(requests(&alone), and_everyones(&reading.each_ref().map(String::as_str)));
     let fields = &schema(&alone, "tickets.Ticket.retrieve")["properties"];
     assert_eq!((&fields["category"], &fields["tags"]), (&refer("Asked"), &refer("Asked")), "their ids are its own");
     assert_eq!(schema(&alone, "tickets.Ticket.filter")["properties"]["tags__in"], refer("compared.integer.list"));
@@ -417,12 +419,12 @@ fn it_follows_the_models_and_the_key() {
     let server = Server::start();
     let key = server.key_for("desk.Note:read");
     let known = |server: &Server| requests(&ask(server, &key).json()).len();
-    assert_eq!(known(&server), 1);
+    assert_eq!(known(&server), EVERYONES.len());
     let mut models: Value = serde_json::from_str(MODELS).unwrap();
     models["desk.Note"] = json!({"fields": {"text": {"type": "text"}}});
     let file = server.folder.file("more.json", &models.to_string());
     run(&server.folder, &["models", "apply", file.to_str().unwrap()]);
-    assert_eq!(known(&server), 5);
+    assert_eq!(known(&server), EVERYONES.len() + 4);
     run(&server.folder, &["keys", "update", "desk.Note:read", "--allow", "desk.Note:*"]);
-    assert_eq!(known(&server), 12);
+    assert_eq!(known(&server), EVERYONES.len() + 11);
 }

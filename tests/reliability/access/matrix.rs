@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Every intent, and what it takes of the model of its namespace; other names of an intent beside it.
-const INTENTS: [(&str, &[&str]); 22] = [
+const INTENTS: [(&str, &[&str]); 24] = [
     ("retrieve", &["read"]),
     ("retrieveOne", &["read"]),
     ("count", &["read"]),
@@ -26,6 +26,8 @@ const INTENTS: [(&str, &[&str]); 22] = [
     ("revoke", &["update"]),
     ("disable", &["update"]),
     ("enable", &["update"]),
+    ("whoami", &[]),
+    ("describe", &[]),
     ("diff", &["update"]),
     ("apply", &["update"]),
     ("reset", &["update"]),
@@ -34,8 +36,8 @@ const INTENTS: [(&str, &[&str]); 22] = [
     ("clock", &["update"]),
 ];
 
-const KEY_CONTROLS: [&str; 4] = ["rotate", "revoke", "disable", "enable"];
-const MODEL_CONTROLS: [&str; 2] = ["diff", "apply"];
+const KEY_CONTROLS: [&str; 5] = ["rotate", "revoke", "disable", "enable", "whoami"];
+const MODEL_CONTROLS: [&str; 3] = ["diff", "apply", "describe"];
 /// Those of a server for tests. The one here is none, and says so to whoever has the permission.
 const FIXTURE_CONTROLS: [&str; 4] = ["reset", "snapshot", "restore", "clock"];
 const ACTIONS: [&str; 5] = ["create", "read", "update", "delete", "*"];
@@ -99,6 +101,7 @@ fn harmless(intent: &str, namespace: &str, field: &str) -> Value {
             let models: Value = serde_json::from_str(MODELS).unwrap();
             request(intent, namespace, &json!({"schema": "controller"}), &json!({"models": models}))
         }
+        "whoami" | "describe" => request(intent, namespace, &json!({"schema": "controller"}), &json!({})),
         _ if KEY_CONTROLS.contains(&intent) => {
             request(intent, namespace, &json!({"schema": "controller", "uniqueObject": {"id": 999}}), &json!({}))
         }
