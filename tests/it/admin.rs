@@ -39,6 +39,8 @@ fn every_file_is_served_without_a_key_and_leaves_no_entry() {
             None => "text/html; charset=utf-8",
             Some("js") => "text/javascript; charset=utf-8",
             Some("css") => "text/css; charset=utf-8",
+            Some("svg") => "image/svg+xml",
+            Some("LICENSE") => "text/plain; charset=utf-8",
             other => panic!("what is {other:?}?"),
         };
         assert_eq!(reply.header("content-type"), Some(media), "{path}");
