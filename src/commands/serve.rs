@@ -182,7 +182,14 @@ pub fn quickstart(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
             return Ok(Json::Object(members).to_string());
         }
         let place = store.location();
-        let how = format_args!("serving {place} at {url}; Ctrl-C stops it\n\nPaste this into another terminal:\n");
+        let page = match args.no_admin {
+            true => String::new(),
+            false => {
+                format!("Open {url}/ in a browser, and sign in with the key that stands behind \"Bearer\" below.\n")
+            }
+        };
+        let how =
+            format_args!("serving {place} at {url}; Ctrl-C stops it\n\n{page}Paste this into another terminal:\n");
         log::message(Level::Info, how);
         Ok(curl_line(url, &key))
     })
