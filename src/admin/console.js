@@ -1,6 +1,6 @@
 // The console: a request is written with completion, sent as it is, and its answer shown as it came.
 
-import { complete, isWrite } from "./completion.js";
+import { complete, isWrite, ruleOf } from "./completion.js";
 import { h } from "./dom.js";
 import { editor } from "./editor.js";
 import { examples } from "./examples.js";
@@ -54,7 +54,7 @@ export async function show({ session, signal }) {
       return root.members[0].node;
     }
     const { line, column } = lineOf(code.input.value, mistake.at);
-    const go = h("button", { type: "button", class: "plain", onclick: () => code.select(mistake.at, mistake.at + 1) }, `Line ${line}, column ${column}`);
+    const go = link(() => code.select(mistake.at, mistake.at + 1), `Line ${line}, column ${column}`);
     problem.replaceChildren(h("div", { class: "refused", role: "alert" }, h("p", {}, go, `: ${mistake.what}`)));
     return null;
   }
@@ -92,18 +92,20 @@ export async function show({ session, signal }) {
   /** Shows an answer, and puts its request into the list of those before. */
   function keep(text, node, came) {
     const { intent = "", namespace = "" } = texts(member(node, "__meta__"));
-    draft.history = [{ text, name: `${intent} ${namespace}`, at: new Date(), status: came.status, took: taken(came) }, ...draft.history].slice(0, KEPT);
+    const done = { text, name: `${intent} ${namespace}`, at: new Date(), status: came.status, took: taken(came) };
+    draft.history = [done, ...draft.history].slice(0, KEPT);
     recall();
     told.textContent = `Answered with ${came.status} in ${taken(came)}.`;
     answer.replaceChildren(...shown(came, (pointer) => {
       const { start, end } = locate(code.input.value, pointer);
       code.select(start, end);
     }));
+    answer.firstChild.scrollIntoView({ block: "nearest" });
   }
 
   function recall() {
-    past.replaceChildren(...draft.history.map(({ text, name, at, status, took }) => h("li", {},
-      h("button", { type: "button", class: "plain", onclick: () => code.put(text) }, name), " ", mark(status), ` ${took}, ${at.toLocaleTimeString()}`)));
+    past.replaceChildren(...draft.history.map(({ text, name, at, status, took }) =>
+      h("li", {}, link(() => code.put(text), name), " ", mark(status), ` ${took}, ${at.toLocaleTimeString()}`)));
   }
 
   function tidy() {
@@ -116,7 +118,7 @@ export async function show({ session, signal }) {
       h("div", { class: "buttons" }, start, stop, h("button", { type: "button", onclick: tidy }, "Format"),
         copy(() => curl(new URL("jql", document.baseURI), code.input.value), "Copy as curl")),
       isFree.element,
-      h("details", { class: "past" }, h("summary", {}, "Requests before"), past)),
+      h("details", { class: "past" }, h("summary", {}, "The last requests"), past)),
     answer);
 }
 
@@ -130,12 +132,11 @@ function chooser(ready, put) {
 /** What a request would change, each of a batch for itself; nothing of what only reads, or is a dry run. */
 export function changes(language, node) {
   const meta = member(node, "__meta__");
-  const { intent, namespace, schema = "model" } = texts(meta);
+  const told = texts(meta);
   if (member(meta, "dryRun")?.value === true) return [];
-  if (namespace === "system.Batch") return (member(node, "requests")?.members ?? []).flatMap((one) => changes(language, one.node));
-  const rule = language.intents.find((one) => one.schema === schema && one.name === intent);
-  const reads = rule ? !isWrite(rule) : intent === "read";
-  return reads ? [] : [`${intent} of ${namespace}`];
+  if (told.namespace === "system.Batch") return (member(node, "requests")?.members ?? []).flatMap((one) => changes(language, one.node));
+  const rule = ruleOf(language, told);
+  return rule && !isWrite(rule) ? [] : [`${told.intent} of ${told.namespace}`];
 }
 
 /** Asks before a write. */
@@ -147,6 +148,7 @@ function isMeant(writes) {
   });
 }
 
+const link = (onclick, ...text) => h("button", { type: "button", class: "plain", onclick }, text);
 const mark = (status) => badge(status, status < 400 ? "good" : "bad");
 const taken = ({ milliseconds }) => `${count(Math.round(milliseconds))} ms`;
 
@@ -154,7 +156,8 @@ const taken = ({ milliseconds }) => `${count(Math.round(milliseconds))} ms`;
 function shown(came, go) {
   const { envelope, text } = came;
   const queries = envelope?.extras?.queries;
-  const facts = [taken(came), queries != null && `${count(queries)} SQL statement${queries === 1 ? "" : "s"}`, `${count(new Blob([text]).size)} bytes`];
+  const statements = queries != null && `${count(queries)} SQL statement${queries === 1 ? "" : "s"}`;
+  const facts = [taken(came), statements, `${count(new Blob([text]).size)} bytes`];
   const body = h("div", {}, envelope ? tree(envelope) : raw(text));
   const toggle = envelope && h("button", { type: "button", "aria-pressed": "false", onclick: () => {
     const isRaw = toggle.getAttribute("aria-pressed") === "false";
@@ -170,7 +173,7 @@ function shown(came, go) {
 
 /** What the server refused, with the way to its place in the request. */
 function mistake({ errorMessage, pointer, hint }, go) {
-  const place = pointer != null && h("button", { type: "button", class: "plain", onclick: () => go(pointer) }, h("span", { class: "unseen" }, "Go to "), h("code", {}, pointer));
+  const place = pointer != null && link(() => go(pointer), h("span", { class: "unseen" }, "Go to "), h("code", {}, pointer || "/"));
   return h("p", {}, errorMessage, hint && h("span", { class: "hint" }, ` ${hint}`), " ", place);
 }
 

@@ -5,17 +5,19 @@
 import { h, unique } from "./dom.js";
 
 /**
- * `complete(text, caret)` gives what completion.js does; `changed()` is called after each change, `run()` on Ctrl+Enter. Gives the `element`, its
- * `input`, `put(text)`, which replaces everything, and `select(start, end)`.
+ * `complete(text, caret)` gives what completion.js does; `changed()` is called after each change, `run()` on Ctrl+Enter. Gives the
+ * `element`, its `input`, `put(text)`, which replaces everything, and `select(start, end)`.
  */
 export function editor({ label, text, help, complete, changed, run }) {
   const ids = { list: unique("list"), help: unique("help"), input: unique("code") };
-  const list = h("ul", { role: "listbox", id: ids.list, "aria-label": "Completions", hidden: true });
+  const keepFocus = (event) => event.preventDefault();
+  const list = h("ul", { role: "listbox", id: ids.list, "aria-label": "Completions", tabindex: "0", hidden: true, onmousedown: keepFocus });
   const mirror = h("div", { class: "mirror", "aria-hidden": "true" });
   const told = h("div", { class: "unseen", role: "status" });
   const input = h("textarea", {
-    class: "code", id: ids.input, spellcheck: "false", autocapitalize: "off", autocomplete: "off", "aria-autocomplete": "list", "aria-haspopup": "listbox",
-    "aria-controls": ids.list, "aria-describedby": ids.help, oninput: typed, onkeydown: pressed, onblur: close, onclick: close, onscroll: close,
+    class: "code", id: ids.input, spellcheck: "false", autocapitalize: "off", autocomplete: "off",
+    "aria-autocomplete": "list", "aria-haspopup": "listbox", "aria-controls": ids.list, "aria-describedby": ids.help,
+    oninput: typed, onkeydown: pressed, onblur: close, onclick: close, onscroll: close,
   });
   let place = null; // what is offered, while the list is open
   let active = 0;
@@ -48,15 +50,18 @@ export function editor({ label, text, help, complete, changed, run }) {
   function show(found) {
     place = found;
     active = 0;
-    list.replaceChildren(...found.words.map(({ word, hint }, number) =>
-      h("li", { role: "option", id: `${ids.list}-${number}`, onpointerdown: (event) => event.preventDefault(), onclick: () => take(number) },
-        h("span", {}, word), hint && h("span", { class: "hint" }, hint))));
+    list.replaceChildren(...found.words.map(option));
     list.hidden = false;
     told.textContent = `${found.words.length} completions`;
     choose(0);
     const mark = reflect(found.start);
     list.style.top = `${mark.offsetTop + mark.offsetHeight - input.scrollTop}px`;
-    list.style.left = `${Math.max(0, Math.min(mark.offsetLeft - input.scrollLeft, mirror.clientWidth - list.offsetWidth))}px`;
+    list.style.left = `${Math.max(0, Math.min(mark.offsetLeft, mirror.offsetWidth - list.offsetWidth))}px`;
+  }
+
+  function option({ word, hint }, number) {
+    return h("li", { role: "option", id: `${ids.list}-${number}`, onclick: () => take(number) },
+      h("span", {}, word), hint && h("span", { class: "hint" }, hint));
   }
 
   function choose(number) {
@@ -73,6 +78,10 @@ export function editor({ label, text, help, complete, changed, run }) {
     list.hidden = true;
     told.textContent = "";
     input.removeAttribute("aria-activedescendant");
+  }
+
+  function chosen() {
+    take(active);
   }
 
   /** Puts a word in place of what is typed of it; where its value follows, that is offered next. */
@@ -102,19 +111,20 @@ export function editor({ label, text, help, complete, changed, run }) {
   function pressed(event) {
     if (event.isComposing) return;
     const isControl = event.ctrlKey || event.metaKey;
-    const acts = isControl ? { Enter: run, " ": () => offer(true) } : place && !event.shiftKey && !event.altKey ? {
-      ArrowDown: () => choose(active + 1), ArrowUp: () => choose(active - 1), Enter: () => take(active), Tab: () => take(active), Escape: close,
-    } : {};
-    if (acts[event.key]) {
+    const isPlain = !isControl && !event.shiftKey && !event.altKey;
+    const inList = { ArrowDown: () => choose(active + 1), ArrowUp: () => choose(active - 1), Enter: chosen, Tab: chosen, Escape: close };
+    const act = isControl ? { Enter: run, " ": () => offer(true) }[event.key] : place && isPlain && inList[event.key];
+    if (act) {
       event.preventDefault();
-      acts[event.key]();
+      act();
     } else if (/^(Arrow|Home|End|Page|Tab)/.test(event.key)) close();
   }
 
   input.value = text;
   reflect();
   return {
-    element: h("div", {}, h("label", { for: ids.input }, label), h("div", { class: "editor" }, mirror, input, list, told), h("p", { class: "help", id: ids.help }, help)),
+    element: h("div", {}, h("label", { for: ids.input }, label),
+      h("div", { class: "editor" }, mirror, input, list, told), h("p", { class: "help", id: ids.help }, help)),
     input,
     put(whole) {
       replace(0, input.value.length, whole);

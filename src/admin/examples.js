@@ -17,16 +17,17 @@ export function examples(session) {
 
 /** The owner's models before the system's, and those that show more before others. */
 function rank(session, model) {
-  return (model.namespace.startsWith("system.") ? -1000 : 0) + 3 * relations(session, model).length + model.fields.filter(({ choices }) => choices).length;
+  const shows = 3 * relations(session, model).length + model.fields.filter(({ choices }) => choices).length;
+  return model.namespace.startsWith("system.") ? shows - 1000 : shows;
 }
 
 /** The fields and ways back that lead to models that the key may read. */
-function relations(session, { fields, reverse }) {
+function relations(session, { fields, reverse = [] }) {
   return [...fields.filter(({ to }) => to), ...reverse.map(({ name, from }) => ({ name, to: from, isMany: true }))]
     .filter(({ to }) => session.may("read", to));
 }
 
-const request = (model, intent, meta = {}, beside = {}) => model && { __meta__: { intent, namespace: model.namespace, ...meta }, ...beside };
+const request = (model, intent, meta, beside) => model && { __meta__: { intent, namespace: model.namespace, ...meta }, ...beside };
 const asked = (fields) => Object.fromEntries(fields.map(({ name }) => [name, null]));
 const plain = ({ fields }) => fields.filter(({ to, type }) => !to && type !== "json");
 const some = (model, many) => asked(plain(model).slice(0, many));
@@ -64,18 +65,18 @@ function create(session, model) {
   const wanted = model.fields.filter(({ required, writable }) => required && writable);
   const written = wanted.length ? wanted : plain(model).filter(({ writable }) => writable).slice(0, 1);
   const answer = session.may("read", model.namespace) ? some(model, 4) : asked(written);
-  return request(model, "create", { dryRun: true, return: answer }, Object.fromEntries(written.map((field) => [field.name, sample(field)])));
+  const values = Object.fromEntries(written.map((field) => [field.name, sample(field)]));
+  return request(model, "create", { dryRun: true, return: answer }, values);
 }
 
 /** A value that fits. */
-function sample({ type, name, choices, min, min_length, max_length, to }) {
+function sample({ type, name, choices, min, min_length: least = 0, max_length: most }) {
   if (choices?.length) return choices[0];
-  const texts = {
-    date: "2026-01-31", datetime: "2026-01-31T09:30:00Z", time: "09:30", uuid: "00000000-0000-4000-8000-000000000000", decimal: String(min ?? "1"),
-    boolean: true, json: {}, ref: 1, refs: [],
+  const known = {
+    integer: min ?? 1, float: min ?? 1, decimal: min ?? "1", boolean: true, json: {}, ref: 1, refs: [],
+    date: "2026-01-31", datetime: "2026-01-31T09:30:00Z", time: "09:30", uuid: "00000000-0000-4000-8000-000000000000",
   };
-  if (to) return texts[type];
-  return texts[type] ?? (["integer", "float"].includes(type) ? min ?? 1 : `A ${name}`.padEnd(min_length ?? 0, "x").slice(0, max_length ?? undefined));
+  return known[type] ?? `A ${name}`.padEnd(least, "x").slice(0, most);
 }
 
 function batch(session, models) {

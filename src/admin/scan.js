@@ -1,14 +1,15 @@
 // Reads a text of JSON as far as it goes, also one that is not finished: what stands where, and the first mistake. Pure.
 
 const TOKEN = /[ \t\r\n]*(?:("[^"\\\n]*(?:\\.[^"\\\n]*)*"?)|([{}[\],:])|([^ \t\r\n"{}[\],:]+))/y;
+const ENDED = /^"[^"\\]*(?:\\.[^"\\]*)*"$/;
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
 const WORDS = new Map([["true", true], ["false", false], ["null", null]]);
 
 /**
- * One pass over `text`. `root` holds the value as its only member. A node has a `kind` (object, list, string, number, word), `start` and `end`;
- * an object or list has `members`, each with a `name` (of a list a number), the `key`'s node, and the value's `node`; a string or word has a
- * `value`. `mistake` is null, or says `at` which character what is wrong. `frames` are the nodes around the character `at`, outermost first, each
- * with the `name` of the member that is being read there, and what it `expects`.
+ * One pass over `text`. `root` holds the value as its only member. A node has a `kind` (object, list, string, number, word), `start` and
+ * `end`; an object or list has `members`, each with a `name` (of a list a number), the `key`'s node, and the value's `node`; a string or
+ * word has a `value`. `mistake` is null, or says `at` which character what is wrong. `frames` are the nodes around the character `at`,
+ * outermost first, each with the `name` of the member that is being read there, and what it `expects`.
  */
 export function scan(text, at = Infinity) {
   const root = { kind: "root", start: 0, end: text.length, members: [] };
@@ -41,7 +42,11 @@ export function scan(text, at = Infinity) {
     if (isObject) around.member.node = node;
     else around.name = around.node.members.push({ name: around.node.members.length, key: null, node });
     around.expects = "comma";
-    if (isInner) open.push({ node, expects: node.kind === "object" ? "key" : "value", name: 0, member: null, names: new Set() });
+    if (isInner) enter(node);
+  }
+
+  function enter(node) {
+    open.push({ node, expects: node.kind === "object" ? "key" : "value", name: 0, member: null, names: new Set() });
   }
 
   function mark(sign, start) {
@@ -93,7 +98,7 @@ function textOf(string, wrong) {
   try {
     return JSON.parse(string);
   } catch {
-    wrong(/^"(?:[^"\\]|\\.)*"$/.test(string) ? "This text holds a character that must be escaped with a backslash, or a wrong escape."
+    wrong(ENDED.test(string) ? "This text holds a character that must be escaped with a backslash, or a wrong escape."
       : "This text does not end with a double quote.");
     return string.slice(1).replace(/"$/, "");
   }
@@ -115,15 +120,14 @@ export function texts(node) {
   return Object.fromEntries((node?.members ?? []).filter((one) => one.node?.kind === "string").map((one) => [one.name, one.node.value]));
 }
 
-/** What the caret is in: the word that begins at `start` and goes to `end`, of which `typed` stands before it; and what is around that word. */
+/** The word that the caret is in, from `start` to `end`, of which `typed` stands before the caret; and the `frames` around that word. */
 export function caretIn(text, caret) {
   const before = text.slice(0, caret);
   let start = caret;
   TOKEN.lastIndex = 0;
   for (let match; (match = TOKEN.exec(before));) {
     const [, string, , bare] = match;
-    const isOpen = TOKEN.lastIndex === caret && (bare || (string && !(string.length > 1 && /^"[^"\\]*(?:\\.[^"\\]*)*"$/.test(string))));
-    if (isOpen) start = caret - (string ?? bare).length;
+    if (TOKEN.lastIndex === caret && (bare || (string && !ENDED.test(string)))) start = caret - (string ?? bare).length;
   }
   const isQuoted = text[start] === '"' && start < caret;
   const rest = text.slice(caret, caret + 200).match(isQuoted ? /^([^\s"\\{}[\],:][^"\\\n{}[\],:]*)?"/ : /^[\w.-]*/);
@@ -155,8 +159,7 @@ export function lineOf(text, at) {
 
 /** `text` on as few lines as are easy to read; texts and numbers stay as they are written. It must be without mistakes. */
 export function format(text) {
-  const node = scan(text).root.members[0].node;
-  return broken(text, node, "", 0);
+  return broken(text, scan(text).root.members[0].node, "", 0);
 }
 
 /** `text` in one line. */
@@ -177,7 +180,7 @@ function sided(node, inner) {
   return inner ? `{ ${inner} }` : "{}";
 }
 
-/** The members of `node` on lines of their own, unless they fit on one; the outermost ones always. `used` is how much stands before it. */
+/** The members of `node` on lines of their own, unless they fit on one; the outermost ones always. `used` is how much stands before. */
 function broken(text, node, indent, used) {
   const whole = line(text, node);
   if (!node.members?.length || (indent && indent.length + used + whole.length < 80)) return whole;

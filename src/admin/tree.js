@@ -45,12 +45,13 @@ function more(list, members, levels) {
 
 function plain(value) {
   const kind = typeof value === "bigint" ? "number" : typeof value;
-  return h("span", { class: kind }, kind === "object" && value ? (Array.isArray(value) ? "[]" : "{}") : value === "" ? "" : String(value));
+  const empty = Array.isArray(value) ? "[]" : "{}";
+  return h("span", { class: kind }, kind === "object" && value ? empty : String(value));
 }
 
 /** The first plain values of an object, to know it by while it is folded. */
 function glance(members) {
-  const some = members.filter(([, value]) => value !== null && typeof value !== "object").slice(0, 3).map(([name, value]) => `${name} ${value}`);
-  const text = some.join(", ");
+  const some = members.filter(([, value]) => value !== null && typeof value !== "object").slice(0, 3);
+  const text = some.map(([name, value]) => `${name} ${value}`).join(", ");
   return h("span", { class: "glance" }, text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }

@@ -10,28 +10,30 @@ const TEXT = [...ORDERED, "iexact", "contains", "icontains"];
 const DATE = ["year", "month"];
 
 /** A field as `describe` tells it. */
-const field = (name, type, more = {}) => ({ name, type, null: false, required: false, writable: true, unique: false, choices: null, to: null, ...more });
+const field = (name, type, more = {}) => ({ name, type, null: false, required: false, writable: true, ...more });
 const id = field("id", "integer", { writable: false, unique: true });
 
 const MODELS = [
   {
-    namespace: "tickets.Category", actions: ["read"], intents: ["retrieve", "retrieveOne", "count", "aggregate"], unique_together: [],
+    namespace: "tickets.Category", actions: ["read"], intents: ["retrieve", "retrieveOne", "count", "aggregate"],
+    unique_together: [],
     fields: [id, field("name", "string", { unique: true, required: true })],
-    reverse: [{ name: "tickets", from: "tickets.Ticket", field: "category" }, { name: "notes", from: "tickets.Note", field: "category" }],
+    reverse: [{ name: "tickets", from: "tickets.Ticket", field: "category" }],
   },
   {
-    namespace: "tickets.Ticket", actions: ["read", "create", "update"], intents: ["retrieve", "aggregate", "create", "update"], unique_together: [],
+    namespace: "tickets.Ticket", actions: ["read", "create", "update"], intents: ["retrieve", "aggregate", "create", "update"],
+    versioned: true, unique_together: [["title", "category"]],
     fields: [
       id, field("title", "string", { required: true }), field("status", "string", { choices: ["open", "closed"] }),
       field("urgent", "boolean", { null: true }), field("cost", "decimal", { null: true }),
-      field("category", "ref", { to: "tickets.Category" }), field("customer", "ref", { to: "profile.Customer" }),
+      field("category", "ref", { to: "tickets.Category" }), field("customer", "ref"),
       field("created", "datetime", { writable: false }), field("data", "json"),
     ],
     reverse: [],
   },
   {
     namespace: "tickets.Note", actions: ["create"], intents: ["create"], unique_together: [],
-    fields: [id, field("text", "text", { required: true })], reverse: [],
+    fields: [field("text", "text", { required: true })],
   },
 ];
 
@@ -39,8 +41,9 @@ const reads = ["uniqueObject", "filter", "exclude", "search", "ordering", "limit
 const LANGUAGE = {
   lookups: {
     string: TEXT, text: TEXT, integer: ORDERED, decimal: ORDERED, boolean: ORDERED, json: ["exact", "in", "isnull", "has_key"],
-    datetime: [...ORDERED, "date", ...DATE, "hour"], date: [...ORDERED, ...DATE], time: [...ORDERED, "hour"],
+    datetime: ORDERED, date: ORDERED, time: ORDERED,
   },
+  parts: { datetime: ["date", ...DATE, "hour"], date: DATE, time: ["hour"] },
   intents: [
     { name: "retrieve", schema: "model", of: null, takes: reads, needs: [], beside: "fields" },
     { name: "aggregate", schema: "model", of: null, takes: ["groupBy", "having", "ordering"], needs: [], beside: "totals" },
@@ -50,7 +53,7 @@ const LANGUAGE = {
     { name: "execute", schema: "controller", of: "system.Batch", takes: ["dryRun"], needs: [], beside: "arguments" },
   ],
   functions: ["Count", "Sum", "Round"],
-  transforms: [{ name: "upper", options: [] }, { name: "round", options: [{ name: "digits", required: false }] }],
+  transforms: ["upper", "round"],
 };
 
 const session = {
@@ -84,6 +87,7 @@ const TABLE = [
   ['{ "__meta__": { "intent": "|", "namespace": "tickets.Note" } }', ["create"]],
   ['{ "__meta__": { "intent": "de|', []],
   ['{ "__meta__": { "schema": "controller", "intent": "|', ["execute"]],
+  ['{ "__meta__": { "intent": "read", "namespace": "tickets.Ticket", "f|', ["filter"]],
   ['{ "__meta__": { "schema": "|', ["model", "controller"]],
   ['{ "__meta__": { "namespace": "|', ["tickets.Category", "tickets.Ticket", "tickets.Note"]],
   ['{ "__meta__": { "intent": "update", "namespace": "|', ["tickets.Ticket"]],
@@ -100,7 +104,6 @@ const TABLE = [
   [`{ "__meta__": { ${RETRIEVE} }, "title": |`, ["null"]],
   [`{ "__meta__": { ${RETRIEVE} }, "title": { "|`, ["__transform__", "__field__"]],
   [`{ "__meta__": { ${RETRIEVE} }, "title": { "__transform__": { "|`, ["upper", "round"]],
-  [`{ "__meta__": { ${RETRIEVE} }, "title": { "__transform__": { "round": { |`, ["digits"]],
   [`{ "__meta__": { ${RETRIEVE} }, "area": { "__field__": "category__na|`, ["category__name"]],
   [`{ "__meta__": { ${RETRIEVE} }, "month": { "__field__": "created__m|`, ["created__month"]],
   // Conditions.
@@ -108,12 +111,14 @@ const TABLE = [
   [`{ "__meta__": { ${RETRIEVE}, "filter": { "cat|" } } }`, ["category"]],
   [`{ "__meta__": { ${RETRIEVE}, "filter": { "category__|" } } }`, ["id", "name", "tickets", ...ORDERED].map((word) => `category__${word}`)],
   [`{ "__meta__": { ${RETRIEVE}, "filter": { "category__tickets__sta|" } } }`, ["category__tickets__status"]],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "customer__|" } } }`, ORDERED.map((word) => `customer__${word}`)],
+  [`{ "__meta__": { ${RETRIEVE}, "filter": { "customer__i|" } } }`, ["customer__in", "customer__isnull"]],
   [`{ "__meta__": { ${RETRIEVE}, "filter": { "category__notes__|" } } }`, []],
   [`{ "__meta__": { ${RETRIEVE}, "filter": { "title__i|" } } }`, ["in", "isnull", "iexact", "icontains"].map((word) => `title__${word}`)],
+  [`{ "__meta__": { ${RETRIEVE}, "filter": { "created__d|" } } }`, ["created__date"]],
   [`{ "__meta__": { ${RETRIEVE}, "filter": { "created__year__|" } } }`, ORDERED.map((word) => `created__year__${word}`)],
   [`{ "__meta__": { ${RETRIEVE}, "filter": { "title__in__|" } } }`, []],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "data__owner__h|" } } }`, ["data__owner__has_key"]],
+  [`{ "__meta__": { ${RETRIEVE}, "filter": { "data__owner__ic|" } } }`, ["data__owner__icontains"]],
+  [`{ "__meta__": { ${RETRIEVE}, "filter": { "data__|" } } }`, ["exact", "in", "isnull", "has_key"].map((word) => `data__${word}`)],
   [`{ "__meta__": { ${RETRIEVE}, "filter": { "status": |`, ["open", "closed"]],
   [`{ "__meta__": { ${RETRIEVE}, "filter": { "status__in": ["|`, ["open", "closed"]],
   [`{ "__meta__": { ${RETRIEVE}, "filter": { "urgent": |`, ["true", "false", "null"]],
@@ -126,7 +131,7 @@ const TABLE = [
   [`{ "__meta__": { ${RETRIEVE}, "search": { |`, ["value"]],
   // Totals.
   ['{ "__meta__": { "intent": "aggregate", "namespace": "tickets.Ticket", "groupBy": ["created__y|', ["created__year"]],
-  ['{ "__meta__": { "intent": "aggregate", "namespace": "tickets.Ticket" }, "n": { "|', ["function", "separator", "onField", "filter", "ordering"]],
+  ['{ "__meta__": { "intent": "aggregate", "namespace": "tickets.Ticket" }, "n": { "|', ["function", "onField", "filter", "ordering", "separator"]],
   ['{ "__meta__": { "intent": "aggregate", "namespace": "tickets.Ticket" }, "n": { "function": "s|', ["Sum"]],
   ['{ "n": { "function": "Count" }, "__meta__": { "intent": "aggregate", "namespace": "tickets.Ticket", "groupBy": "status", "having": { "|" } } }',
     ["status", "n", ...LOGIC]],
@@ -142,7 +147,7 @@ const TABLE = [
   ['{ "__meta__": { "intent": "create", "namespace": "tickets.Note" }, |', ["text"]],
   ['{ "__meta__": { "intent": "create", "namespace": "tickets.Ticket" }, "|', ["title", "status", "urgent", "cost", "category", "customer", "data"]],
   ['{ "__meta__": { "intent": "create", "namespace": "tickets.Ticket" }, "status": "c|', ["closed"]],
-  ['{ "__meta__": { "intent": "update", "namespace": "tickets.Ticket", "uniqueObject": { "|', ["id"]],
+  ['{ "__meta__": { "intent": "update", "namespace": "tickets.Ticket", "uniqueObject": { "|', ["id", "title", "category", "version"]],
   ['{ "__meta__": { "intent": "create", "namespace": "tickets.Note", "return": { "|', []],
   ['{ "__meta__": { "intent": "create", "dryRun": |', ["true", "false"]],
   // Batches.
@@ -181,7 +186,8 @@ test("the first mistake is told with its place, and only where there is one", ()
 });
 
 test("no text makes the scanner fail, and what it passes is JSON", () => {
-  const pieces = ["{", "}", "[", "]", ",", ":", '"', '"a"', "1", "true", " ", "\\", "\n", "null", "é"];
+  const pieces = ["{", "}", "[", "]", ",", ":", '"', '"a"', "1", "true", " ", "\\", "\n", "null", "é",
+    '"__meta__":{', '"intent":"aggregate",', '"constructor":', '"__proto__":', '"filter":{', '"namespace":"tickets.Ticket",'];
   let state = 42;
   const next = () => (state = (state * 1103515245 + 12345) % 2 ** 31);
   for (let round = 0; round < 20_000; round += 1) {

@@ -91,7 +91,7 @@ function bound(server) {
 }
 
 /** What must be shown as text wherever it is stored. */
-export const HOSTILE = `<script>document.title="taken"</script><img src=x onerror="document.title='taken'">`;
+export const HOSTILE = `<script>document.title="X"</script><img src=x onerror="document.title='X'">`;
 
 /** Asserts that the checker finds nothing on what the page shows. */
 export async function accessible(page, what) {
