@@ -3,7 +3,6 @@
 import { caretIn, member, texts } from "./scan.js";
 
 const META = "__meta__";
-const COMMON = ["intent", "namespace", "schema", "authenticationClass"];
 const NESTED = ["filter", "exclude", "search", "ordering", "limit", "offset"];
 const SUBQUERY = ["intent", "namespace", "onField", "outerRefMapping", "sequencedProcess", ...NESTED.slice(0, 4)];
 /** What follows a key; the bar is where the caret goes. */
@@ -141,7 +140,8 @@ class Shapes {
     const rule = (node) => ruleOf(this.language, texts(node)) ?? { takes: [], needs: [] };
     const about = (name, node) => (rule(node).needs.includes(name) ? "needed" : "");
     return {
-      keys: (node) => [...new Set([...COMMON, ...rule(node).takes])].map((name) => key(name, about(name, node))),
+      keys: (node) => ["intent", "namespace", "schema", ...rule(node).takes, "authenticationClass", "draw"]
+        .map((name) => key(name, about(name, node))),
       member: (name, node) => {
         const told = texts(node);
         if (name === "intent") return { values: () => this.intents(told, isInBatch) };

@@ -136,6 +136,7 @@ export function changes(language, node) {
   if (member(meta, "dryRun")?.value === true) return [];
   if (told.namespace === "system.Batch") return (member(node, "requests")?.members ?? []).flatMap((one) => changes(language, one.node));
   const rule = ruleOf(language, told);
+  if (!told.intent || !told.namespace) return []; // is refused
   return rule && !isWrite(rule) ? [] : [`${told.intent} of ${told.namespace}`];
 }
 

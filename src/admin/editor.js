@@ -13,21 +13,26 @@ export function editor({ label, text, help, complete, changed, run }) {
   const keepFocus = (event) => event.preventDefault();
   const list = h("ul", { role: "listbox", id: ids.list, "aria-label": "Completions", tabindex: "0", hidden: true, onmousedown: keepFocus });
   const mirror = h("div", { class: "mirror", "aria-hidden": "true" });
+  const mark = h("span", {});
   const told = h("div", { class: "unseen", role: "status" });
   const input = h("textarea", {
     class: "code", id: ids.input, spellcheck: "false", autocapitalize: "off", autocomplete: "off",
     "aria-autocomplete": "list", "aria-haspopup": "listbox", "aria-controls": ids.list, "aria-describedby": ids.help,
-    oninput: typed, onkeydown: pressed, onblur: close, onclick: close, onscroll: close,
+    oninput: typed, onkeydown: pressed, onblur: close, onclick: close, onscroll: lay,
   });
   let place = null; // what is offered, while the list is open
   let active = 0;
   let isTaking = false;
 
-  /** Gives the mirror the text, by which the text area is as high, and a mark at `caret`. */
-  function reflect(caret = 0) {
-    const mark = h("span", {});
-    mirror.replaceChildren(input.value.slice(0, caret), mark, `${input.value.slice(caret)}\n`);
-    return mark;
+  /** Gives the mirror the text, by which the text area is as high, and the mark at `at`. */
+  function reflect(at = 0) {
+    mirror.replaceChildren(input.value.slice(0, at), mark, `${input.value.slice(at)}\n`);
+  }
+
+  /** Puts the list below the mark. */
+  function lay() {
+    list.style.top = `${mark.offsetTop + mark.offsetHeight - input.scrollTop}px`;
+    list.style.left = `${Math.max(0, Math.min(mark.offsetLeft, mirror.offsetWidth - list.offsetWidth))}px`;
   }
 
   function typed(event) {
@@ -54,9 +59,8 @@ export function editor({ label, text, help, complete, changed, run }) {
     list.hidden = false;
     told.textContent = `${found.words.length} completions`;
     choose(0);
-    const mark = reflect(found.start);
-    list.style.top = `${mark.offsetTop + mark.offsetHeight - input.scrollTop}px`;
-    list.style.left = `${Math.max(0, Math.min(mark.offsetLeft, mirror.offsetWidth - list.offsetWidth))}px`;
+    reflect(found.start);
+    lay();
   }
 
   function option({ word, hint }, number) {
@@ -133,7 +137,7 @@ export function editor({ label, text, help, complete, changed, run }) {
     select(start, end) {
       input.focus();
       input.setSelectionRange(start, end);
-      const mark = reflect(start);
+      reflect(start);
       input.scrollTop = mark.offsetTop - input.clientHeight / 2;
     },
   };

@@ -3,6 +3,8 @@
 const TOKEN = /[ \t\r\n]*(?:("[^"\\\n]*(?:\\.[^"\\\n]*)*"?)|([{}[\],:])|([^ \t\r\n"{}[\],:]+))/y;
 const ENDED = /^"[^"\\]*(?:\\.[^"\\]*)*"$/;
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
+/** Levels of JSON that a request may have. */
+const DEEPEST = 127;
 const WORDS = new Map([["true", true], ["false", false], ["null", null]]);
 
 /**
@@ -46,6 +48,7 @@ export function scan(text, at = Infinity) {
   }
 
   function enter(node) {
+    if (open.length > DEEPEST) wrong(node.start, "This is nested too deeply.");
     open.push({ node, expects: node.kind === "object" ? "key" : "value", name: 0, member: null, names: new Set() });
   }
 

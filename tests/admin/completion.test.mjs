@@ -69,10 +69,15 @@ function words(text) {
   return complete(text.replace("|", ""), caret, session).words.map(({ word }) => word);
 }
 
-const RETRIEVE = '"intent": "retrieve", "namespace": "tickets.Ticket"';
+/** How requests of an intent on a model begin. */
+const begin = (intent, namespace = "tickets.Ticket") => `{ "__meta__": { "intent": "${intent}", "namespace": "${namespace}"`;
+const GET = begin("retrieve");
+const SUM = begin("aggregate");
+const NOTE = begin("create", "tickets.Note");
+const ADD = begin("create");
 const TICKET = ["id", "title", "status", "urgent", "cost", "category", "customer", "created", "data"];
 const LOGIC = ["__and__", "__or__", "__not__"];
-const COMMON = ["intent", "namespace", "schema", "authenticationClass"];
+const COMMON = ["intent", "namespace", "schema", "authenticationClass", "draw"];
 
 /** A text with the caret as a bar, and what is offered there. */
 const TABLE = [
@@ -80,7 +85,7 @@ const TABLE = [
   ["|", []],
   ['{ "|', ["__meta__"]],
   ['{ "__meta__": {|', COMMON],
-  ['{ "__meta__": { "intent": "update", | } }', ["namespace", "schema", "authenticationClass", "uniqueObject", "dryRun"]],
+  ['{ "__meta__": { "intent": "update", | } }', ["namespace", "schema", "uniqueObject", "dryRun", "authenticationClass", "draw"]],
   ['{ "__meta__": { "intent": "aggregate", "o|', ["ordering"]],
   ['{ "__meta__": { "intent": "aggregate", "by|', ["groupBy"]],
   ['{ "__meta__": { "intent": "|', ["retrieve", "aggregate", "create", "update"]],
@@ -94,64 +99,65 @@ const TABLE = [
   ['{ "__meta__": { "schema": "controller", "namespace": "|', ["system.Batch"]],
   ['{ "__meta__": { "intent": "count|er" } }', []],
   // Fields, and those of related records; what may not be read is not there.
-  [`{ "__meta__": { ${RETRIEVE} }, | }`, TICKET],
-  [`{ "|", "__meta__": { ${RETRIEVE} }, "id": null, "title": null }`, TICKET.slice(2)],
-  [`{ "__meta__": { ${RETRIEVE} }, "category": { | } }`, ["id", "name", "tickets"]],
-  [`{ "__meta__": { ${RETRIEVE} }, "customer": { | } }`, ["__transform__", "__field__"]],
-  [`{ "__meta__": { ${RETRIEVE} }, "category": { "tickets": { "|" } } }`, ["__meta__", ...TICKET]],
-  [`{ "__meta__": { ${RETRIEVE} }, "category": { "tickets": { "__meta__": { |`, ["filter", "exclude", "search", "ordering", "limit", "offset"]],
-  [`{ "__meta__": { ${RETRIEVE} }, "category": { "tickets": { "__meta__": { "filter": { "status": "|`, ["open", "closed"]],
-  [`{ "__meta__": { ${RETRIEVE} }, "title": |`, ["null"]],
-  [`{ "__meta__": { ${RETRIEVE} }, "title": { "|`, ["__transform__", "__field__"]],
-  [`{ "__meta__": { ${RETRIEVE} }, "title": { "__transform__": { "|`, ["upper", "round"]],
-  [`{ "__meta__": { ${RETRIEVE} }, "area": { "__field__": "category__na|`, ["category__name"]],
-  [`{ "__meta__": { ${RETRIEVE} }, "month": { "__field__": "created__m|`, ["created__month"]],
+  [`${GET} }, | }`, TICKET],
+  [`{ "|", ${GET.slice(1)} }, "id": null, "title": null }`, TICKET.slice(2)],
+  [`${GET} }, "category": { | } }`, ["id", "name", "tickets"]],
+  [`${GET} }, "customer": { | } }`, ["__transform__", "__field__"]],
+  [`${GET} }, "category": { "tickets": { "|" } } }`, ["__meta__", ...TICKET]],
+  [`${GET} }, "category": { "tickets": { "__meta__": { |`, ["filter", "exclude", "search", "ordering", "limit", "offset"]],
+  [`${GET} }, "category": { "tickets": { "__meta__": { "filter": { "status": "|`, ["open", "closed"]],
+  [`${GET} }, "title": |`, ["null"]],
+  [`${GET} }, "title": { "|`, ["__transform__", "__field__"]],
+  [`${GET} }, "title": { "__transform__": { "|`, ["upper", "round"]],
+  [`${GET} }, "area": { "__field__": "category__na|`, ["category__name"]],
+  [`${GET} }, "month": { "__field__": "created__m|`, ["created__month"]],
   // Conditions.
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "|" } } }`, [...TICKET, ...LOGIC]],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "cat|" } } }`, ["category"]],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "category__|" } } }`, ["id", "name", "tickets", ...ORDERED].map((word) => `category__${word}`)],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "category__tickets__sta|" } } }`, ["category__tickets__status"]],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "customer__i|" } } }`, ["customer__in", "customer__isnull"]],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "category__notes__|" } } }`, []],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "title__i|" } } }`, ["in", "isnull", "iexact", "icontains"].map((word) => `title__${word}`)],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "created__d|" } } }`, ["created__date"]],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "created__year__|" } } }`, ORDERED.map((word) => `created__year__${word}`)],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "title__in__|" } } }`, []],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "data__owner__ic|" } } }`, ["data__owner__icontains"]],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "data__|" } } }`, ["exact", "in", "isnull", "has_key"].map((word) => `data__${word}`)],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "status": |`, ["open", "closed"]],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "status__in": ["|`, ["open", "closed"]],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "urgent": |`, ["true", "false", "null"]],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "urgent": "|`, []],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "title__isnull": t|`, ["true"]],
-  [`{ "__meta__": { ${RETRIEVE}, "filter": { "__or__": [{ "__not__": { "status": "o|`, ["open", "closed"].slice(0, 1)],
-  [`{ "__meta__": { ${RETRIEVE}, "exclude": { "created": { "__field__": "ti|`, ["title"]],
-  [`{ "__meta__": { ${RETRIEVE}, "ordering": "-cr|`, ["-created"]],
-  [`{ "__meta__": { ${RETRIEVE}, "ordering": ["id", "category__n|`, ["category__name"]],
-  [`{ "__meta__": { ${RETRIEVE}, "search": { |`, ["value"]],
+  [`${GET}, "filter": { "|" } } }`, [...TICKET, ...LOGIC]],
+  [`${GET}, "filter": { "cat|" } } }`, ["category"]],
+  [`${GET}, "filter": { "category__|" } } }`, ["id", "name", "tickets", ...ORDERED].map((word) => `category__${word}`)],
+  [`${GET}, "filter": { "category__tickets__sta|" } } }`, ["category__tickets__status"]],
+  [`${GET}, "filter": { "customer__i|" } } }`, ["customer__in", "customer__isnull"]],
+  [`${GET}, "filter": { "category__notes__|" } } }`, []],
+  [`${GET}, "filter": { "title__i|" } } }`, ["in", "isnull", "iexact", "icontains"].map((word) => `title__${word}`)],
+  [`${GET}, "filter": { "created__d|" } } }`, ["created__date"]],
+  [`${GET}, "filter": { "created__year__|" } } }`, ORDERED.map((word) => `created__year__${word}`)],
+  [`${GET}, "filter": { "title__in__|" } } }`, []],
+  [`${GET}, "filter": { "data__owner__ic|" } } }`, ["data__owner__icontains"]],
+  [`${GET}, "filter": { "data__|" } } }`, ["exact", "in", "isnull", "has_key"].map((word) => `data__${word}`)],
+  [`${GET}, "filter": { "status": |`, ["open", "closed"]],
+  [`${GET}, "filter": { "status__in": ["|`, ["open", "closed"]],
+  [`${GET}, "filter": { "urgent": |`, ["true", "false", "null"]],
+  [`${GET}, "filter": { "urgent": "|`, []],
+  [`${GET}, "filter": { "title__isnull": t|`, ["true"]],
+  [`${GET}, "filter": { "__or__": [{ "__not__": { "status": "o|`, ["open", "closed"].slice(0, 1)],
+  [`${GET}, "exclude": { "created": { "__field__": "ti|`, ["title"]],
+  [`${GET}, "ordering": "-cr|`, ["-created"]],
+  [`${GET}, "ordering": ["id", "category__n|`, ["category__name"]],
+  [`${GET}, "search": { |`, ["value"]],
   // Totals.
-  ['{ "__meta__": { "intent": "aggregate", "namespace": "tickets.Ticket", "groupBy": ["created__y|', ["created__year"]],
-  ['{ "__meta__": { "intent": "aggregate", "namespace": "tickets.Ticket" }, "n": { "|', ["function", "onField", "filter", "ordering", "separator"]],
-  ['{ "__meta__": { "intent": "aggregate", "namespace": "tickets.Ticket" }, "n": { "function": "s|', ["Sum"]],
-  ['{ "n": { "function": "Count" }, "__meta__": { "intent": "aggregate", "namespace": "tickets.Ticket", "groupBy": "status", "having": { "|" } } }',
+  [`${SUM}, "groupBy": ["created__y|`, ["created__year"]],
+  [`${SUM} }, "n": { "|`, ["function", "onField", "filter", "ordering", "separator"]],
+  [`${SUM} }, "n": { "function": "s|`, ["Sum"]],
+  [`{ "n": { "function": "Count" }, ${SUM.slice(2)}, "groupBy": "status", "having": { "|" } } }`,
     ["status", "n", ...LOGIC]],
-  ['{ "n": { "function": "Count" }, "__meta__": { "intent": "aggregate", "namespace": "tickets.Ticket", "having": { "n__g|" } } }', ["n__gt", "n__gte"]],
+  [`{ "n": { "function": "Count" }, ${SUM.slice(2)}, "having": { "n__g|" } } }`, ["n__gt", "n__gte"]],
   ['{ "n": { "function": "Count" }, "__meta__": { "intent": "aggregate", "namespace": "tickets.Ticket", "ordering": "-|" } }', ["-n"]],
   // Subqueries.
-  [`{ "__meta__": { ${RETRIEVE} }, "n": { "|`, ["__transform__", "__field__", "__meta__"]],
-  [`{ "__meta__": { ${RETRIEVE} }, "n": { "__meta__": { "namespace": "|`, ["tickets.Category", "tickets.Ticket"]],
-  [`{ "__meta__": { ${RETRIEVE} }, "n": { "__meta__": { "namespace": "tickets.Category", "outerRefMapping": [{ "field": "na|`, ["name"]],
-  [`{ "__meta__": { ${RETRIEVE} }, "n": { "__meta__": { "namespace": "tickets.Category", "outerRefMapping": [{ "referenceField": "cat|`, ["category"]],
-  [`{ "__meta__": { ${RETRIEVE} }, "n": { "__meta__": { "namespace": "tickets.Category", "sequencedProcess": [{ "function": "|`, ["Count", "Sum", "Round"]],
+  [`${GET} }, "n": { "|`, ["__transform__", "__field__", "__meta__"]],
+  [`${GET} }, "n": { "__meta__": { "namespace": "|`, ["tickets.Category", "tickets.Ticket"]],
+  [`${GET} }, "n": { "__meta__": { "namespace": "tickets.Category", "outerRefMapping": [{ "field": "na|`, ["name"]],
+  [`${GET} }, "n": { "__meta__": { "namespace": "tickets.Category", "outerRefMapping": [{ "referenceField": "cat|`, ["category"]],
+  [`${GET} }, "n": { "__meta__": { "namespace": "tickets.Category", "sequencedProcess": [{ "function": "|`, ["Count", "Sum", "Round"]],
   // Writes; what is written need not be readable.
-  ['{ "__meta__": { "intent": "create", "namespace": "tickets.Note" }, |', ["text"]],
-  ['{ "__meta__": { "intent": "create", "namespace": "tickets.Ticket" }, "|', ["title", "status", "urgent", "cost", "category", "customer", "data"]],
-  ['{ "__meta__": { "intent": "create", "namespace": "tickets.Ticket" }, "status": "c|', ["closed"]],
+  [`${NOTE} }, |`, ["text"]],
+  [`${ADD} }, "|`, ["title", "status", "urgent", "cost", "category", "customer", "data"]],
+  [`${ADD} }, "status": "c|`, ["closed"]],
   ['{ "__meta__": { "intent": "update", "namespace": "tickets.Ticket", "uniqueObject": { "|', ["id", "title", "category", "version"]],
-  ['{ "__meta__": { "intent": "create", "namespace": "tickets.Note", "return": { "|', []],
+  [`${NOTE}, "return": { "|`, []],
   ['{ "__meta__": { "intent": "create", "dryRun": |', ["true", "false"]],
   // Batches.
-  ['{ "__meta__": { "schema": "controller", "intent": "execute" }, "requests": [{ "__meta__": { "intent": "|', ["retrieve", "aggregate", "create", "update"]],
+  ['{ "__meta__": { "schema": "controller", "intent": "execute" }, "requests": [{ "__meta__": { "intent": "u|', ["update"]],
+  ['{ "__meta__": { "schema": "controller", "intent": "execute" }, "requests": [{ "__meta__": { "schema": "controller", "intent": "|', []],
   ['{ "__meta__": { "schema": "controller", "intent": "execute" }, | }', ["requests", "atomic"]],
   // Where nothing is known.
   ['{ "__meta__": { "intent": "retrieve", "namespace": "no.Model", "filter": { "|', LOGIC],
@@ -171,15 +177,16 @@ test("taking a word replaces all of it and nothing else", () => {
   assert.equal(taken('{ "__meta__": { "int|'), '{ "__meta__": { "intent": "|"');
   assert.equal(taken('{ "__meta__": { "int|ent": "retrieve" } }'), '{ "__meta__": { "intent"|: "retrieve" } }');
   assert.equal(taken('{ "__meta__": { "intent": "ret|" } }'), '{ "__meta__": { "intent": "retrieve"| } }');
-  assert.equal(taken(`{ "__meta__": { ${RETRIEVE}, fil| } }`), `{ "__meta__": { ${RETRIEVE}, "filter": {|} } }`);
-  assert.equal(taken(`{ "__meta__": { ${RETRIEVE} }, "ti| }, "id": null`), `{ "__meta__": { ${RETRIEVE} }, "title": null| }, "id": null`);
+  assert.equal(taken(`${GET}, fil| } }`), `${GET}, "filter": {|} } }`);
+  assert.equal(taken(`${GET} }, "ti| }, "id": null`), `${GET} }, "title": null| }, "id": null`);
 });
 
 test("the first mistake is told with its place, and only where there is one", () => {
   const cases = [
     ['{"a": 1}', null], ['{"a": [1, -2.5e3, true, null, "\\u00e9\\n"], "b": {}}', null], ["[]", null], ['"x"', null],
     ['{"a": 1,}', 8], ['{"a" 1}', 5], ['{"a": 1 "b": 2}', 8], ["[1, 2", 5], ['{"a": }', 6], ["", 0], ['{"a": tru}', 6], ['{"a": 01}', 6],
-    ['{"a": "x\ty"}', 6], ['{"a": "x}', 6], ['{"a": "\\q"}', 6], ['{"a": 1}}', 8], ['{"a": 1},', 8], ['{"a": [}', 7], ["{,}", 1], ["[1 2]", 3],
+    ['{"a": "x\ty"}', 6], ["[".repeat(200) + "]".repeat(200), 127],
+    ['{"a": "x}', 6], ['{"a": "\\q"}', 6], ['{"a": 1}}', 8], ['{"a": 1},', 8], ['{"a": [}', 7], ["{,}", 1], ["[1 2]", 3],
     ["{a: 1}", 1], ['{"a": 1} "x"', 9], ["{1: 2}", 1], ['{"a"}', 4], ['{"a": 1]', 7], ["{\u00a0}", 1], ['{"a": 1, "a": 2}', 9],
   ];
   for (const [text, at] of cases) assert.equal(scan(text).mistake?.at ?? null, at, text);
@@ -219,7 +226,7 @@ test("lines and columns are counted from 1", () => {
 });
 
 test("a formatted text is the same to the digit", () => {
-  const text = '{"__meta__":{"intent":"retrieve","filter":{"n__in":[123456789012345678901234567890,1.50,1e400,"\\u00e9"]},"ordering":[]},"id":null}';
+  const text = '{"__meta__":{"filter":{"n__in":[123456789012345678901234567890,1.50,1e400,"\\u00e9"]},"ordering":[]},"id":null}';
   const numbers = (json) => json.match(/"(?:[^"\\]|\\.)*"|[\d.e]+/g);
   assert.deepEqual(numbers(format(text)), numbers(text));
   assert.equal(format(format(text)), format(text));

@@ -46,8 +46,11 @@ function shown(page) {
       details.open = true;
       while (!details.querySelector(":scope > ul").children.length) await frame();
       const members = [];
-      for (const child of details.querySelectorAll(":scope > ul > li")) members.push([(child.querySelector(".key")).textContent, await value(child)]);
-      return / item/.test(details.querySelector("summary .hint").textContent) ? members.map(([, one]) => one) : Object.fromEntries(members);
+      for (const child of details.querySelectorAll(":scope > ul > li")) {
+        members.push([child.querySelector(".key").textContent, await value(child)]);
+      }
+      const isList = / item/.test(details.querySelector("summary .hint").textContent);
+      return isList ? members.map(([, one]) => one) : Object.fromEntries(members);
     }
     return value(tree.firstChild);
   });
@@ -121,7 +124,7 @@ check("the completions hold nobody", async ({ server, page }) => {
   assert.equal(await options(page).first().isVisible(), false);
   assert.equal(await input.getAttribute("aria-activedescendant"), null);
   await input.press("Tab");
-  assert.equal(await page.getByRole("button", { name: "Run", exact: true }).evaluate((element) => element === document.activeElement), true);
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Run");
   await page.keyboard.press("Shift+Tab");
   assert.equal(await input.evaluate((element) => element === document.activeElement), true);
   assert.equal(await input.inputValue(), '{"');
@@ -151,7 +154,8 @@ check("what is no JSON is told with its place and not sent; what the server refu
   await input.fill('{\n  "__meta__": { "intent": "count" }\n}');
   assert.equal(await page.getByRole("alert").count(), 0);
 
-  const text = '{ "__meta__": { "intent": "retrieve", "namespace": "tickets.Ticket",\n  "filter": { "a~/b": 1, "priority__gt": "high" } }, "titel": null }';
+  const text = '{ "__meta__": { "intent": "retrieve", "namespace": "tickets.Ticket",\n'
+    + '  "filter": { "a~/b": 1, "priority__gt": "high" } }, "titel": null }';
   assert.equal(await send(page, text), 400);
   await accessible(page, "mistakes that the server told");
   for (const [pointer, expected] of [
@@ -187,8 +191,7 @@ check("the copied command gives the same in a shell, and names the key without t
 
 check("numbers stay what they are", async ({ server, page }) => {
   await signIn(page, server, { view: "#/console" });
-  const text = '{"__meta__":{"intent":"count","namespace":"tickets.Tag","draw":9007199254740993,"filter":{"id__in":[12345678901234567890,1.50]}}}';
-  await editor(page).fill(text);
+  await editor(page).fill('{"__meta__":{"intent":"count","namespace":"tickets.Tag","filter":{"id__in":[12345678901234567890,1.50]}}}');
   await page.getByRole("button", { name: "Format" }).click();
   const formatted = await editor(page).inputValue();
   assert.ok(formatted.includes("\n") && formatted.includes("[12345678901234567890, 1.50]"), formatted);
@@ -206,7 +209,14 @@ check("what is stored is shown as text", async ({ server, page }) => {
   assert.deepEqual((await shown(page)).data, expected);
   await page.getByText(HOSTILE, { exact: true }).first().waitFor();
   await answer(page).getByRole("button", { name: "As text" }).click();
-  await send(page, { __meta__: { intent: HOSTILE, namespace: HOSTILE }, [HOSTILE]: HOSTILE }).catch(() => {});
+  // What was sent, in the question before it and in the list of what was sent.
+  await editor(page).fill(JSON.stringify({ __meta__: { intent: HOSTILE, namespace: HOSTILE }, [HOSTILE]: HOSTILE }));
+  await page.keyboard.press("Control+Enter");
+  await page.getByRole("dialog").getByText(`It carries out ${HOSTILE} of ${HOSTILE}.`).waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "Run" }).click();
+  await answer(page).getByText("400", { exact: true }).waitFor();
+  await page.getByText("The last requests").click();
+  await page.getByRole("button", { name: `${HOSTILE} ${HOSTILE}` }).waitFor();
   assert.equal(await page.title(), title);
   assert.equal(await page.locator("img").count(), 0);
 });
@@ -229,12 +239,13 @@ check("writes ask first, dry runs do not", async ({ server, page }) => {
   await asked.getByRole("button", { name: "Run" }).click();
   await answer(page).getByText("200", { exact: true }).waitFor();
   assert.equal(await tags(), 1);
-  const batch = { __meta__: { schema: "controller", intent: "execute", namespace: "system.Batch" }, requests: [create("two", { dryRun: true }), create("three")] };
+  const meta = { schema: "controller", intent: "execute", namespace: "system.Batch" };
+  const batch = { __meta__: meta, requests: [create("two", { dryRun: true }), create("three")] };
   asked = await write(batch);
   await asked.getByText("create of tickets.Tag").waitFor();
   await asked.getByRole("button", { name: "Cancel" }).click();
   assert.equal(await send(page, create("two", { dryRun: true })), 200);
-  assert.equal(await send(page, { ...batch, __meta__: { ...batch.__meta__, dryRun: true } }), 200);
+  assert.equal(await send(page, { ...batch, __meta__: { ...meta, dryRun: true } }), 200);
   assert.equal(await tags(), 1);
   await page.getByLabel("Run writes without asking").check();
   assert.equal(await send(page, create("two")), 200);
@@ -262,8 +273,8 @@ check("a request can be cancelled, and the last ones are kept as long as the ses
   await page.goBack();
   await page.getByText("The last requests").click();
   const history = page.locator(".past li");
-  assert.deepEqual(await history.evaluateAll((all) => all.map((one) => [one.firstChild.textContent, one.querySelector(".badge").textContent])),
-    [["count tickets.Nothing", "404"], ["count tickets.Tag", "200"]]);
+  const kept = await history.evaluateAll((all) => all.map((one) => [...one.children].map((each) => each.textContent)));
+  assert.deepEqual(kept, [["count tickets.Nothing", "404"], ["count tickets.Tag", "200"]]);
   assert.equal(await editor(page).inputValue(), JSON.stringify(count("fleet.Vehicle")));
   await accessible(page, "the last requests");
   await history.getByRole("button", { name: "count tickets.Tag" }).click();
@@ -299,10 +310,9 @@ check("a key is offered nothing that it may not see", async ({ server, page }) =
   const of = (rest) => `{ "__meta__": { "intent": "retrieve", "namespace": "tickets.Ticket"${rest}`;
   assert.deepEqual(await offered(page, '{ "__meta__": { "namespace": "|'), ["tickets.Ticket"]);
   assert.deepEqual(await offered(page, '{ "__meta__": { "intent": "|'), ["retrieve", "retrieveOne", "count", "aggregate"]);
-  const all = [
-    ...await offered(page, of(" }, |")), ...await offered(page, of(', "filter": { "|')), ...await offered(page, of(', "ordering": ["|')),
-    ...await offered(page, of(', "filter": { "category__|')), ...await offered(page, of(', "filter": { "tags__|')), ...await offered(page, of(' }, "category": { |')),
-  ];
+  const all = [];
+  for (const place of [' }, |', ' }, "category": { |', ', "ordering": ["|']) all.push(...await offered(page, of(place)));
+  for (const path of ["", "category__", "tags__"]) all.push(...await offered(page, of(`, "filter": { "${path}|`)));
   assert.ok(all.includes("category__isnull") && !all.includes("category__name") && !all.includes("tags__name"), all.join());
   const examples = await page.getByLabel("Example").locator("option").evaluateAll((every) => every.map((one) => one.value));
   assert.ok(examples.length > 1);
@@ -321,6 +331,22 @@ check("every example is answered as it is, and changes nothing", async ({ server
     assert.equal(await send(page, await editor(page).inputValue()), 200, label);
   }
   assert.deepEqual(await server.query("count", "tickets.Ticket"), before);
+});
+
+check("the editor is as high as its text, within bounds; on a phone the answer is below it", async ({ server, page }) => {
+  await signIn(page, server, { view: "#/console" });
+  const input = editor(page);
+  const height = async (lines) => {
+    await input.fill("\n".repeat(lines));
+    return input.evaluate((element) => element.offsetHeight);
+  };
+  const [few, some, many, more] = [await height(2), await height(18), await height(200), await height(400)];
+  const { height: screen } = page.viewportSize();
+  assert.ok(few < some && some < many && many === more && more < screen, [few, some, many, more].join());
+  const below = async () => (await answer(page).boundingBox()).y > (await input.boundingBox()).y + 100;
+  assert.equal(await below(), false);
+  await page.setViewportSize({ width: 360, height: 740 });
+  assert.equal(await below(), true);
 });
 
 for (const [name, context] of [
