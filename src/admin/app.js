@@ -1,6 +1,6 @@
 // The page: signing in and out, which view is shown, and the way from one to the other. A view is a row of VIEWS.
 
-import { h } from "./dom.js";
+import { h, nodes } from "./dom.js";
 import { refused, say } from "./ui.js";
 import { signIn } from "./signin.js";
 import * as keys from "./keys.js";
@@ -14,7 +14,8 @@ import * as console_ from "./console.js";
 /**
  * A view has a `title`, says whether it is `offered` to that session, and shows itself: `show(place)` gives its content, or a
  * promise of it. A place has `session`; `path`, what stands behind the view's name (`#/keys/abc` has `["abc"]`); `query`, the
- * URLSearchParams behind the question mark; `signal`, which aborts once the view is left; and `go(hash)`.
+ * URLSearchParams behind the question mark; `signal`, which aborts once the view is left; `go(hash)`; and `again()`, which shows the
+ * view anew.
  */
 const VIEWS = { keys, usage, log, findings, records, models, console: console_ };
 
@@ -30,6 +31,7 @@ async function show() {
   if (location.hash === "#main") return; // the link that skips the navigation
   leave.abort();
   leave = new AbortController();
+  document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
   const { signal } = leave;
   if (!session) {
     fill("Sign in", signIn(begin));
@@ -44,7 +46,7 @@ async function show() {
   }
   head(offered, name);
   const view = offered.includes(name) ? VIEWS[name] : null;
-  const place = { session, path, query: new URLSearchParams(query), signal, go: (hash) => { location.hash = hash; } };
+  const place = { session, path, query: new URLSearchParams(query), signal, go: (hash) => { location.hash = hash; }, again: show };
   main.setAttribute("aria-busy", "true");
   try {
     const content = view ? await view.show(place) : nothing(offered);
@@ -62,7 +64,7 @@ async function show() {
 function fill(title, ...content) {
   document.title = `${title} · jqlite`;
   const heading = h("h1", { tabindex: "-1" }, title);
-  main.replaceChildren(heading, ...content);
+  main.replaceChildren(heading, ...nodes(content));
   main.removeAttribute("aria-busy");
   if (session) heading.focus();
 }

@@ -1,11 +1,11 @@
 // What the views are built of: forms with the server's messages at their fields, tables, dialogs, and what is said aloud.
 
-import { h, unique } from "./dom.js";
+import { h, nodes, unique } from "./dom.js";
 import { Refusal } from "./jql.js";
 
-/** Says `text` to those who listen, and shows it for a while. */
+/** Says `text` to those who listen, and shows it for a while: in the dialog, where one is open, as nothing else can be heard then. */
 export function say(text) {
-  const said = document.getElementById("said");
+  const said = [...document.querySelectorAll("dialog[open] > .said")].at(-1) ?? document.getElementById("said");
   said.textContent = text;
   clearTimeout(said.over);
   said.over = setTimeout(() => said.replaceChildren(), 8000);
@@ -23,7 +23,7 @@ function mistake({ errorMessage, pointer, hint }) {
 }
 
 /**
- * A labelled control of a form. `input` is an element that has a value, or a fieldset of several, with a function `gather()`.
+ * A labelled control of a form. `input` is an element that has a value, or a fieldset of several, with functions `gather()` and `focus()`.
  * `read` makes of its text what is sent; undefined is not sent. A pointer of the server into `name` leads its message here.
  */
 export function control({ name, label, input, help, required = false, autofocus = false, read = (text) => text }) {
@@ -90,6 +90,17 @@ export function form({ controls, verb, submit, danger = false, beside = [], labe
     above, controls.map((one) => one.element), h("div", { class: "buttons" }, button, beside));
 }
 
+/** A place for what `work` promises, which says so until it is there. What it throws is shown. */
+export function later(signal, work) {
+  const place = h("div", { "aria-busy": "true" }, h("p", { class: "empty" }, "Loading …"));
+  const fill = (...content) => {
+    place.replaceChildren(...nodes(content));
+    place.removeAttribute("aria-busy");
+  };
+  work().then(fill, (error) => signal.aborted || fill(refused(error)));
+  return place;
+}
+
 /** One of several values: `options` are values, or `[value, label]`. */
 export function select(options, value, properties = {}) {
   const all = options.map((one) => (Array.isArray(one) ? one : [one, one]));
@@ -114,7 +125,7 @@ export function table({ caption, columns, rows, empty = "None." }) {
 /** A dialog with `content`, open until `close()` is called or Escape pressed; the focus returns to where it was. `done` is called then. */
 export function dialog({ title, content, done }) {
   const heading = unique("dialog");
-  const element = h("dialog", { "aria-labelledby": heading }, h("h2", { id: heading }, title), content);
+  const element = h("dialog", { "aria-labelledby": heading }, h("h2", { id: heading }, title), content, h("p", { class: "said", role: "status" }));
   const before = document.activeElement;
   element.addEventListener("close", () => {
     element.remove();
