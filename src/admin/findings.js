@@ -8,31 +8,56 @@ export const title = "Findings";
 const KEYS = "system.ApiKey";
 const SEVERITIES = { high: "bad", medium: "warning", low: "" };
 
+/** What each kind of finding means. One that is not here goes by its name. */
+const KINDS = {
+  "ended-in-use": "A key or secret that has ended is still sent: find out by whom",
+  "refused-key": "Many requests of a key were refused in a short time: it tries what it may not",
+  "refused-address": "Many requests from an address were refused in a short time: somebody tries keys",
+  "wide": "A key that may do everything: one is enough, in the hands of whoever makes the others",
+  "old-secret-in-use": "The secret of before a rotation is still used: hand out the new one, then end the overlap",
+  "new-address": "A key is used from where it never was before: bind it to its old addresses, or to all that are right",
+  "above-its-past": "A key sends far more than it used to: give it a rate",
+  "unused-permissions": "A key may do more than it does",
+  "unused": "A key that nobody uses",
+  "old-secret": "A secret that was not renewed for long",
+  "never-expires": "A key without an end",
+  "overlap-open": "A secret of before a rotation that still works, and that nobody uses",
+  "no-permissions": "A key that may do nothing",
+};
+
 export function offered(session) {
   return session.can("audit", KEYS);
 }
 
-export async function show({ session, signal }) {
-  const { findings, notes } = await session.client.call(KEYS, "audit", null, {}, { signal });
-  return [
-    findings.length === 0 && h("p", { class: "empty" }, "Nothing to mend."),
-    Object.keys(SEVERITIES).map((severity) => group(severity, findings.filter((one) => one.severity === severity))),
-    notes.map((note) => h("p", { class: "help" }, note)),
-  ];
+/** The findings in the order of `audit`, with what it says of them as `message`. @throws {Refusal} */
+export async function audit({ session, signal }) {
+  const { data, message } = await session.client.ask({ intent: "audit", namespace: KEYS, schema: "controller" }, {}, { signal });
+  return Object.assign(data, { message });
 }
 
-function group(severity, found) {
-  if (!found.length) return null;
-  const kinds = Map.groupBy(found, ({ kind }) => kind);
+/** A badge for how grave a finding is. */
+export function grave({ severity }) {
+  return badge(severity, SEVERITIES[severity]);
+}
+
+export async function show(place) {
+  const findings = await audit(place);
+  const bySeverity = Map.groupBy(findings, ({ severity }) => severity);
   return [
-    h("h2", {}, badge(severity, SEVERITIES[severity]), found.length === 1 ? " 1 finding" : ` ${count(found.length)} findings`),
-    [...kinds.values()].map((all) => h("section", { class: "card" },
-      h("h3", {}, all[0].means.replace(/^./, (first) => first.toUpperCase())), h("ul", { class: "plain" }, all.map(finding)))),
+    findings.length === 0 && h("p", {}, "There is nothing to mend."),
+    [...bySeverity.values()].map((all) => [
+      h("h2", {}, grave(all[0]), all.length === 1 ? " 1 finding" : ` ${count(all.length)} findings`),
+      [...Map.groupBy(all, ({ kind }) => kind)].map(([kind, some]) => h("section", { class: "card" },
+        h("h3", {}, KINDS[kind] ?? kind), h("ul", { class: "plain" }, some.map(finding)))),
+    ]),
+    h("p", { class: "help" }, findings.message),
   ];
 }
 
 function finding({ key, address, reason, evidence, command }) {
+  const seen = Object.entries(evidence).map(([name, value]) => `${name.replaceAll("_", " ")}: ${[value].flat().join(", ")}`);
   return h("li", { class: "mending" },
-    h("p", {}, key ? h("a", { href: `#/keys/${key.public_id}` }, key.name) : h("code", {}, address), ": ", reason),
-    h("pre", { tabindex: "0", "aria-label": "Command" }, command), copy(command, "Copy the command"));
+    h("p", {}, key ? h("a", { href: `#/keys/${key.id}` }, key.name) : h("code", {}, address), ": ", reason),
+    h("p", { class: "help" }, seen.join("; ")),
+    h("pre", { tabindex: "0", role: "group", "aria-label": "The command that mends it" }, command), copy(command, "Copy the command"));
 }

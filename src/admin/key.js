@@ -2,6 +2,7 @@
 
 import { COLOURS, chart } from "./chart.js";
 import { h } from "./dom.js";
+import { audit, grave, offered as audits } from "./findings.js";
 import { handOut, settingsForm } from "./key-form.js";
 import { isWide } from "./permissions.js";
 import { badge, confirm, control, copy, count, later, moment, say, select, table } from "./ui.js";
@@ -54,7 +55,7 @@ export async function showKey(place, id) {
       fact("Requests a minute", key.rate == null ? "any number" : count(key.rate)),
       fact("Allowed addresses", key.allowed_ips?.join(", ") ?? "all"),
       fact("Last used", [moment(key.last_used), key.last_ip && ` from ${key.last_ip}`])),
-    session.can("audit", KEYS) && !key.revoked && later(signal, () => findings(place, key)),
+    audits(session) && later(signal, () => findings(place, key)),
     session.may("read", LOG) && [h("h2", {}, "Use in the last 30 days"), later(signal, () => use(place, key))],
   ];
 }
@@ -113,12 +114,11 @@ function acts(place, key) {
 }
 
 /** What the audit finds of a key. */
-async function findings({ session, signal }, key) {
-  const { findings } = await session.client.call(KEYS, "audit", null, {}, { signal });
-  const own = findings.filter((one) => one.key?.public_id === key.public_id);
+async function findings(place, key) {
+  const own = (await audit(place)).filter((one) => one.key?.id === key.public_id);
   return own.length > 0 && h("section", { class: "card", "aria-label": "Findings" },
-    h("h2", {}, h("a", { href: "#/findings" }, "Findings")), h("ul", { class: "plain" }, own.map(({ severity, reason }) =>
-      h("li", {}, badge(severity, severity === "high" ? "bad" : "warning"), " ", reason))));
+    h("h2", {}, h("a", { href: "#/findings" }, "Findings")),
+    h("ul", { class: "plain" }, own.map((one) => h("li", {}, grave(one), " ", one.reason))));
 }
 
 /** What the usage log has of a key's secret: by day, by namespace, by address, and its last entries. */

@@ -1,6 +1,7 @@
 // The keys: which there are and what of them needs attention; making one. A single key is shown by key.js.
 
 import { h } from "./dom.js";
+import { audit, offered as audits } from "./findings.js";
 import { SOON, changeKey, isOwn, showKey, states } from "./key.js";
 import { handOut, settingsForm } from "./key-form.js";
 import { WIDE_LISTS, inShort, isWide } from "./permissions.js";
@@ -102,17 +103,17 @@ function search(place, word, which) {
 }
 
 /** What needs attention, each with how many keys it is about; and what the audit finds, where the key may ask for it. */
-function attention({ session, signal }, counts) {
+function attention(place, counts) {
   const found = counts.filter(([, number]) => number > 0)
     .map(([reason, number]) => h("li", {}, h("a", { href: address({ show: reason }) }, `${REASONS[reason].label}: ${count(number)}`)));
-  const audit = session.can("audit", KEYS) && later(signal, async () => {
-    const { findings } = await session.client.call(KEYS, "audit", null, {}, { signal });
+  const audited = audits(place.session) && later(place.signal, async () => {
+    const findings = await audit(place);
     const old = findings.filter(({ kind }) => kind.startsWith("old-secret")).length;
     return h("p", {}, h("a", { href: "#/findings" }, `Findings of the audit: ${count(findings.length)}`),
       old > 0 && `, of them old secrets: ${count(old)}`);
   });
   return h("section", { class: "card", "aria-label": "Needs attention" },
-    h("h2", {}, "Needs attention"), found.length ? h("ul", { class: "marks" }, found) : h("p", {}, "No usable key."), audit);
+    h("h2", {}, "Needs attention"), found.length ? h("ul", { class: "marks" }, found) : h("p", {}, "No usable key."), audited);
 }
 
 /** Making a key, which shows its text once. */

@@ -373,6 +373,46 @@ check("what a key was used for", async ({ server, page }) => {
   assert.match(page.url(), new RegExp(`#/log\\?key=${publicId(reader)}$`));
 });
 
+check("what the audit finds, with the commands that mend it", async ({ server, page, context }) => {
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await made(server, { name: "wide", permissions: ["*.*:*"], expires: "2999-01-31" });
+  await made(server, { name: HOSTILE, permissions: ["tickets.Ticket:read"] });
+  const ended = await made(server, { name: "ended", permissions: ["tickets.Ticket:read"], expires: "2999-01-31" });
+  await server.query("revoke", KEYS, {}, { schema: "controller", uniqueObject: { public_id: publicId(ended) } });
+  assert.equal(await status(server, ended), 401);
+  const filter = { key: publicId(ended), status: 401 };
+  while ((await server.query("count", "system.UsageLog", {}, { filter })).count < 1); // written behind the answers
+  const found = await server.query("audit", KEYS, {}, { schema: "controller" });
+  for (const kind of ["wide", "ended-in-use", "never-expires"]) assert.ok(found.some((one) => one.kind === kind), kind);
+
+  await signIn(page, server, { view: "#/keys" });
+  await page.getByRole("link", { name: `Findings of the audit: ${found.length}` }).click();
+  await page.getByRole("heading", { level: 1, name: "Findings" }).waitFor();
+  const grave = [...new Set(found.map(({ severity }) => severity))];
+  const heads = await page.getByRole("heading", { level: 2 }).allInnerTexts();
+  assert.deepEqual(heads.map((text) => text.split(" ")[0]), grave);
+  await page.getByRole("heading", { name: "A key that may do everything" }).waitFor();
+  assert.deepEqual(await page.locator("pre").allTextContents(), found.map(({ command }) => command));
+  for (const { reason } of found) await page.getByText(reason).first().waitFor();
+  await page.getByRole("link", { name: HOSTILE }).waitFor();
+  assert.deepEqual([await page.locator("main img").count(), await page.title()], [0, "Findings · jqlite"]);
+  await page.getByRole("button", { name: "Copy the command" }).first().click();
+  await page.getByText("Copied.").waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), found[0].command);
+  await accessible(page, "findings");
+  await page.getByRole("link", { name: "ended" }).click();
+  await page.getByRole("region", { name: "Findings" }).getByText(found.find(({ kind }) => kind === "ended-in-use").reason).waitFor();
+});
+
+check("the audit is offered only to a key that may ask for it", async ({ server, page }) => {
+  const key = await made(server, { name: "no log", permissions: ["system.ApiKey:*", "system.Model:read"] });
+  await signIn(page, server, { key, view: "#/keys" });
+  await page.getByRole("link", { name: "no log" }).waitFor();
+  assert.equal(await page.getByRole("link", { name: /Findings/ }).count(), 0);
+  await page.evaluate(() => { location.hash = "#/findings"; });
+  await page.getByText("There is no such view, or this key may not see it.").waitFor();
+});
+
 for (const context of [{ colorScheme: "dark" }, { viewport: { width: 360, height: 740 } }]) {
   check(`the views of keys can be used by all: ${JSON.stringify(context)}`, async ({ server, page }) => {
     const { reader } = await story(server);
@@ -392,6 +432,11 @@ for (const context of [{ colorScheme: "dark" }, { viewport: { width: 360, height
     await page.getByRole("heading", { name: "Last entries" }).waitFor();
     await settled(page);
     await accessible(page, "a key");
+    await page.evaluate(() => { location.hash = "#/findings"; });
+    await page.getByRole("heading", { name: "A key without an end" }).waitFor();
+    await accessible(page, "findings");
+    await page.goBack();
+    await page.getByRole("heading", { name: "Last entries" }).waitFor();
     const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     assert.ok(beyond <= 0, "nothing but tables scrolls sideways");
   }, { context });
