@@ -23,22 +23,30 @@ const IMAGE: &str = "image/svg+xml";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// All of them.
-static FILES: [File; 20] = [
+static FILES: [File; 28] = [
     File { path: "/", media: HTML, bytes: include_bytes!("admin/index.html") },
     File { path: "/admin/app.js", media: SCRIPT, bytes: include_bytes!("admin/app.js") },
     File { path: "/admin/chart.js", media: SCRIPT, bytes: include_bytes!("admin/chart.js") },
+    File { path: "/admin/completion.js", media: SCRIPT, bytes: include_bytes!("admin/completion.js") },
     File { path: "/admin/console.js", media: SCRIPT, bytes: include_bytes!("admin/console.js") },
     File { path: "/admin/dom.js", media: SCRIPT, bytes: include_bytes!("admin/dom.js") },
+    File { path: "/admin/editor.js", media: SCRIPT, bytes: include_bytes!("admin/editor.js") },
+    File { path: "/admin/examples.js", media: SCRIPT, bytes: include_bytes!("admin/examples.js") },
     File { path: "/admin/findings.js", media: SCRIPT, bytes: include_bytes!("admin/findings.js") },
     File { path: "/admin/icon.svg", media: IMAGE, bytes: include_bytes!("admin/icon.svg") },
     File { path: "/admin/jql.js", media: SCRIPT, bytes: include_bytes!("admin/jql.js") },
+    File { path: "/admin/key-form.js", media: SCRIPT, bytes: include_bytes!("admin/key-form.js") },
+    File { path: "/admin/key.js", media: SCRIPT, bytes: include_bytes!("admin/key.js") },
     File { path: "/admin/keys.js", media: SCRIPT, bytes: include_bytes!("admin/keys.js") },
     File { path: "/admin/log.js", media: SCRIPT, bytes: include_bytes!("admin/log.js") },
     File { path: "/admin/models.js", media: SCRIPT, bytes: include_bytes!("admin/models.js") },
+    File { path: "/admin/permissions.js", media: SCRIPT, bytes: include_bytes!("admin/permissions.js") },
     File { path: "/admin/records.js", media: SCRIPT, bytes: include_bytes!("admin/records.js") },
+    File { path: "/admin/scan.js", media: SCRIPT, bytes: include_bytes!("admin/scan.js") },
     File { path: "/admin/session.js", media: SCRIPT, bytes: include_bytes!("admin/session.js") },
     File { path: "/admin/signin.js", media: SCRIPT, bytes: include_bytes!("admin/signin.js") },
     File { path: "/admin/style.css", media: STYLE, bytes: include_bytes!("admin/style.css") },
+    File { path: "/admin/tree.js", media: SCRIPT, bytes: include_bytes!("admin/tree.js") },
     File { path: "/admin/ui.js", media: SCRIPT, bytes: include_bytes!("admin/ui.js") },
     File { path: "/admin/usage.js", media: SCRIPT, bytes: include_bytes!("admin/usage.js") },
     File { path: "/admin/vendor/uplot.LICENSE", media: TEXT, bytes: include_bytes!("admin/vendor/uplot.LICENSE") },
