@@ -9,7 +9,7 @@ mod find;
 mod narrower;
 
 use crate::auth::keys::Key;
-use crate::json::{Json, Object, number};
+use crate::json::{Json, Object, number, object};
 use crate::model::Catalogue;
 use crate::store::{Failure, Session};
 use crate::value::time;
@@ -205,6 +205,28 @@ pub struct Finding {
     pub evidence: Object,
     /// The words of the command that mends it, behind `jqlite`.
     pub command: Vec<String>,
+}
+
+impl Finding {
+    /// The command as a shell takes it; `start` is how every command begins.
+    pub fn command_line(&self, start: &[String]) -> String {
+        let words = start.iter().chain(&self.command).map(String::as_str);
+        shlex::Quoter::new().allow_nul(true).join(words).unwrap_or_default() // nothing else is refused
+    }
+
+    pub fn to_json(&self, start: &[String]) -> Json {
+        let key =
+            |(name, id): &(String, String)| object(vec![("id", id.as_str().into()), ("name", name.as_str().into())]);
+        object(vec![
+            ("kind", self.kind.name.into()),
+            ("severity", self.kind.severity.name().into()),
+            ("key", self.key.as_ref().map_or(Json::Null, key)),
+            ("address", self.address.as_deref().map_or(Json::Null, Json::from)),
+            ("reason", self.reason.as_str().into()),
+            ("evidence", Json::Object(self.evidence.clone())),
+            ("command", self.command_line(start).as_str().into()),
+        ])
+    }
 }
 
 /// All that was found.

@@ -453,15 +453,15 @@ pub struct LogsArgs {
 #[derive(Debug, Args)]
 pub struct AuditArgs {
     /// How far back the use of keys and permissions counts
-    #[arg(long, default_value = "30d", value_name = "TIME", value_parser = some_time)]
+    #[arg(long, default_value = "30d", value_name = "TIME", value_parser = time::parse_some_duration)]
     pub window: SignedDuration,
 
     /// The age from which on a secret is old
-    #[arg(long, default_value = "90d", value_name = "TIME", value_parser = some_time)]
+    #[arg(long, default_value = "90d", value_name = "TIME", value_parser = time::parse_some_duration)]
     pub max_age: SignedDuration,
 
     /// How far back incidents are told of: refusals, new addresses, ended keys in use, unusual hours
-    #[arg(long, default_value = "7d", value_name = "TIME", value_parser = some_time)]
+    #[arg(long, default_value = "7d", value_name = "TIME", value_parser = time::parse_some_duration)]
     pub recent: SignedDuration,
 
     /// So many refused requests in a short time are a burst
@@ -469,7 +469,7 @@ pub struct AuditArgs {
     pub refusals: u32,
 
     /// What that short time is
-    #[arg(long, default_value = "5m", value_name = "TIME", value_parser = some_time)]
+    #[arg(long, default_value = "5m", value_name = "TIME", value_parser = time::parse_some_duration)]
     pub within: SignedDuration,
 }
 
@@ -592,12 +592,6 @@ fn host(text: &str) -> Result<String, String> {
     }
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     Ok(if has_port { host.to_owned() } else { format!("{host}:80") })
-}
-
-/// A length of time that is one.
-fn some_time(text: &str) -> Result<SignedDuration, String> {
-    time::parse_duration(text)
-        .and_then(|time| if time.is_zero() { Err("it must be longer than that".into()) } else { Ok(time) })
 }
 
 /// A length of time from a tenth of a second to a day.

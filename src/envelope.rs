@@ -175,6 +175,11 @@ impl Answer {
         Answer { data, filtered: Some(count), display: count, message, ..Answer::default() }
     }
 
+    /// It took so many statements.
+    pub fn after(self, queries: u64) -> Answer {
+        Answer { queries, ..self }
+    }
+
     /// That of a batch: the envelopes of its requests.
     pub fn of_batch(batch: &Batch, replies: &[Reply], queries: u64) -> Answer {
         let mut data = Vec::with_capacity(replies.iter().map(|reply| reply.body.len() + 1).sum::<usize>() + 2);

@@ -3,7 +3,7 @@
 //! A new intent is a row here, an arm in `plan/planner.rs`, its work in `run.rs` or `road/tell.rs`, and a line in
 //! the manual.
 
-use crate::access::Action;
+use crate::access::{Action, Namespace, SYSTEM};
 
 /// What a request wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub enum Intent {
     Disable,
     Enable,
     WhoAmI,
+    Audit,
     Describe,
     Diff,
     Apply,
@@ -47,6 +48,8 @@ pub struct Rule {
     pub of: Option<&'static str>,
     /// What it does to the model of its namespace; a key needs the permission for each.
     pub actions: &'static [Action],
+    /// The names of those of the server's own models that it reads beside; a key needs leave for that too.
+    pub others: &'static [&'static str],
     pub beside: Beside,
     /// The keys of `__meta__` it takes, beside those that every intent takes.
     pub takes: &'static [&'static str],
@@ -55,10 +58,16 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// What every request of it takes: a write that cannot do without a filter tells what it finds by it.
-    pub fn least_actions(&self) -> impl Iterator<Item = Action> {
+    /// What every request of it takes on a model: a write that cannot do without a filter tells what it finds by it.
+    pub fn least(&self, model: &Namespace) -> impl Iterator<Item = (Namespace, Action)> {
         let reads = self.needs.iter().any(|key| narrows(key)).then_some(Action::Read);
-        self.actions.iter().copied().chain(reads)
+        let own = self.actions.iter().copied().chain(reads).map(|action| (model.clone(), action));
+        own.chain(self.others().map(|other| (other, Action::Read)))
+    }
+
+    /// The other models that it reads.
+    pub fn others(&self) -> impl Iterator<Item = Namespace> {
+        self.others.iter().map(|name| Namespace::new(SYSTEM, name))
     }
 }
 
@@ -113,7 +122,7 @@ impl Beside {
 }
 
 /// All intents.
-pub static INTENTS: [Rule; 24] = [
+pub static INTENTS: [Rule; 25] = [
     Rule {
         intent: Intent::Retrieve,
         name: "retrieve",
@@ -121,6 +130,7 @@ pub static INTENTS: [Rule; 24] = [
         schema: Schema::Model,
         of: None,
         actions: &[Action::Read],
+        others: &[],
         beside: Beside::Fields,
         takes: &[
             "uniqueObject",
@@ -143,6 +153,7 @@ pub static INTENTS: [Rule; 24] = [
         schema: Schema::Model,
         of: None,
         actions: &[Action::Read],
+        others: &[],
         beside: Beside::Fields,
         takes: &["uniqueObject", "filter", "exclude", "search", "cache"],
         needs: &["uniqueObject"],
@@ -154,6 +165,7 @@ pub static INTENTS: [Rule; 24] = [
         schema: Schema::Model,
         of: None,
         actions: &[Action::Read],
+        others: &[],
         beside: Beside::Nothing,
         takes: &["filter", "exclude", "search", "cache"],
         needs: &[],
@@ -165,6 +177,7 @@ pub static INTENTS: [Rule; 24] = [
         schema: Schema::Model,
         of: None,
         actions: &[Action::Read],
+        others: &[],
         beside: Beside::Totals,
         takes: &["groupBy", "having", "filter", "exclude", "search", "ordering", "limit", "offset", "count", "cache"],
         needs: &[],
@@ -176,6 +189,7 @@ pub static INTENTS: [Rule; 24] = [
         schema: Schema::Model,
         of: None,
         actions: &[Action::Create],
+        others: &[],
         beside: Beside::Values,
         takes: &["return", "dryRun"],
         needs: &[],
@@ -187,6 +201,7 @@ pub static INTENTS: [Rule; 24] = [
         schema: Schema::Model,
         of: None,
         actions: &[Action::Create],
+        others: &[],
         beside: Beside::Nothing,
         takes: &["objects", "return", "dryRun"],
         needs: &["objects"],
@@ -198,6 +213,7 @@ pub static INTENTS: [Rule; 24] = [
         schema: Schema::Model,
         of: None,
         actions: &[Action::Update],
+        others: &[],
         beside: Beside::Values,
         takes: &["return", "uniqueObject", "filter", "exclude", "search", "dryRun"],
         needs: &["uniqueObject"],
@@ -209,6 +225,7 @@ pub static INTENTS: [Rule; 24] = [
         schema: Schema::Model,
         of: None,
         actions: &[Action::Update],
+        others: &[],
         beside: Beside::Values,
         takes: &["filter", "exclude", "search", "maxAffected", "dryRun"],
         needs: &["filter"],
@@ -220,6 +237,7 @@ pub static INTENTS: [Rule; 24] = [
         schema: Schema::Model,
         of: None,
         actions: &[Action::Update, Action::Create],
+        others: &[],
         beside: Beside::Values,
         takes: &["return", "uniqueObject", "dryRun"],
         needs: &["uniqueObject"],
@@ -231,6 +249,7 @@ pub static INTENTS: [Rule; 24] = [
         schema: Schema::Model,
         of: None,
         actions: &[Action::Delete],
+        others: &[],
         beside: Beside::Nothing,
         takes: &["uniqueObject", "filter", "exclude", "search", "dryRun"],
         needs: &["uniqueObject"],
@@ -242,6 +261,7 @@ pub static INTENTS: [Rule; 24] = [
         schema: Schema::Model,
         of: None,
         actions: &[Action::Delete],
+        others: &[],
         beside: Beside::Nothing,
         takes: &["filter", "exclude", "search", "maxAffected", "dryRun"],
         needs: &["filter"],
@@ -253,6 +273,7 @@ pub static INTENTS: [Rule; 24] = [
         schema: Schema::Controller,
         of: Some(BATCH),
         actions: &[],
+        others: &[],
         beside: Beside::Arguments,
         takes: &["dryRun"],
         needs: &[],
@@ -262,6 +283,13 @@ pub static INTENTS: [Rule; 24] = [
     of_keys(Intent::Disable, "disable"),
     of_keys(Intent::Enable, "enable"),
     of_caller(Intent::WhoAmI, "whoami", API_KEY),
+    // The findings tell how keys are used, and name models that keys were given and may do without.
+    Rule {
+        actions: &[Action::Read],
+        others: &["UsageLog", "Model"],
+        beside: Beside::Arguments,
+        ..of_caller(Intent::Audit, "audit", API_KEY)
+    },
     of_caller(Intent::Describe, "describe", MODEL),
     of_models(Intent::Diff, "diff", &[]),
     of_models(Intent::Apply, "apply", &["dryRun"]),
@@ -285,6 +313,7 @@ const fn of_keys(intent: Intent, name: &'static str) -> Rule {
         schema: Schema::Controller,
         of: Some(API_KEY),
         actions: &[Action::Update],
+        others: &[],
         beside: Beside::Arguments,
         takes: &["uniqueObject", "dryRun"],
         needs: &["uniqueObject"],
@@ -300,6 +329,7 @@ const fn of_caller(intent: Intent, name: &'static str, of: &'static str) -> Rule
         schema: Schema::Controller,
         of: Some(of),
         actions: &[],
+        others: &[],
         beside: Beside::Nothing,
         takes: &[],
         needs: &[],
@@ -315,6 +345,7 @@ const fn of_models(intent: Intent, name: &'static str, takes: &'static [&'static
         schema: Schema::Controller,
         of: Some(MODEL),
         actions: &[Action::Update],
+        others: &[],
         beside: Beside::Arguments,
         takes,
         needs: &[],
@@ -343,7 +374,7 @@ impl Intent {
     /// Whether it only reads.
     pub fn reads(self) -> bool {
         use Intent::*;
-        matches!(self, Retrieve | RetrieveOne | Count | Aggregate | WhoAmI | Describe | Diff)
+        matches!(self, Retrieve | RetrieveOne | Count | Aggregate | WhoAmI | Audit | Describe | Diff)
     }
 
     /// Whether it takes a transaction of its own, and so no part in a batch.

@@ -103,6 +103,7 @@ fn known() -> Vec<(&'static str, Vec<String>)> {
         ("in a total", owned(total)),
         ("in a batch", owned(request::BATCH_KEYS)),
         ("beside `rotate`", owned(plan::keys::ROTATE_KEYS)),
+        ("beside `audit`", owned(plan::keys::AUDIT_KEYS)),
         ("beside `diff` and `apply`", owned(plan::models::MODELS_KEYS)),
         ("beside `snapshot` and `restore`", owned(request::fixture::SNAPSHOT_KEYS)),
         ("beside `clock`", owned(request::fixture::CLOCK_KEYS)),
@@ -343,6 +344,7 @@ impl Used {
                 items(&request["requests"]).for_each(|request| self.request(request));
             }
             "rotate" => self.keys("beside `rotate`", request),
+            "audit" => self.keys("beside `audit`", request),
             "snapshot" | "restore" => self.keys("beside `snapshot` and `restore`", request),
             "clock" => self.keys("beside `clock`", request),
             "diff" | "apply" => self.keys("beside `diff` and `apply`", request),

@@ -28,6 +28,7 @@ use crate::model::{Catalogue, Column, Definition, Model, Relation, VERSION};
 use crate::request::Count;
 use crate::transform::Step;
 use crate::value::{Scalar, Type};
+use jiff::SignedDuration;
 use smol_str::SmolStr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -118,6 +119,8 @@ pub enum Work {
 pub enum Tell {
     /// What the caller may do with which models.
     Abilities,
+    /// What the keys want mended; the terms that were named.
+    Audit { window: Option<SignedDuration>, max_age: Option<SignedDuration> },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

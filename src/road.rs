@@ -89,7 +89,9 @@ pub fn plan(given: &Given, ask: Ask, malformed: Errors) -> Result<Planned, Error
 pub fn carry_out(session: &Session, given: &Given, planned: &Planned) -> Result<Answer, Errors> {
     let before = session.queries();
     let work = || match planned {
-        Planned::One(Plan { work: Work::Tell(what), .. }) => Ok(tell::answer(session, given, *what)?),
+        Planned::One(Plan { work: Work::Tell(what), .. }) => {
+            Ok(tell::answer(session, given, *what)?.after(session.queries() - before))
+        }
         Planned::One(plan) => {
             let outcome = run::plan(session, plan)?;
             Ok(Answer::of(plan, &outcome, session.queries() - before)?)

@@ -139,7 +139,8 @@ impl Use {
             let rules = INTENTS.iter().filter(|rule| intents.contains(rule.name));
             // An intent that is called like an action is that action.
             let named = Action::ALL.iter().filter(|action| intents.contains(action.name()));
-            acts.extend(rules.flat_map(|rule| rule.actions).chain(named).map(|action| (namespace.clone(), *action)));
+            acts.extend(rules.flat_map(|rule| rule.least(&namespace)));
+            acts.extend(named.map(|action| (namespace.clone(), *action)));
         }
         acts
     }

@@ -1,7 +1,7 @@
 //! `audit`: prints what the keys want mended.
 
 use super::{Database, described};
-use crate::audit::{self, Finding, KINDS, Report, Terms};
+use crate::audit::{self, KINDS, Report, Terms};
 use crate::cli::AuditArgs;
 use crate::error::plain;
 use crate::json::Json;
@@ -27,7 +27,7 @@ pub fn run(database: &Database, args: &AuditArgs) -> Result<(), Failed> {
     }
     let start = start(database);
     if database.json {
-        let findings = report.findings.iter().map(|finding| to_json(finding, &start)).collect();
+        let findings = report.findings.iter().map(|finding| finding.to_json(&start)).collect();
         print_line(&Json::List(findings).to_string())?;
     } else if report.findings.is_empty() {
         print_line(&format!("nothing to mend: {} keys, the log since {}", report.keys, plain(&report.since)))?;
@@ -48,28 +48,6 @@ fn start(database: &Database) -> Vec<String> {
     let mut words = vec!["jqlite".to_owned()];
     words.extend(named.iter().flat_map(|path| ["--db".to_owned(), path.display().to_string()]));
     words
-}
-
-/// A command as a shell takes it.
-fn command(start: &[String], finding: &Finding) -> String {
-    let words = start.iter().chain(&finding.command);
-    let quoted = |word: &String| shlex::try_quote(word).map_or_else(|_| plain(word), |word| word.into_owned());
-    words.map(quoted).collect::<Vec<_>>().join(" ")
-}
-
-fn to_json(finding: &Finding, start: &[String]) -> Json {
-    let key = finding.key.as_ref().map_or(Json::Null, |(name, id)| {
-        Json::Object(vec![("id".into(), id.as_str().into()), ("name".into(), name.as_str().into())])
-    });
-    Json::Object(vec![
-        ("kind".into(), finding.kind.name.into()),
-        ("severity".into(), finding.kind.severity.name().into()),
-        ("key".into(), key),
-        ("address".into(), finding.address.as_deref().map_or(Json::Null, Json::from)),
-        ("reason".into(), finding.reason.as_str().into()),
-        ("evidence".into(), Json::Object(finding.evidence.clone())),
-        ("command".into(), command(start, finding).as_str().into()),
-    ])
 }
 
 /// The findings under the severity and the meaning of their kind.
@@ -96,7 +74,7 @@ fn listed(report: &Report, start: &[String]) -> String {
                 out.push_str(&format!("{}\n", terminal::wrap(&plain(&text), "    ")));
             }
             // Not wrapped: it is to be pasted.
-            out.push_str(&format!("    {}\n\n", plain(&command(start, finding))));
+            out.push_str(&format!("    {}\n\n", plain(&finding.command_line(start))));
         }
     }
     out.truncate(out.trim_end().len());

@@ -1,7 +1,7 @@
 //! `bootstrap` and `keys`: the whole life of a key.
 
 use super::{Database, all_keys, described, new_file};
-use crate::access::{Namespace, Permission, Permissions, SYSTEM};
+use crate::access::{Action, Namespace, Permission, Permissions, SYSTEM};
 use crate::auth::keys::{self, Changes, Key, Settings};
 use crate::auth::text::{KeyText, holds_key};
 use crate::cli::{Expiry, KeysCommand};
@@ -234,21 +234,19 @@ fn issue(
 fn explain(json: bool, key: &Key, namespace: &Namespace, intent: Intent) -> Result<(), Failed> {
     let permissions: Permissions = key.permissions.parse()?;
     let rule = intent.rule();
-    let by = |action| permissions.0.iter().find(|permission| permission.allows(namespace, action));
-    let rows: Vec<Vec<Scalar>> = rule
-        .least_actions()
-        .map(|action| {
-            let by = by(action).map(Permission::to_string);
-            vec![text(&namespace.permission(action)), maybe(by.as_deref())]
-        })
-        .collect();
+    let by = |model: &Namespace, action| permissions.0.iter().find(|permission| permission.allows(model, action));
+    let row = |(model, action): (Namespace, Action)| {
+        let by = by(&model, action).map(Permission::to_string);
+        vec![text(&model.permission(action)), maybe(by.as_deref())]
+    };
+    let rows: Vec<Vec<Scalar>> = rule.least(namespace).map(row).collect();
     print_table(json, &["needs", "allowed_by"], &rows)?;
     let state = key.state(&time::now());
     if state != "active" {
         return Err(format!("the key is {state}"));
     }
-    let missing = rule.least_actions().filter(|action| by(*action).is_none());
-    let missing: Vec<String> = missing.map(|action| namespace.permission(action)).collect();
+    let missing = rule.least(namespace).filter(|(model, action)| by(model, *action).is_none());
+    let missing: Vec<String> = missing.map(|(model, action)| model.permission(action)).collect();
     if missing.is_empty() { Ok(()) } else { Err(format!("the key lacks {}", missing.join(" and "))) }
 }
 

@@ -80,7 +80,7 @@ fn api_key() -> Model {
     ];
     named(
         "ApiKey",
-        &[Retrieve, RetrieveOne, Count, Create, Update, DeleteOne, Rotate, Revoke, Disable, Enable, WhoAmI],
+        &[Retrieve, RetrieveOne, Count, Create, Update, DeleteOne, Rotate, Revoke, Disable, Enable, WhoAmI, Audit],
         fields,
     )
 }

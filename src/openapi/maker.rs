@@ -33,7 +33,7 @@ impl<'a> Maker<'a> {
             None => rule.schema == Schema::Model,
             Some(of) => of == model.namespace.as_str(),
         };
-        served && goes_with && rule.least_actions().all(|action| self.may(&model.namespace, action))
+        served && goes_with && rule.least(&model.namespace).all(|(model, action)| self.may(&model, action))
     }
 
     pub fn may(&self, namespace: &Namespace, action: Action) -> bool {

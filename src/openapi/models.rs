@@ -13,7 +13,7 @@ use crate::error::Problem;
 use crate::intent::{BATCH, Beside, COMMON, FIXTURE, INTENTS, Intent, Rule, Schema, narrows};
 use crate::json::{Json, Object};
 use crate::model::{Catalogue, Column, Model, VERSION, system};
-use crate::plan::{keys::ROTATE_KEYS, models::MODELS_KEYS, totals};
+use crate::plan::{keys::AUDIT_KEYS, keys::ROTATE_KEYS, models::MODELS_KEYS, totals};
 use crate::request::fields::{FIELD, LIST_KEYS, SUBQUERY_KEYS, TRANSFORM};
 use crate::request::fixture::{CLOCK_KEYS, LONGEST_NAME, SNAPSHOT_KEYS};
 use crate::request::{BATCH_KEYS, MOST_OBJECTS, MOST_REQUESTS};
@@ -336,6 +336,15 @@ fn arguments(intent: Intent) -> (Object, Vec<&'static str>) {
                 arguments.push((allow_data_loss.into(), flag(false)));
             }
             (arguments, vec![models])
+        }
+        Intent::Audit => {
+            let [window, max_age] = AUDIT_KEYS;
+            let time = |told: &str| object(vec![("type", "string".into()), ("description", told.into())]);
+            let arguments = vec![
+                (window.into(), time("How far back the use of keys and permissions counts, such as 30d.")),
+                (max_age.into(), time("The age from which on a secret is old, such as 90d.")),
+            ];
+            (arguments, Vec::new())
         }
         Intent::Snapshot | Intent::Restore => {
             let [name] = SNAPSHOT_KEYS;

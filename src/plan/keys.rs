@@ -1,16 +1,15 @@
 //! What is done to API keys, which takes more than writing a record: secrets, and who may give what.
 
 use super::planner::Planner;
-use super::{Comparison, KeyAct, Output, Select, Target, Value, Work, Write};
+use super::{Comparison, KeyAct, Output, Select, Target, Tell, Value, Work, Write};
 use crate::access::{Action, Namespace, Permissions};
 use crate::auth::text::holds_key;
-use crate::error::{Error, Problem, nearest, shown};
+use crate::error::{Error, Problem, shown};
 use crate::intent::Intent;
 use crate::json::{Json, Pointer};
 use crate::model::Model;
 use crate::request::Request;
 use crate::value::{Scalar, time};
-use jiff::SignedDuration;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -21,6 +20,11 @@ const KEY: &str = "key";
 pub const ROTATE_KEYS: [&str; 2] = [OVERLAP, END_OVERLAP];
 const OVERLAP: &str = "overlap";
 const END_OVERLAP: &str = "endOverlap";
+
+/// Those of `audit`: how far back the use of keys counts, and the age from which on a secret is old.
+pub const AUDIT_KEYS: [&str; 2] = [WINDOW, MAX_AGE];
+const WINDOW: &str = "window";
+const MAX_AGE: &str = "maxAge";
 
 /// The fields with what a key is called, and what it may do.
 const NAME: &str = "name";
@@ -127,26 +131,13 @@ impl Planner<'_> {
                 continue;
             }
             match (key.as_str(), json) {
-                (OVERLAP, Json::String(text)) => {
+                (OVERLAP, json) => {
                     overlaps = true;
-                    let moment = time::parse_duration(text).and_then(|overlap: SignedDuration| time::from_now(overlap));
-                    until = match moment {
-                        Ok(moment) => Some(moment),
-                        Err(why) => {
-                            let problem = Problem::Refused { field: OVERLAP.into(), why: format!("is refused: {why}") };
-                            self.note(Error::at(at, problem));
-                            None
-                        }
-                    };
+                    until = self.time(&at, OVERLAP, json, |text| time::parse_duration(text).and_then(time::from_now));
                 }
-                (OVERLAP, other) => self.wrong(&at, OVERLAP, "a length of time, such as \"24h\"", other),
                 (END_OVERLAP, Json::Boolean(wanted)) => ends = *wanted,
                 (END_OVERLAP, other) => self.wrong(&at, END_OVERLAP, "true or false", other),
-                _ => {
-                    let nearest = nearest(key, ROTATE_KEYS);
-                    let place = "the controller rotate".to_owned();
-                    self.note(Error::at(at, Problem::UnknownKey { place, key: shown(key), nearest }));
-                }
+                _ => self.unknown_argument(&at, Intent::Rotate, key, ROTATE_KEYS),
             }
         }
         if overlaps && ends {
@@ -154,6 +145,37 @@ impl Planner<'_> {
             self.note(Error::at(Pointer::ROOT.key(END_OVERLAP), Problem::Refused { field: END_OVERLAP.into(), why }));
         }
         if ends { Some(Rotation::EndOverlap) } else { until.map(|until| Rotation::Secret { until }) }
+    }
+
+    /// The work of `audit`.
+    pub fn audit_work(&mut self, request: &Request) -> Work {
+        let (mut window, mut max_age) = (None, None);
+        for (key, json) in &request.arguments {
+            let at = Pointer::ROOT.key(key);
+            match key.as_str() {
+                WINDOW => window = self.time(&at, WINDOW, json, time::parse_some_duration),
+                MAX_AGE => max_age = self.time(&at, MAX_AGE, json, time::parse_some_duration),
+                _ => self.unknown_argument(&at, Intent::Audit, key, AUDIT_KEYS),
+            }
+        }
+        Work::Tell(Tell::Audit { window, max_age })
+    }
+
+    /// What an argument makes of a length of time.
+    fn time<T>(
+        &mut self,
+        at: &Pointer<'_>,
+        name: &str,
+        json: &Json,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let Json::String(text) = json else {
+            self.wrong(at, name, "a length of time, such as \"24h\"", json);
+            return None;
+        };
+        let note =
+            |why| self.note(Error::at(at, Problem::Refused { field: name.into(), why: format!("is refused: {why}") }));
+        read(text).map_err(note).ok()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::planner::Planner;
 use super::{ModelsAct, Work};
-use crate::error::{Error, Problem, nearest, shown};
+use crate::error::{Error, Problem, shown};
 use crate::intent::Intent;
 use crate::json::{Json, Pointer};
 use crate::model::{Definition, parse};
@@ -27,10 +27,7 @@ impl Planner<'_> {
                 }
                 (ALLOW_DATA_LOSS, Json::Boolean(flag)) => allow_data_loss = *flag,
                 (ALLOW_DATA_LOSS, other) => self.wrong(&at, ALLOW_DATA_LOSS, "true or false", other),
-                _ => {
-                    let (place, nearest) = (format!("the controller {intent}"), nearest(key, MODELS_KEYS));
-                    self.note(Error::at(at, Problem::UnknownKey { place, key: shown(key), nearest }));
-                }
+                _ => self.unknown_argument(&at, request.intent, key, MODELS_KEYS),
             }
         }
         if request.arguments.iter().all(|(key, _)| key != MODELS) {

@@ -4,7 +4,7 @@ use super::{DEFAULT_LIMIT, Limits, MOST_TERMS, Of, Order, Output, Plan, Select, 
 use crate::access::{Action, Namespace};
 use crate::auth::Authenticated;
 use crate::cursor::{Cursors, Secret};
-use crate::error::{Code, Error, Errors, Problem, note};
+use crate::error::{Code, Error, Errors, Problem, nearest, note, shown};
 use crate::intent::{self, Intent};
 use crate::json::Pointer;
 use crate::model::{Catalogue, Model, system};
@@ -113,10 +113,14 @@ impl<'a> Planner<'a> {
         let actions = rule.actions.iter().copied().chain(reads);
         let found = actions.map(|action| self.model(&request.namespace, action, &at));
         let found = found.reduce(Option::and); // of every action it is noted where leave is lacking
+        let others = rule.others().filter(|other| self.model(other, Action::Read, &at).is_none()).count();
         let model = match found {
             Some(found) => found?,
             None => self.catalogue.model(&request.namespace)?.clone(), // one of the server's own
         };
+        if others > 0 {
+            return None;
+        }
         if let Some(served) = model.intents.filter(|served| !served.contains(&request.intent)) {
             let (model, served) = (model.namespace.to_string(), served.iter().map(|one| one.rule().name).collect());
             let problem = Problem::NotForModel { model, intent: rule.name, served };
@@ -130,6 +134,7 @@ impl<'a> Planner<'a> {
                 self.key_work(&model, request, &meta)?
             }
             Intent::WhoAmI => self.own_key(&model, &meta)?,
+            Intent::Audit => self.audit_work(request),
             Intent::Describe => Work::Tell(Tell::Abilities),
             Intent::Diff | Intent::Apply => self.models_work(request)?,
             Intent::Retrieve => {
@@ -222,6 +227,12 @@ impl<'a> Planner<'a> {
             self.note(Error::at(meta.key("after"), problem));
         }
         found
+    }
+
+    /// Notes an argument that a controller does not take, and the nearest that it does.
+    pub fn unknown_argument<const N: usize>(&mut self, at: &Pointer<'_>, intent: Intent, key: &str, known: [&str; N]) {
+        let place = format!("the controller {}", intent.rule().name);
+        self.note(Error::at(at, Problem::UnknownKey { place, key: shown(&key), nearest: nearest(key, known) }));
     }
 
     pub fn note(&mut self, error: Error) {

@@ -86,6 +86,12 @@ pub fn parse_duration(text: &str) -> Result<SignedDuration, String> {
         .and_then(|duration| if duration.is_negative() { Err(wrong()) } else { Ok(duration) })
 }
 
+/// As [`parse_duration`], and none that is no time at all.
+pub fn parse_some_duration(text: &str) -> Result<SignedDuration, String> {
+    parse_duration(text)
+        .and_then(|time| if time.is_zero() { Err("it must be longer than that".into()) } else { Ok(time) })
+}
+
 /// Reads `2026-01-31`.
 pub fn parse_date(text: &str) -> Result<String, String> {
     if text.len() != 10 || text.as_bytes()[4] != b'-' {

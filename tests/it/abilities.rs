@@ -169,7 +169,7 @@ fn a_key_that_may_do_everything_is_told_of_every_model() {
     assert_eq!(model(&data, "profile.Customer")["search"], json!(["name", "email"]));
 
     let key = model(&data, "system.ApiKey");
-    let intents = "retrieve retrieveOne count create update deleteOne rotate revoke disable enable whoami";
+    let intents = "retrieve retrieveOne count create update deleteOne rotate revoke disable enable whoami audit";
     assert_eq!(key["intents"], json!(intents.split(' ').collect::<Vec<_>>()));
     let written: Vec<&Value> =
         key["fields"].as_array().unwrap().iter().filter(|field| field["writable"] == true).collect();

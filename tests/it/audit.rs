@@ -479,6 +479,100 @@ fn a_running_server_is_audited_and_no_secret_is_told() {
     }
 }
 
+/// A request for the findings.
+fn asked(arguments: &Value) -> Value {
+    request("audit", "system.ApiKey", &json!({"schema": "controller"}), arguments)
+}
+
+/// Findings without how many requests a key sent: asking for them is one.
+fn without_requests(mut findings: Value) -> Value {
+    for finding in findings.as_array_mut().unwrap() {
+        finding["evidence"].as_object_mut().unwrap().remove("requests");
+    }
+    findings
+}
+
+#[test]
+fn over_http_the_findings_are_those_of_the_command() {
+    let mut books = Books::clean();
+    books.log_many(25, &books.ci, "1 hours", "tickets.Ticket create", 403, "192.0.2.1");
+    run(&books.folder, &["keys", "update", "ci", "--allow", "tickets.*:*"]);
+    let (admin, ci) = (books.admin.clone(), books.ci.clone());
+    let server = Server::on(std::mem::replace(&mut books.folder, Folder::new()), &[]);
+    for (arguments, words) in [
+        (json!({}), vec![]),
+        (json!({"window": "5d"}), vec!["--window", "5d"]),
+        (json!({"window": "30d", "maxAge": "10d"}), vec!["--max-age", "10d"]),
+    ] {
+        let output = jqlite(&server.folder, &[&["audit", "--json"], words.as_slice()].concat()).output().unwrap();
+        let told = without_requests(serde_json::from_slice(&output.stdout).unwrap());
+        let reply = server.send(&asked(&arguments));
+        assert_eq!((reply.status, without_requests(reply.json()["data"].clone())), (200, told.clone()), "{arguments}");
+        let count = told.as_array().unwrap().len();
+        assert!(count >= 3, "{told}");
+        assert_eq!(reply.json()["extras"], json!({"filtered": count, "display": count, "queries": 5}));
+        let message = reply.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with(&format!("{count} findings: 3 keys, the log since ")), "{message}");
+    }
+    let found = server.data(&asked(&json!({})));
+    let ended = found.as_array().unwrap().iter().find(|finding| finding["kind"] == "refused-key").unwrap();
+    assert_eq!(ended["command"], format!("jqlite keys disable {ci}"));
+    assert!(!found.to_string().contains(server.folder.database().to_str().unwrap()));
+    let wide = found.as_array().unwrap().iter().find(|finding| finding["kind"] == "wide").unwrap();
+    assert_eq!(wide["evidence"]["as_well_as"], json!([admin]));
+}
+
+#[test]
+fn over_http_what_cannot_be_judged_is_in_the_message() {
+    let mut books = Books::clean();
+    books.log(&books.ci, "1 hours", "system.Batch execute", 200, "192.0.2.1");
+    let ci = books.ci.clone();
+    let server = Server::on(std::mem::replace(&mut books.folder, Folder::new()), &[]);
+    let message = server.send(&asked(&json!({}))).json()["message"].as_str().unwrap().to_owned();
+    let note =
+        format!("Note: the permissions of \"ci\" ({ci}) are not judged: it sent 1 batches, and the log does not name");
+    assert!(message.contains(&note), "{message}");
+}
+
+#[test]
+fn over_http_it_takes_leave_to_read_keys_log_and_models() {
+    let server = Server::start();
+    let all = ["system.ApiKey:read", "system.UsageLog:read", "system.Model:read"];
+    for left_out in 0..all.len() {
+        let mut held = all.to_vec();
+        let lacking = held.remove(left_out);
+        let reply = server.send_as(&server.key_for(&held.join(",")), &asked(&json!({})));
+        let message = format!("/__meta__/namespace: the key lacks the permission {lacking}");
+        assert_eq!((reply.status, reply.errors()), (403, vec![message]));
+    }
+    let nothing = server.send_as(&server.key_for(""), &asked(&json!({})));
+    assert_eq!(nothing.errors().len(), 3);
+    let reply = server.send_as(&server.key_for(&all.join(",")), &asked(&json!({})));
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert!(!reply.body.contains(&server.key[17..]) && !reply.body.contains("hash"), "{}", reply.body);
+}
+
+#[test]
+fn over_http_its_terms_are_lengths_of_time() {
+    let server = Server::start();
+    let why = "\"window\" is refused: it must be longer than that";
+    assert_eq!(server.refused(400, &asked(&json!({"window": "0s"}))), [format!("/window: {why}")]);
+    let why = "\"maxAge\" is refused: \"soon\" is not a length of time; 30s, 15m, 1h and 90d are";
+    assert_eq!(server.refused(400, &asked(&json!({"maxAge": "soon"}))), [format!("/maxAge: {why}")]);
+    let errors = server.refused(400, &asked(&json!({"window": 30, "maxage": "30d"})));
+    assert_eq!(errors[0], "/window: \"window\" must be a length of time, such as \"24h\", not 30");
+    assert_eq!(errors[1], "/maxage: the controller audit has no key \"maxage\"");
+}
+
+#[test]
+fn who_audits_uses_the_permissions_for_that() {
+    let books = Books::clean();
+    let all = "system.ApiKey:read,system.UsageLog:read,system.Model:read";
+    run(&books.folder, &["keys", "update", "ci", "--allow", &format!("tickets.Ticket:read,{all}")]);
+    books.log(&books.ci, "1 hours", "system.ApiKey audit", 200, "192.0.2.1");
+    assert_eq!(books.findings(&[]), Vec::<Value>::new());
+}
+
 #[test]
 fn what_is_hostile_in_names_and_addresses_moves_no_cursor_and_runs_nothing() {
     let books = Books::clean();

@@ -115,7 +115,7 @@ fn it_describes_every_intent_of_every_model() {
     for model in ["fleet.Vehicle", "profile.Customer", "tickets.Category", "tickets.Tag", "tickets.Ticket"] {
         expected.extend(all.iter().map(|intent| format!("{model}.{intent}")));
     }
-    let keys = "retrieve retrieveOne count create update deleteOne rotate revoke disable enable whoami";
+    let keys = "retrieve retrieveOne count create update deleteOne rotate revoke disable enable whoami audit";
     expected.extend(keys.split(' ').map(|intent| format!("system.ApiKey.{intent}")));
     expected.extend(
         ["retrieve", "retrieveOne", "describe", "diff", "apply"].map(|intent| format!("system.Model.{intent}")),
@@ -133,6 +133,9 @@ fn it_describes_every_intent_of_every_model() {
     let both = json!({"required": ["overlap", "endOverlap"], "properties": {"endOverlap": {"const": true}}});
     assert_eq!(schema(&document, "system.ApiKey.rotate")["not"], both);
     assert_eq!(rotate["__meta__"]["required"], json!(["intent", "namespace", "schema", "uniqueObject"]));
+    let audit = schema(&document, "system.ApiKey.audit");
+    assert_eq!(names(&audit["properties"]), ["__meta__", "window", "maxAge"]);
+    assert_eq!(audit["required"], json!(["__meta__"]));
     for (controller, arguments) in [("diff", vec!["models"]), ("apply", vec!["models", "allowDataLoss"])] {
         let request = schema(&document, &format!("system.Model.{controller}"));
         assert_eq!(names(&request["properties"])[1..], arguments);

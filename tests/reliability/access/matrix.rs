@@ -8,8 +8,8 @@ use crate::support::{Client, MODELS, Server, jqlite, request};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Every intent, and what it takes of the model of its namespace; other names of an intent beside it.
-const INTENTS: [(&str, &[&str]); 24] = [
+/// Every intent, and what it takes of the model of its namespace, or of another that is named.
+const INTENTS: [(&str, &[&str]); 25] = [
     ("retrieve", &["read"]),
     ("retrieveOne", &["read"]),
     ("count", &["read"]),
@@ -27,6 +27,7 @@ const INTENTS: [(&str, &[&str]); 24] = [
     ("disable", &["update"]),
     ("enable", &["update"]),
     ("whoami", &[]),
+    ("audit", &["read", "system.UsageLog:read", "system.Model:read"]),
     ("describe", &[]),
     ("diff", &["update"]),
     ("apply", &["update"]),
@@ -36,7 +37,7 @@ const INTENTS: [(&str, &[&str]); 24] = [
     ("clock", &["update"]),
 ];
 
-const KEY_CONTROLS: [&str; 5] = ["rotate", "revoke", "disable", "enable", "whoami"];
+const KEY_CONTROLS: [&str; 6] = ["rotate", "revoke", "disable", "enable", "whoami", "audit"];
 const MODEL_CONTROLS: [&str; 3] = ["diff", "apply", "describe"];
 /// Those of a server for tests. The one here is none, and says so to whoever has the permission.
 const FIXTURE_CONTROLS: [&str; 4] = ["reset", "snapshot", "restore", "clock"];
@@ -82,8 +83,9 @@ pub fn allows(permission: &str, namespace: &str, action: &str) -> bool {
 
 /// What a key with one permission lacks for an intent, in the order in which it is told.
 fn lacks(permission: &str, namespace: &str, intent: &str) -> Vec<String> {
-    let missing = needs(intent).iter().filter(|action| !allows(permission, namespace, action));
-    missing.map(|action| format!("the key lacks the permission {namespace}:{action}")).collect()
+    let needed = needs(intent).iter().map(|action| action.split_once(':').unwrap_or((namespace, action)));
+    let missing = needed.filter(|(model, action)| !allows(permission, model, action));
+    missing.map(|(model, action)| format!("the key lacks the permission {model}:{action}")).collect()
 }
 
 /// A request of that intent that changes nothing, whoever sends it.
@@ -101,7 +103,7 @@ fn harmless(intent: &str, namespace: &str, field: &str) -> Value {
             let models: Value = serde_json::from_str(MODELS).unwrap();
             request(intent, namespace, &json!({"schema": "controller"}), &json!({"models": models}))
         }
-        "whoami" | "describe" => request(intent, namespace, &json!({"schema": "controller"}), &json!({})),
+        "whoami" | "audit" | "describe" => request(intent, namespace, &json!({"schema": "controller"}), &json!({})),
         _ if KEY_CONTROLS.contains(&intent) => {
             request(intent, namespace, &json!({"schema": "controller", "uniqueObject": {"id": 999}}), &json!({}))
         }
