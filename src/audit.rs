@@ -220,6 +220,7 @@ impl Finding {
         object(vec![
             ("kind", self.kind.name.into()),
             ("severity", self.kind.severity.name().into()),
+            ("means", self.kind.means.into()),
             ("key", self.key.as_ref().map_or(Json::Null, key)),
             ("address", self.address.as_deref().map_or(Json::Null, Json::from)),
             ("reason", self.reason.as_str().into()),

@@ -8,23 +8,6 @@ export const title = "Findings";
 const KEYS = "system.ApiKey";
 const SEVERITIES = { high: "bad", medium: "warning", low: "" };
 
-/** What each kind of finding means. One that is not here goes by its name. */
-const KINDS = {
-  "ended-in-use": "A key or secret that has ended is still sent: find out by whom",
-  "refused-key": "Many requests of a key were refused in a short time: it tries what it may not",
-  "refused-address": "Many requests from an address were refused in a short time: somebody tries keys",
-  "wide": "A key that may do everything: one is enough, in the hands of whoever makes the others",
-  "old-secret-in-use": "The secret of before a rotation is still used: hand out the new one, then end the overlap",
-  "new-address": "A key is used from where it never was before: bind it to its old addresses, or to all that are right",
-  "above-its-past": "A key sends far more than it used to: give it a rate",
-  "unused-permissions": "A key may do more than it does",
-  "unused": "A key that nobody uses",
-  "old-secret": "A secret that was not renewed for long",
-  "never-expires": "A key without an end",
-  "overlap-open": "A secret of before a rotation that still works, and that nobody uses",
-  "no-permissions": "A key that may do nothing",
-};
-
 export function offered(session) {
   return session.can("audit", KEYS);
 }
@@ -47,8 +30,8 @@ export async function show(place) {
     findings.length === 0 && h("p", {}, "There is nothing to mend."),
     [...bySeverity.values()].map((all) => [
       h("h2", {}, grave(all[0]), all.length === 1 ? " 1 finding" : ` ${count(all.length)} findings`),
-      [...Map.groupBy(all, ({ kind }) => kind)].map(([kind, some]) => h("section", { class: "card" },
-        h("h3", {}, KINDS[kind] ?? kind), h("ul", { class: "plain" }, some.map(finding)))),
+      [...Map.groupBy(all, ({ kind }) => kind).values()].map((some) => h("section", { class: "card" },
+        h("h3", {}, some[0].means), h("ul", { class: "plain" }, some.map(finding)))),
     ]),
     h("p", { class: "help" }, findings.message),
   ];
