@@ -1,10 +1,11 @@
 //! The functions of subqueries and totals: one row each.
 //!
 //! Some make one value of those of many records; a row says what comes out of each type, and the SQL, in which
-//! `$x` stands for the value, `$o` for an order, `$s` for a separator and `$f` for a filter of the total's own.
+//! `$x` stands for the value, `$o` for an order, `$s` for a setting (a separator, a share) and `$f` for a filter of the total's own.
 //! The others go on with that value, as transforms do. A new function is a row here, a line in the manual
 //! and a test.
 
+use crate::transform::table::{Setting, Transform};
 use crate::value::Type;
 
 /// One function. Names are matched without regard to case.
@@ -29,6 +30,8 @@ pub enum How {
     Whole,
     /// As one text of all, in their order.
     Concat,
+    /// By the least that a share of them is not above.
+    Percentile,
     /// By the first in their order.
     First,
     Last,
@@ -43,16 +46,20 @@ impl How {
     }
 }
 
+/// The billionths in which a share is given that are all of it.
+pub const WHOLE: i64 = 1_000_000_000;
+
 /// Places that an average has beyond those of its decimals.
 pub const AVERAGE_PLACES: u32 = 6;
 
-pub static FUNCTIONS: [Function; 17] = [
+pub static FUNCTIONS: [Function; 18] = [
     Function { name: "Count", role: Role::Many(How::Whole, |_| Some((Type::Integer, "count($x)$f"))) },
     Function { name: "CountDistinct", role: Role::Many(How::Whole, |_| Some((Type::Integer, "count(DISTINCT $x)$f"))) },
     Function { name: "Sum", role: Role::Many(How::Whole, sum) },
     Function { name: "Avg", role: Role::Many(How::Whole, average) },
     Function { name: "Min", role: Role::Many(How::Whole, |kind| ordered(kind, "min($x)$f", "finite(min($x)$f)")) },
     Function { name: "Max", role: Role::Many(How::Whole, |kind| ordered(kind, "max($x)$f", "finite(max($x)$f)")) },
+    Function { name: "Percentile", role: Role::Many(How::Percentile, percentile) },
     Function { name: "First", role: Role::Many(How::First, |kind| Some((kind, "first_of($x$o)$f"))) },
     Function { name: "Last", role: Role::Many(How::Last, |kind| Some((kind, "last_of($x$o)$f"))) },
     Function { name: "Exists", role: Role::Many(How::Exists, |_| Some((Type::Boolean, "count($x)$f > 0"))) },
@@ -75,8 +82,23 @@ impl Function {
     pub fn keys(&self) -> Vec<&'static str> {
         match self.role {
             Role::Many(How::Concat, _) => vec!["onField", "separator"],
+            Role::Many(How::Percentile, _) => vec!["onField", "value"],
             Role::Many(..) => vec!["onField"],
             Role::Result(_, option) => option.map(|(key, _)| key).into_iter().collect(),
+        }
+    }
+
+    /// The setting of the transform that it goes on as, where that key of a step gives one.
+    pub fn setting(&self, key: &str) -> Option<&'static Setting> {
+        let Role::Result(transform, Some((own, name))) = self.role else { return None };
+        Transform::with(transform).settings.iter().find(|setting| own == key && setting.name == name)
+    }
+
+    /// Whether a step with it cannot do without that key.
+    pub fn needs(&self, key: &str) -> bool {
+        match self.role {
+            Role::Many(how, _) => how == How::Percentile && key == "value",
+            Role::Result(..) => self.setting(key).is_some_and(|setting| setting.required),
         }
     }
 }
@@ -108,6 +130,17 @@ fn ordered(kind: Type, sql: &'static str, of_floats: &'static str) -> Option<(Ty
     (!matches!(kind, Type::Json | Type::Words)).then_some((kind, sql))
 }
 
+/// Of what has a size: it is one of the values, as it is.
+fn percentile(kind: Type) -> Option<(Type, &'static str)> {
+    match kind {
+        Type::Integer | Type::Decimal { .. } | Type::Date | Type::Datetime | Type::Time => {
+            Some((kind, "percentile_of($x, $s)$f"))
+        }
+        Type::Float => Some((kind, "finite(percentile_of($x, $s)$f)")),
+        _ => None,
+    }
+}
+
 fn concat(kind: Type) -> Option<(Type, &'static str)> {
     (!matches!(kind, Type::Json | Type::Words)).then_some((Type::Text, "group_concat($x, $s$o)$f"))
 }
@@ -115,7 +148,6 @@ fn concat(kind: Type) -> Option<(Type, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transform::table::Transform;
 
     #[test]
     fn every_function_on_a_result_has_its_transform() {

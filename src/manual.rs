@@ -17,7 +17,7 @@ use crate::lookup::{LOOKUPS, PARTS};
 use crate::model::{OnDelete, parse as models, system};
 use crate::request::fields::{LIST_KEYS, SUBQUERY_KEYS};
 use crate::transform::cast::CASTS;
-use crate::transform::table::{self, TRANSFORMS, Transform};
+use crate::transform::table::{self, TRANSFORMS};
 use crate::{config, envelope, idempotency, plan, request, road, run, shape, store, value};
 use clap::Parser;
 use markdown::fences;
@@ -205,13 +205,7 @@ fn options_are_those_of_the_manual() {
     }
     let functions = table("function");
     for function in &FUNCTIONS {
-        let required = |key: &str| match function.role {
-            Role::Result(transform, Some((own, option))) if own == key => {
-                Transform::with(transform).settings.iter().any(|setting| setting.name == option && setting.required)
-            }
-            _ => false,
-        };
-        let keys = function.keys().into_iter().map(|key| (key, required(key))).collect();
+        let keys = function.keys().into_iter().map(|key| (key, function.needs(key))).collect();
         assert_eq!(functions.cell(function.name, 2), written(keys), "{}: keys", function.name);
     }
 }
@@ -239,6 +233,7 @@ fn the_bounds_are_those_of_the_code() {
         ("MiB of JSON in one answer, and in all answers of a batch", mebibytes(shape::MOST_WRITTEN)),
         ("MiB that the transforms of one answer work on", mebibytes(shape::MOST_WORKED_ON)),
         ("MiB of one value, also of one made of many", mebibytes(store::LONGEST_VALUE as usize)),
+        ("MiB of different values that the percentiles of one request are of", mebibytes(store::MOST_COUNTED)),
         ("MiB of earlier results put into the requests of a batch", mebibytes(road::results::MOST_FILLED)),
         ("levels of JSON in a request of a batch, earlier results put in", road::results::MOST_LEVELS as u64),
         ("records that a deletion leads to, one behind the other", store::CASCADE_LEVELS as u64),

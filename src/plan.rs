@@ -290,7 +290,8 @@ pub struct Total {
     pub sql: &'static str,
     pub value: Value,
     pub order: Vec<Order>,
-    pub separator: String,
+    /// What stands between the texts of a `Concat`; the share of a `Percentile`.
+    pub setting: Scalar,
 }
 
 /// A total of the records that belong to another one.

@@ -5,6 +5,7 @@ pub mod copy;
 mod deadline;
 mod failure;
 mod functions;
+mod percentile;
 mod place;
 mod readers;
 mod session;
@@ -62,6 +63,8 @@ pub const MOST_BYTES: usize = 32 << 20;
 
 /// Bytes of one value, be it made of many: SQLite itself would let one grow to a gigabyte.
 pub const LONGEST_VALUE: i32 = 64 << 20;
+
+pub use percentile::MOST_COUNTED;
 
 /// How often a deletion may lead from record to record: as deep as SQLite's triggers go.
 pub const CASCADE_LEVELS: usize = 1000;

@@ -7,7 +7,7 @@ use crate::function::How;
 use crate::model::{Join, Relation};
 use crate::plan::{Grouped, Order, Subquery, Total, Value};
 use crate::sql::{Alias, Statement};
-use crate::value::{Scalar, Type};
+use crate::value::Type;
 use std::sync::Arc;
 
 /// Appends the groups of records and their totals, as a table.
@@ -74,7 +74,7 @@ fn append_total(
 ) {
     fill(statement, total.sql, &mut |statement, slot| match slot {
         'x' => append_written(statement, aliases, alias, total),
-        's' => drop(statement.value(Scalar::Text(total.separator.clone()))),
+        's' => drop(statement.value(total.setting.clone())),
         'o' => order(statement, aliases),
         _ => filter(statement, aliases),
     });
@@ -154,7 +154,7 @@ pub fn append_subquery(statement: &mut Statement, aliases: &mut Aliases, outer: 
             append_order(statement, aliases, alias, &order);
             statement.push(" LIMIT 1");
         }
-        How::Whole | How::Concat => {
+        How::Whole | How::Concat | How::Percentile => {
             statement.push("(SELECT ");
             let order = &mut |statement: &mut Statement, aliases: &mut Aliases| {
                 append_order(statement, aliases, alias, &total.order);

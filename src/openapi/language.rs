@@ -2,7 +2,7 @@
 //! model.
 
 use super::{any_of, anything, closed, list, number, object, plain, put, schema};
-use crate::function::{FUNCTIONS, Function, Role};
+use crate::function::{FUNCTIONS, Function, How, Role};
 use crate::json::{Json, Object};
 use crate::lookup::{EXACT, Lookup, Takes};
 use crate::plan::MOST_VALUES;
@@ -153,19 +153,19 @@ fn step(function: &Function, more: Object) -> Json {
     let mut required = vec!["function"];
     for key in function.keys() {
         let takes = match function.role {
-            Role::Result(transform, Some((own, name))) if own == key => {
-                let setting = table::Transform::with(transform).settings.iter().find(|setting| setting.name == name);
-                if setting.is_some_and(|setting| setting.required) {
-                    required.push(key);
-                }
-                setting.map(|setting| option(setting.takes))
-            }
-            _ => None,
+            Role::Many(How::Percentile, _) if key == "value" => share(),
+            _ => function.setting(key).map_or_else(|| plain("string"), |setting| option(setting.takes)),
         };
-        keys.push((key.into(), takes.unwrap_or_else(|| plain("string"))));
+        required.extend(function.needs(key).then_some(key));
+        keys.push((key.into(), takes));
     }
     keys.extend(more);
     closed(keys, &required)
+}
+
+/// A share of all values.
+fn share() -> Json {
+    object(vec![("type", "number".into()), ("minimum", number(0)), ("maximum", number(1))])
 }
 
 /// Makes a schema allow `null` too.

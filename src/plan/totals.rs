@@ -11,15 +11,15 @@ use super::{
 };
 use crate::access::{Action, Namespace};
 use crate::error::{Error, Problem, nearest, shown};
-use crate::function::{FUNCTIONS, Function, How, Role};
+use crate::function::{FUNCTIONS, Function, How, Role, WHOLE};
 use crate::json::{Json, Object, Pointer, member};
 use crate::lookup::{EXACT, IS_NULL, JSON_ANSWER, JSON_GROUP, JSON_NUMBER, JSON_TEXT, Reading};
 use crate::model::{Field, Model, Relation};
 use crate::request::{self, Grouping, Ordering, Request, WantedStep, WantedTotal};
 use crate::transform::table::{Mistake, Transform};
 use crate::transform::{Kind, Step};
-use crate::value::Type;
 use crate::value::regex::Regex;
+use crate::value::{Scalar, Type};
 use std::sync::{Arc, LazyLock};
 
 /// What stands between the texts of a `Concat` where nothing else is said.
@@ -229,16 +229,13 @@ impl Planner<'_> {
                 return None;
             }
         };
-        let separator = match member(options, "separator") {
-            None => SEPARATOR.to_owned(),
-            Some(Json::String(text)) if text.len() <= 100 => text.clone(),
-            Some(other) => {
-                self.wrong(&at.key("separator"), "separator", "a string of at most 100 bytes", other);
-                return None;
-            }
+        let setting = match function.how {
+            How::Concat => self.separator(options, at)?,
+            How::Percentile => self.share(options, at)?,
+            _ => Scalar::Null,
         };
         let inside: &'static Reading = match function.name {
-            "Sum" | "Avg" | "Min" | "Max" => &JSON_NUMBER,
+            "Sum" | "Avg" | "Min" | "Max" | "Percentile" => &JSON_NUMBER,
             "Concat" => &JSON_TEXT,
             "CountDistinct" => &JSON_GROUP,
             _ => &JSON_ANSWER,
@@ -249,7 +246,36 @@ impl Planner<'_> {
             self.note(Error::at(field_at, Problem::Refused { field: shown(&name), why }));
             return None;
         };
-        Some((Total { how: function.how, sql, value, order, separator }, kind))
+        Some((Total { how: function.how, sql, value, order, setting }, kind))
+    }
+
+    /// What a `Concat` puts between texts.
+    fn separator(&mut self, options: &Object, at: &Pointer<'_>) -> Option<Scalar> {
+        match member(options, "separator") {
+            None => Some(Scalar::Text(SEPARATOR.to_owned())),
+            Some(Json::String(text)) if text.len() <= 100 => Some(Scalar::Text(text.clone())),
+            Some(other) => {
+                self.wrong(&at.key("separator"), "separator", "a string of at most 100 bytes", other);
+                None
+            }
+        }
+    }
+
+    /// The share of the values that a `Percentile` is of, in billionths.
+    fn share(&mut self, options: &Object, at: &Pointer<'_>) -> Option<Scalar> {
+        let Some(value) = member(options, "value") else {
+            self.note(Error::at(at, Problem::MissingKey { place: "Percentile".into(), key: "value" }));
+            return None;
+        };
+        let share = match value {
+            Json::Integer(number @ (0 | 1)) => Some(number * WHOLE),
+            Json::Number(digits) => digits.parse().ok().and_then(billionths),
+            _ => None,
+        };
+        if share.is_none() {
+            self.wrong(&at.key("value"), "value", "a number from 0 to 1, such as 0.95", value);
+        }
+        share.map(Scalar::Integer)
     }
 
     /// The function of a step, which must be one that makes one value of many.
@@ -386,6 +412,12 @@ struct Many {
     name: &'static str,
     how: How,
     makes: fn(Type) -> Option<(Type, &'static str)>,
+}
+
+/// A share of all in billionths.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // a billion fits
+fn billionths(share: f64) -> Option<i64> {
+    (0.0..=1.0).contains(&share).then(|| (share * WHOLE as f64).round() as i64)
 }
 
 /// What is wrong with a transform, as a mistake of the function that stands for it in the request.

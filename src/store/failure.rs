@@ -1,6 +1,6 @@
 //! Why a statement did not do what it says. SQLite's codes become ours here.
 
-use super::{CASCADE_LEVELS, functions};
+use super::{CASCADE_LEVELS, MOST_COUNTED, functions};
 use crate::error::{Problem, plain};
 use rusqlite::ffi;
 use std::time::Duration;
@@ -70,6 +70,10 @@ impl From<rusqlite::Error> for Failure {
                 unwritable(format!("the disk does not keep what is written: {said}"))
             }
             functions::TOO_MUCH_SEARCHED => Failure::Other(Problem::TooMuchSearched),
+            functions::TOO_MANY_COUNTED => {
+                let what = "MiB of different values that percentiles are of";
+                Failure::Other(Problem::TooMany { what, limit: (MOST_COUNTED >> 20) as u64 })
+            }
             // A trigger of another tool says no.
             ffi::SQLITE_CONSTRAINT_TRIGGER => Failure::Check(message),
             ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_NOTNULL => {

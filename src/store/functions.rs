@@ -1,6 +1,7 @@
 //! The functions that our SQL has beyond SQLite's own. Those of one value are `NULL` where an argument is.
 
 use super::deadline::Deadline;
+use super::percentile::Percentile;
 use crate::function;
 use crate::trial;
 use crate::value::fold::Piece;
@@ -42,7 +43,8 @@ pub fn register(connection: &Connection, deadline: &Deadline) -> Result<()> {
     connection.create_aggregate_function("exact_sum", 1, flags, Sum)?;
     connection.create_aggregate_function("exact_average", 1, flags, Average)?;
     connection.create_aggregate_function("first_of", 1, flags, First)?;
-    connection.create_aggregate_function("last_of", 1, flags, Last)
+    connection.create_aggregate_function("last_of", 1, flags, Last)?;
+    connection.create_aggregate_function("percentile_of", 2, flags, Percentile::default())
 }
 
 /// A function of a text, and of another that it is held against.
@@ -58,8 +60,9 @@ fn is_long(value: ValueRef<'_>) -> bool {
 /// How our functions fail, by codes that SQLite leaves to others.
 pub const OVERFLOW: i32 = ffi::SQLITE_CONSTRAINT_FUNCTION;
 pub const TOO_MUCH_SEARCHED: i32 = ffi::SQLITE_CONSTRAINT_VTAB;
+pub const TOO_MANY_COUNTED: i32 = ffi::SQLITE_CONSTRAINT_PINNED;
 
-fn failed(code: i32) -> Error {
+pub fn failed(code: i32) -> Error {
     Error::SqliteFailure(ffi::Error::new(code), None)
 }
 

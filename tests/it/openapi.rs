@@ -145,6 +145,23 @@ fn it_describes_every_intent_of_every_model() {
 }
 
 #[test]
+fn a_function_takes_its_keys_and_needs_those_that_it_cannot_do_without() {
+    let server = Server::start();
+    let document = ask(&server, &server.key).json();
+    let of = |kind: &str, name: &str| {
+        let mut forms = schema(&document, kind)["anyOf"].as_array().unwrap().iter();
+        forms.find(|form| form["properties"]["function"]["const"] == name).unwrap().clone()
+    };
+    let percentile = of("Total", "Percentile");
+    assert_eq!(names(&percentile["properties"]), ["function", "onField", "value", "filter"]);
+    assert_eq!(percentile["properties"]["value"], json!({"type": "number", "minimum": 0, "maximum": 1}));
+    assert_eq!(percentile["required"], json!(["function", "value"]));
+    assert_eq!(of("Total", "Concat")["required"], json!(["function"]));
+    assert_eq!(of("Step", "Coalesce")["required"], json!(["function", "value"]));
+    assert_eq!(of("Step", "Round")["properties"]["digits"]["type"], "integer");
+}
+
+#[test]
 fn values_have_the_types_and_limits_of_their_fields() {
     let mut models: Value = serde_json::from_str(MODELS).unwrap();
     models["a.All"] = json!({"id": {"type": "uuid"}, "versioned": true, "unique_together": [["name", "day"]], "fields": {

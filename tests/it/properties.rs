@@ -832,13 +832,22 @@ impl Total {
     fn new(source: Source, filter: Option<Filter>, die: u32) -> Total {
         let mut functions = vec!["Count", "CountDistinct", "Min", "Max", "First", "Last", "Concat", "Exists"];
         if matches!(source.kind, Kind::Integer | Kind::Decimal) {
-            functions.extend(["Sum", "Avg"].repeat(4));
+            functions.extend(["Sum", "Avg", "Percentile"].repeat(4));
         }
         Total { function: pick(&functions, die), source, filter }
     }
 
+    /// What it makes of which field.
+    fn step(&self) -> Value {
+        let mut step = json!({"function": self.function, "onField": self.source.key});
+        if self.function == "Percentile" {
+            step["value"] = json!(0.75);
+        }
+        step
+    }
+
     fn json(&self) -> Value {
-        let mut total = json!({"function": self.function, "onField": self.source.key});
+        let mut total = self.step();
         if let Some(filter) = &self.filter {
             total["filter"] = filter.json();
         }
@@ -865,6 +874,11 @@ impl Total {
             "First" => or_null(cells.first()),
             "Last" => or_null(cells.last()),
             _ if known.is_empty() => Value::Null,
+            "Percentile" => {
+                let mut sorted = known.clone();
+                sorted.sort_by(|left, right| order(&left, &right));
+                sorted[(3 * sorted.len()).div_ceil(4) - 1].json()
+            }
             "Concat" => {
                 let text = |cell: &&Cell| match cell.json() {
                     Value::String(text) => text,
@@ -1038,7 +1052,7 @@ fn a_subquery_makes_of_each_records_items_what_a_plain_evaluation_makes() {
             let meta = json!({"intent": "subquery", "namespace": "p.Item",
                 "filter": total.filter.as_ref().map(Filter::json),
                 "outerRefMapping": [{"field": "owner", "referenceField": "id"}],
-                "sequencedProcess": [{"function": total.function, "onField": total.source.key}]});
+                "sequencedProcess": [total.step()]});
             let fields = json!({"x": {"__meta__": meta}});
             let question = request("retrieve", "p.Owner", &json!({"ordering": "pk"}), &fields);
             let found = bench.records(&question)?;

@@ -348,6 +348,7 @@ fn every_function_makes_one_value_of_many() {
         json!({"function": function, "onField": field, "ordering": ordering})
     };
     let id = |function: &str| json!({"function": function});
+    let share = |field: &str, value: Value| json!({"function": "Percentile", "onField": field, "value": value});
     for (step, of_all, of_none) in [
         // Without a field the id counts.
         (id("Count"), "4", "0"),
@@ -421,6 +422,20 @@ fn every_function_makes_one_value_of_many() {
         (step("Max", "clock"), r#""23:00:00.000000""#, "null"),
         (step("Max", "code"), r#""00000000-0000-4000-8000-00000000000b""#, "null"),
         (step("Max", "data__n"), "2", "null"),
+        (share("amount", json!(0.34)), "5", "null"),
+        (share("amount", json!(0.33)), "3", "null"),
+        (share("price", json!(0.5)), r#""1.50""#, "null"),
+        (share("price", json!(1)), r#""2.25""#, "null"),
+        (share("ratio", json!(0)), "0.25", "null"),
+        (share("ratio", json!(1.0)), "0.5", "null"),
+        (share("day", json!(0.5)), r#""2024-05-01""#, "null"),
+        (share("moment", json!(0.9)), r#""2024-12-31T23:59:59.999999Z""#, "null"),
+        (share("moment__hour", json!(0.5)), "23", "null"),
+        (share("clock", json!(0.5)), r#""09:30:00.000000""#, "null"),
+        (share("data__n", json!(0.5)), "0.5", "null"),
+        (share("data__n", json!(0.51)), "2", "null"),
+        (share("stall__budget", json!(0.34)), r#""3.00""#, "null"),
+        (json!({"function": "percentile", "value": 5e-1}), "2", "null"),
         (step("Max", "stall__name"), r#""south""#, "null"),
         // The first and the last record count, be their value NULL.
         (first("First", "name", "amount"), r#""date""#, "null"),
@@ -521,14 +536,20 @@ fn functions_refuse_the_types_that_they_make_nothing_of() {
         ("code", "a uuid"),
         ("data", "a json"),
     ];
-    for function in ["Count", "CountDistinct", "Sum", "Avg", "Min", "Max", "First", "Last", "Exists", "Concat"] {
+    for function in
+        ["Count", "CountDistinct", "Sum", "Avg", "Min", "Max", "First", "Last", "Exists", "Concat", "Percentile"]
+    {
         for (field, described) in fields {
             let takes = match function {
                 "Sum" | "Avg" => matches!(field, "amount" | "price" | "ratio"),
                 "Min" | "Max" | "Concat" => field != "data",
+                "Percentile" => !matches!(field, "note" | "name" | "flag" | "code" | "data"),
                 _ => true,
             };
-            let step = json!({"function": function.to_uppercase(), "onField": field});
+            let mut step = json!({"function": function.to_uppercase(), "onField": field});
+            if function == "Percentile" {
+                step["value"] = json!(0.5);
+            }
             if takes {
                 made(&server, &step, &json!({}));
                 continue;
@@ -539,7 +560,8 @@ fn functions_refuse_the_types_that_they_make_nothing_of() {
             let at = "/x/__meta__/sequencedProcess/0/onField: ";
             server.assert_mistakes(&with_x("m.Stall", &subquery(&meta)), at, &why);
             // The name may also stand outside of the step.
-            let meta = json!({"namespace": "m.Item", "onField": field, "sequencedProcess": [{"function": function}]});
+            step.as_object_mut().unwrap().remove("onField");
+            let meta = json!({"namespace": "m.Item", "onField": field, "sequencedProcess": [step]});
             let at = "/x/__meta__/onField: ";
             server.assert_mistakes(&with_x("m.Stall", &subquery(&meta)), at, &why);
         }
@@ -651,7 +673,7 @@ fn mistakes_in_a_subquery_are_pointed_out() {
         (json!([{"function": "Cuont"}]), r#"/0/function: there is no function "Cuont" (did you mean "Count"?)"#),
         (
             json!([{"function": "Median"}]),
-            "/0/function: there is no function \"Median\" (there are Count, CountDistinct, Sum, Avg, Min, Max, First, Last, \
+            "/0/function: there is no function \"Median\" (there are Count, CountDistinct, Sum, Avg, Min, Max, Percentile, First, Last, \
              Exists, Concat, Cast, Coalesce, Round, Abs, Upper, Lower, Length)",
         ),
         (
@@ -1321,7 +1343,7 @@ fn mistakes_in_an_aggregate_are_all_pointed_out() {
         "/x/function",
         concat!(
             ": \"Upper\" goes on with a total and makes none; these do: ",
-            "Count, CountDistinct, Sum, Avg, Min, Max, First, Last, Exists, Concat"
+            "Count, CountDistinct, Sum, Avg, Min, Max, Percentile, First, Last, Exists, Concat"
         ),
     );
     for (meta, mistakes) in [
@@ -1437,6 +1459,68 @@ fn whole_numbers_inside_json_have_a_sum_whatever_their_size() {
 }
 
 // -- Permissions and cost -----------------------------------------------------------------------
+
+#[test]
+fn a_percentile_is_the_value_at_the_nearest_rank() {
+    let server = Server::with(LEDGER, &[]);
+    let rows = (0..3000_i64).map(|row| {
+        let value = (row % 11 > 0).then_some(row * 7919 % 2003 - 1000);
+        (if row % 3 > 0 { "more" } else { "less" }, value)
+    });
+    let rows: Vec<(&str, Option<i64>)> = rows.collect();
+    let written = rows.iter().map(|(side, value)| format!("('{side}', {})", json!(value)));
+    let written = written.collect::<Vec<_>>().join(", ");
+    server.change(&format!(r#"INSERT INTO "x.Entry" (side, whole) VALUES {written}"#));
+    for thousandths in [0, 1, 70, 250, 500, 501, 950, 990, 999, 1000] {
+        let expected = |sides: &[&str]| {
+            let of_sides = rows.iter().filter(|(side, _)| sides.contains(side));
+            let mut values: Vec<i64> = of_sides.filter_map(|(_, value)| *value).collect();
+            values.sort_unstable();
+            json!(values.get((values.len() * thousandths).div_ceil(1000).max(1) - 1))
+        };
+        let value: Value = serde_json::from_str(&format!("{}.{:03}", thousandths / 1000, thousandths % 1000)).unwrap();
+        let all = json!({"function": "Percentile", "onField": "whole", "value": value});
+        let of = |side: &str| {
+            let mut total = all.clone();
+            total["filter"] = json!({"side": side});
+            total
+        };
+        let totals = json!({"all": all, "less": of("less"), "none": of("none")});
+        let found = server.data(&request("aggregate", "x.Entry", &json!({}), &totals));
+        let (less, more) = (expected(&["less"]), expected(&["more"]));
+        assert_eq!(found, json!([{"all": expected(&["less", "more"]), "less": less, "none": null}]), "{thousandths}");
+
+        let meta = json!({"groupBy": "side", "ordering": "side", "having": {"x__gt": -2000}});
+        let found = server.data(&request("aggregate", "x.Entry", &meta, &json!({"x": all})));
+        assert_eq!(found, json!([{"side": "less", "x": less}, {"side": "more", "x": more}]), "{thousandths}");
+    }
+}
+
+#[test]
+fn the_share_of_a_percentile_is_a_number_from_0_to_1() {
+    let server = market();
+    for (value, shown) in [
+        (json!(1.01), "1.01"),
+        (json!(-0.1), "-0.1"),
+        (json!(2), "2"),
+        (json!(95), "95"),
+        (json!("0.5"), "\"0.5\""),
+        (json!(null), "null"),
+        (json!([0.5]), "[0.5]"),
+    ] {
+        let step = json!({"function": "Percentile", "onField": "amount", "value": value});
+        let why = format!("\"value\" must be a number from 0 to 1, such as 0.95, not {shown}");
+        server.assert_mistakes(&aggregate(&json!({}), &json!({"x": step})), "/x/value: ", &why);
+        let meta = json!({"namespace": "m.Item", "sequencedProcess": [step]});
+        let at = "/x/__meta__/sequencedProcess/0/value: ";
+        server.assert_mistakes(&with_x("m.Stall", &subquery(&meta)), at, &why);
+    }
+    let step = json!({"function": "Percentile", "onField": "amount"});
+    server.assert_mistakes(&aggregate(&json!({}), &json!({"x": step})), "/x: ", "Percentile needs the key \"value\"");
+    let step = json!({"function": "Max", "onField": "amount", "value": 0.5});
+    let refused = server.refused(400, &aggregate(&json!({}), &json!({"x": step})));
+    assert_eq!(refused, ["/x/value: Max has no key \"value\""]);
+}
 
 #[test]
 fn no_total_tells_of_a_model_that_the_key_may_not_read() {

@@ -246,9 +246,15 @@ fn totals() -> Vec<Value> {
         all.push(request("aggregate", NOTE, &json!({"groupBy": "id", "having": {"x__lt": "h"}, "ordering": "x"}), &of));
     }
     for on in ["secret__n", "entries__n"] {
-        for function in ["Sum", "Avg"] {
-            all.push(request("aggregate", NOTE, &json!({}), &json!({"x": {"function": function, "onField": on}})));
-            all.push(of_box(json!({"sequencedProcess": [{"function": function, "onField": "secret__n"}, {"function": "Cast", "castType": "string"}]})));
+        for step in [
+            json!({"function": "Sum", "onField": on}),
+            json!({"function": "Avg", "onField": on}),
+            json!({"function": "Percentile", "onField": on, "value": 0.5}),
+        ] {
+            all.push(request("aggregate", NOTE, &json!({}), &json!({"x": step})));
+            let mut step = step.clone();
+            step["onField"] = json!("secret__n");
+            all.push(of_box(json!({"sequencedProcess": [step, {"function": "Cast", "castType": "string"}]})));
         }
     }
     for day in ["secret__day__year", "secret__day__month"] {
