@@ -43,7 +43,11 @@ fn start() -> Vec<String> {
 
 /// What was looked at, and what could not be judged.
 fn summary(report: &Report) -> String {
-    let mut text = format!("{} findings: {} keys, the log since {}.", report.findings.len(), report.keys, report.since);
+    let found = match report.findings.len() {
+        1 => "1 finding".to_owned(),
+        count => format!("{count} findings"),
+    };
+    let mut text = format!("{found}: {} keys, the log since {}.", report.keys, report.since);
     for note in report.notes.iter().take(MOST_NOTES) {
         text.push_str(&format!(" Note: {note}."));
     }
