@@ -526,7 +526,7 @@ impl Turns {
             self.log.drain(..entries);
             self.log.shrink_to(ROOM); // the memory is for those to come
             if !only_jobs {
-                self.told.taken(self.metrics.log_lost.get());
+                self.told.taken(self.log.len(), self.metrics.log_lost.get());
             }
         } else {
             // The entries wait for the next commit.

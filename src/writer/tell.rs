@@ -38,11 +38,15 @@ impl Told {
         self.is_refused
     }
 
-    /// A commit took all that there was to write; of the usage log so many entries were lost since the start.
-    pub fn taken(&mut self, lost: u64) {
+    /// A commit went through, after which so many entries of the usage log wait for the next; so many were lost since the
+    /// start, which is told once none waits: until then there may be no room for others.
+    pub fn taken(&mut self, waiting: usize, lost: u64) {
         self.is_refused = false;
         if std::mem::take(&mut self.is_said) {
             log::line(Level::Info, format_args!("writes to the database succeed again"));
+        }
+        if waiting > 0 {
+            return;
         }
         self.is_losing = false;
         let newly = lost - std::mem::replace(&mut self.lost, lost);
