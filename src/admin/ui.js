@@ -65,6 +65,7 @@ export function form({ controls, verb, submit, danger = false, beside = [], labe
     event.preventDefault();
     above.replaceChildren();
     controls.forEach((one) => one.fail(null));
+    const held = document.activeElement;
     button.disabled = true;
     try {
       await submit(Object.fromEntries(controls.map((one) => [one.name, one.read()]).filter(([, value]) => value !== undefined)));
@@ -72,6 +73,7 @@ export function form({ controls, verb, submit, danger = false, beside = [], labe
       place(error);
     } finally {
       button.disabled = false;
+      if (document.activeElement === document.body) held.focus(); // which a button loses when it is disabled
     }
   }
   function place(error) {
@@ -109,7 +111,7 @@ export function select(options, value, properties = {}) {
 
 /**
  * A table that scrolls by itself where it is too wide. A column has a `title`, and `cell(row)`, a text or an element; `isNumber` has it on
- * the right. The first column names the row.
+ * the right, and `sort` is ascending or descending where the rows are in its order. The first column names the row.
  */
 export function table({ caption, columns, rows, empty = "None." }) {
   if (!rows.length) return h("p", { class: "empty" }, empty);
@@ -117,7 +119,8 @@ export function table({ caption, columns, rows, empty = "None." }) {
   return h("div", { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" },
     h("table", {},
       h("caption", { class: "unseen" }, caption),
-      h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col", ...side(column) }, column.title)))),
+      h("thead", {}, h("tr", {}, columns.map((column) =>
+        h("th", { scope: "col", "aria-sort": column.sort, ...side(column) }, column.title)))),
       h("tbody", {}, rows.map((row) => h("tr", {}, columns.map((column, number) =>
         h(number ? "td" : "th", { scope: number ? null : "row", ...side(column) }, column.cell(row))))))));
 }
