@@ -91,6 +91,17 @@ check("pages follow each other without a gap", async ({ server, page }) => {
   assert.match(page.url(), /page=2/);
 });
 
+check("of very many records no more are counted than it takes to say that they are many", async ({ server, page }) => {
+  const tags = (from, many) => ({ objects: Array.from({ length: many }, (_, number) => ({ name: `tag ${from + number}` })) });
+  await server.query("createMany", "tickets.Tag", {}, tags(0, 10_000));
+  await server.query("createMany", "tickets.Tag", {}, tags(10_000, 10));
+  await signIn(page, server, { view: "#/records/tickets.Tag?page=200" });
+  await page.getByText("10,000 records or more").waitFor();
+  await page.getByRole("button", { name: "Next" }).click();
+  await page.getByText("10,001 to 10,010").waitFor();
+  assert.ok(await page.getByRole("button", { name: "Next" }).isDisabled());
+});
+
 check("what is changed is saved, and nothing else", async ({ server, page }) => {
   await story(server);
   const before = await record(server, 3);
