@@ -202,3 +202,23 @@ export function pages({ offset, shown, total, turn, size }) {
     h("span", {}, shown ? `${count(offset + 1)} to ${count(offset + shown)}${all}` : "none"),
     button("Next", offset + size, more));
 }
+
+/**
+ * A checkbox that has `work` done at once and every so many seconds, as long as it is ticked and the tab is seen, until `signal`
+ * aborts. It is unticked where `work` says that it did not go well.
+ */
+export function repeating({ label, seconds, work, signal }) {
+  const input = h("input", { type: "checkbox", onchange: turn });
+  let next;
+  let isBusy = false;
+  async function turn() {
+    clearTimeout(next);
+    if (isBusy || !input.checked || document.hidden || signal.aborted) return;
+    isBusy = true;
+    if (!await work()) input.checked = false;
+    isBusy = false;
+    next = setTimeout(turn, seconds * 1000);
+  }
+  document.addEventListener("visibilitychange", turn, { signal });
+  return control({ name: "repeating", label, input }).element;
+}
