@@ -49,7 +49,7 @@ function statuses(text) {
 export function asked(query, view) {
   const names = [...KINDS.map(([name, , words]) => [name, words]), ["status", "Status"], ["slower", "Slower than (ms)"]];
   const all = names.filter(([name]) => query.get(name)).map(([name, words]) => h("li", {}, `${words}: `, h("b", {}, query.get(name)), " ",
-    h("a", { href: `#/${view}?${changed(query, { [name]: null })}`, "aria-label": `Not only this ${words.toLowerCase()}` }, "all")));
+    h("a", { href: `#/${view}?${changed(query, { [name]: null })}`, "aria-label": `all, not only this ${words.toLowerCase()}` }, "all")));
   return all.length ? h("ul", { class: "asked", "aria-label": "Only these entries" }, all) : null;
 }
 

@@ -137,12 +137,12 @@ function open(place, names, row) {
   const fact = ([field, value]) => {
     const [name, , words] = kinds.find(([, each]) => each === field) ?? [];
     const href = () => `#/log?${changed(place.query, { [name]: value ?? NONE })}`;
-    const only = name && [" ", h("a", { href: href(), "aria-label": `Only this ${words.toLowerCase()}` }, "only this")];
+    const only = name && [" ", h("a", { href: href(), "aria-label": `only this ${words.toLowerCase()}` }, "only this")];
     return [h("dt", {}, field), h("dd", {}, shown(names, field, value), only)];
   };
   const content = [
     h("dl", { class: "facts" }, Object.entries(row).map(fact)),
-    h("div", { class: "buttons" }, h("button", { type: "button", autofocus: true, onclick: () => opened.close() }, "Close"),
+    h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => opened.close() }, "Close"),
       copy(JSON.stringify(row, (_, value) => (typeof value === "bigint" ? String(value) : value), 2), "Copy as JSON")),
   ];
   const opened = dialog({ title: "An entry of the log", content });
