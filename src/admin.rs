@@ -23,7 +23,7 @@ const IMAGE: &str = "image/svg+xml";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// All of them.
-static FILES: [File; 28] = [
+static FILES: [File; 36] = [
     File { path: "/", media: HTML, bytes: include_bytes!("admin/index.html") },
     File { path: "/admin/app.js", media: SCRIPT, bytes: include_bytes!("admin/app.js") },
     File { path: "/admin/chart.js", media: SCRIPT, bytes: include_bytes!("admin/chart.js") },
@@ -31,7 +31,10 @@ static FILES: [File; 28] = [
     File { path: "/admin/console.js", media: SCRIPT, bytes: include_bytes!("admin/console.js") },
     File { path: "/admin/dom.js", media: SCRIPT, bytes: include_bytes!("admin/dom.js") },
     File { path: "/admin/editor.js", media: SCRIPT, bytes: include_bytes!("admin/editor.js") },
+    File { path: "/admin/entries.js", media: SCRIPT, bytes: include_bytes!("admin/entries.js") },
     File { path: "/admin/examples.js", media: SCRIPT, bytes: include_bytes!("admin/examples.js") },
+    File { path: "/admin/fields.js", media: SCRIPT, bytes: include_bytes!("admin/fields.js") },
+    File { path: "/admin/filter.js", media: SCRIPT, bytes: include_bytes!("admin/filter.js") },
     File { path: "/admin/findings.js", media: SCRIPT, bytes: include_bytes!("admin/findings.js") },
     File { path: "/admin/icon.svg", media: IMAGE, bytes: include_bytes!("admin/icon.svg") },
     File { path: "/admin/jql.js", media: SCRIPT, bytes: include_bytes!("admin/jql.js") },
@@ -41,14 +44,19 @@ static FILES: [File; 28] = [
     File { path: "/admin/log.js", media: SCRIPT, bytes: include_bytes!("admin/log.js") },
     File { path: "/admin/models.js", media: SCRIPT, bytes: include_bytes!("admin/models.js") },
     File { path: "/admin/permissions.js", media: SCRIPT, bytes: include_bytes!("admin/permissions.js") },
+    File { path: "/admin/picker.js", media: SCRIPT, bytes: include_bytes!("admin/picker.js") },
+    File { path: "/admin/picture.js", media: SCRIPT, bytes: include_bytes!("admin/picture.js") },
+    File { path: "/admin/record.js", media: SCRIPT, bytes: include_bytes!("admin/record.js") },
     File { path: "/admin/records.js", media: SCRIPT, bytes: include_bytes!("admin/records.js") },
     File { path: "/admin/scan.js", media: SCRIPT, bytes: include_bytes!("admin/scan.js") },
     File { path: "/admin/session.js", media: SCRIPT, bytes: include_bytes!("admin/session.js") },
     File { path: "/admin/signin.js", media: SCRIPT, bytes: include_bytes!("admin/signin.js") },
+    File { path: "/admin/span.js", media: SCRIPT, bytes: include_bytes!("admin/span.js") },
     File { path: "/admin/style.css", media: STYLE, bytes: include_bytes!("admin/style.css") },
     File { path: "/admin/tree.js", media: SCRIPT, bytes: include_bytes!("admin/tree.js") },
     File { path: "/admin/ui.js", media: SCRIPT, bytes: include_bytes!("admin/ui.js") },
     File { path: "/admin/usage.js", media: SCRIPT, bytes: include_bytes!("admin/usage.js") },
+    File { path: "/admin/values.js", media: SCRIPT, bytes: include_bytes!("admin/values.js") },
     File { path: "/admin/vendor/uplot.LICENSE", media: TEXT, bytes: include_bytes!("admin/vendor/uplot.LICENSE") },
     File { path: "/admin/vendor/uplot.css", media: STYLE, bytes: include_bytes!("admin/vendor/uplot.css") },
     File { path: "/admin/vendor/uplot.js", media: SCRIPT, bytes: include_bytes!("admin/vendor/uplot.js") },
