@@ -104,10 +104,10 @@ async function ask({ session, query }, names, signal) {
     // A bucket is asked for by its moments: date parts are those of UTC, and percentiles of hours make none of a day.
     ...parts.map((part) => totals(MOMENT, within(part))),
   ];
-  const answers = (await session.client.batch(requests, { signal })).map(({ data }) => data);
-  const [[figures], tops] = [answers[0], answers.slice(1, 1 + TOPS.length)];
-  await names.learn(tops[0].map(({ key }) => key), { signal });
-  return { whole, figures, tops, parts, moments: answers.slice(1 + TOPS.length).map(([moment]) => moment) };
+  const [figures, ...rest] = await session.client.batch(requests, { signal });
+  const [tops, moments] = [rest.slice(0, TOPS.length), rest.slice(TOPS.length)];
+  await names.learn(tops[0].data.map(({ key }) => key), { signal });
+  return { whole, figures: figures.data[0], tops, parts, moments: moments.map(({ data }) => data[0]) };
 }
 
 function fieldOf(name) {
@@ -117,10 +117,9 @@ function fieldOf(name) {
 function shown({ whole, figures, tops, parts, moments }, place, names, signal) {
   const times = parts.map(({ start }) => start);
   const line = (label, name, colour) => ({ label, values: moments.map((moment) => moment[name]), colour });
-  const log = (values) => `#/log?${changed(place.query, values)}`;
   return [
     h("p", { class: "help" }, "From ", exact(whole.from), " to ", exact(whole.end), `, times of ${zone()}. `,
-      h("a", { href: log({}) }, "All of it in the log")),
+      h("a", { href: inLog(place.query, {}) }, "All of it in the log")),
     h("dl", { class: "figures" }, facts(figures).map(([word, value, text]) =>
       h("div", {}, h("dt", {}, word), h("dd", {}, h("data", { value }, text))))),
     h("div", { class: "grid" },
@@ -132,9 +131,17 @@ function shown({ whole, figures, tops, parts, moments }, place, names, signal) {
         title: "Latency in milliseconds", times, show: ms, signal,
         series: [line("p50", "p50", COLOURS.third), line("p95", "p95", COLOURS.main), line("p99", "p99", COLOURS.fourth)],
       })),
-    h("div", { class: "grid wide" }, TOPS.map(([name, words], number) => h("section", {}, h("h2", {}, words),
-      table({ caption: words, columns: columns(name, log, names), rows: tops[number], empty: "None in this time." })))),
+    h("div", { class: "grid wide" }, TOPS.map(([name, words], number) => {
+      const { data, extras: { filtered } } = tops[number];
+      const some = filtered > data.length && h("span", { class: "hint" }, ` ${data.length} of ${count(filtered)}`);
+      return h("section", {}, h("h2", {}, words, some),
+        table({ caption: words, columns: columns(name, place.query, names), rows: data, empty: "None in this time." }));
+    })),
   ];
+}
+
+function inLog(query, values) {
+  return `#/log?${changed(query, values)}`;
 }
 
 /** The figures on top: each with a word, the exact number, and the text that is shown. */
@@ -149,19 +156,22 @@ function facts({ requests, refused, failed, p50, p95, p99, given, sent }) {
 }
 
 /** The columns of a table; its numbers lead into the log. */
-function columns(name, log, names) {
+function columns(name, query, names) {
   const field = fieldOf(name);
   const only = (row) => ({ [name]: row[field] ?? NONE, ...(name === "code" && { status: row.status }) });
   const text = (row) => (name === "key" ? names.text(row.key) : row[field] ?? NONE);
-  const link = (row, number, word, values) => (number
-    ? h("a", { href: log({ ...only(row), ...values }), "aria-label": `${count(number)} ${word} in the log: ${text(row)}` }, count(number))
-    : "0");
+  function link(row, number, word, values) {
+    if (!number) return "0";
+    const name = `${count(number)} ${word} in the log: ${text(row)}`;
+    return h("a", { href: inLog(query, { ...only(row), ...values }), "aria-label": name }, count(number));
+  }
+  const refusals = /^4/.test(query.get("status")) ? query.get("status") : "4xx";
   const number = (heading, cell) => ({ title: heading, isNumber: true, cell });
   return [
     { title: KINDS.find(([each]) => each === name)[2], cell: (row) => (name === "key" ? names.link(row.key) : text(row)) },
     name === "code" && { title: "Status", cell: (row) => status(row.status) },
     number("Requests", (row) => link(row, row.requests, "requests")),
-    name !== "code" && number("Refused", (row) => link(row, row.refused, "refused", { status: "4xx" })),
+    name !== "code" && number("Refused", (row) => link(row, row.refused, "refused", { status: refusals })),
     number("p95, ms", (row) => ms(row.p95)),
   ].filter(Boolean);
 }
