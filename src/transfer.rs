@@ -1,12 +1,13 @@
 //! Records in and out of files: JSON Lines and CSV, a file a model. What is dumped loads again, equal.
 //!
-//! [`records`] reads a file's records, [`load`] has them in the database, [`dump`] writes them out, [`cell`] is what stands in a
-//! cell of CSV.
+//! [`records`] reads a file's records, [`files`] hands those of all files over, [`load`] has them in the database, [`dump`]
+//! writes them out, [`cell`] is what stands in a cell of CSV.
 
 mod cell;
 pub mod dump;
+pub mod files;
 pub mod load;
-mod progress;
+pub mod progress;
 pub mod records;
 mod waiting;
 

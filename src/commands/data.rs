@@ -10,6 +10,7 @@ use crate::model::{Catalogue, Model};
 use crate::store::{Failure, Missing, Session, Store, owners_file};
 use crate::terminal::{Failed, Progress, print_line};
 use crate::transfer::dump::{self, Ended};
+use crate::transfer::files;
 use crate::transfer::load::{self, Done, Listener, Options, Reject};
 use crate::transfer::records::{Names, Source};
 use crate::transfer::{ending_of, format_of, model_of};
@@ -44,7 +45,7 @@ fn load(database: &Database, args: &LoadArgs) -> Result<(), Failed> {
     let mut watch = Watch { rejects: rejects.map(BufWriter::new), bar: Progress::new("loading"), size };
     let options = Options { skips: args.rejects.is_some(), resumes: args.resume, dry_run: args.dry_run };
     let start = Instant::now();
-    let done = load::load(&session, &given, &sources, options, &mut watch);
+    let done = files::load(&session, &given, &sources, options, &mut watch);
     drop(watch);
     let done = done?;
     tell(database.json, args, &done, start.elapsed().as_secs_f64())
@@ -68,7 +69,7 @@ pub fn seed(store: &Store, named: &[PathBuf]) -> Result<(), Failed> {
     let sources = paths.into_iter().map(as_named).collect::<Result<Vec<_>, _>>()?;
     let size = sources.iter().map(Source::size).sum();
     let mut watch = Watch { rejects: None, bar: Progress::new("loading"), size };
-    load::load(&session, &given, &sources, Options::default(), &mut watch).map(drop)
+    files::load(&session, &given, &sources, Options::default(), &mut watch).map(drop)
 }
 
 fn tell(json: bool, args: &LoadArgs, done: &Done, seconds: f64) -> Result<(), Failed> {
@@ -162,16 +163,14 @@ struct Watch {
 impl Listener for Watch {
     fn rejects(&mut self, reject: &Reject<'_>) -> Result<(), Failed> {
         let Some(file) = &mut self.rejects else {
-            let lines = reject.errors.iter().map(|error| reject.source.described(reject.line, &error.shown()));
+            let lines = reject.errors.iter().map(|error| reject.origin.described(reject.line, &error.shown()));
             lines.for_each(|line| self.bar.above(&plain(&line)));
             return Ok(());
         };
-        let told = object(vec![
-            ("file", Json::String(reject.source.path.display().to_string())),
-            ("line", number(reject.line)),
-            ("errors", Json::List(reject.errors.iter().map(load::Mistake::member).collect())),
-            ("record", reject.values.clone().map_or(Json::Null, Json::Object)),
-        ]);
+        let mut told = reject.origin.place(reject.line).to_vec();
+        told.push(("errors", Json::List(reject.errors.iter().map(load::Mistake::member).collect())));
+        told.push(("record", reject.values.clone().map_or(Json::Null, Json::Object)));
+        let told = object(told);
         writeln!(file, "{told}").map_err(|error| format!("cannot write the rejects: {error}"))
     }
 

@@ -1,8 +1,8 @@
-//! Loading: one thread reads and plans records, the other has them in the database, each checked as one that a client makes. A record
-//! that refers to one that is not there yet waits until the others are in.
+//! Loading: one thread hands records over and plans them, the other has them in the database, each checked as one that a
+//! client makes. A record that refers to one that is not there yet waits until the others are in.
 
-use super::progress::{self, Progress};
-use super::records::{Mark, Record, Source};
+use super::progress::Progress;
+use super::records::{Mark, Record};
 use super::waiting::{self, Waiting};
 use crate::error::{Error, Errors};
 use crate::json::{self, Json, Object};
@@ -14,6 +14,8 @@ use crate::run::{Refused, Table};
 use crate::store::{Failure, Session};
 use crate::value::Scalar;
 use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 
 /// Records handed over at a time, how many such packets wait, and records of one step.
@@ -26,6 +28,15 @@ const MOST_WAITING: usize = 100_000;
 
 /// Mistakes told where nothing is to go in unless all does.
 const MOST_MISTAKES: usize = 100;
+
+/// Where the records of a model come from.
+pub trait Origin: Sync {
+    fn model(&self) -> &Arc<Model>;
+    /// What is wrong with the record of a line, with where.
+    fn described(&self, line: u64, what: &dyn Display) -> String;
+    /// Where a record stands, as a script reads it.
+    fn place(&self, line: u64) -> [(&'static str, Json); 2];
+}
 
 /// How to load.
 #[derive(Clone, Copy, Default)]
@@ -40,7 +51,7 @@ pub struct Options {
 
 /// A record that did not go in.
 pub struct Reject<'s> {
-    pub source: &'s Source,
+    pub origin: &'s dyn Origin,
     pub line: u64,
     pub errors: Vec<Mistake>,
     /// As it was read, where it could be.
@@ -58,8 +69,8 @@ pub trait Listener {
     fn rejects(&mut self, reject: &Reject<'_>) -> Result<(), String>;
     /// What was rejected so far must be kept now: the others are about to be.
     fn keep(&mut self) -> Result<(), String>;
-    /// Records that are in, and bytes of all files that were read.
-    fn tell(&mut self, records: u64, bytes: u64);
+    /// Records that are in, and how much of all there is was read.
+    fn tell(&mut self, records: u64, read: u64);
 }
 
 /// What a load came to.
@@ -79,68 +90,48 @@ struct Item {
 }
 
 enum Packet {
-    /// Records of a file, the place of the last, and the bytes of all files that were read.
+    /// Records of an origin, the place of the last, and how much of all there is was read.
     Items {
-        file: usize,
+        origin: usize,
         items: Vec<Item>,
         mark: Mark,
-        bytes: u64,
+        read: u64,
     },
-    /// So much of a file was done before.
+    /// So many records were done before.
     Skipped(u64),
     Failed(String),
 }
 
-/// Loads files, one after the other, in a transaction of its own or in several.
+/// What each origin is known by from one run to the next, and how much of it is done.
+pub type Marks = Vec<(Scalar, Progress)>;
+
+/// Loads what `hand_over` has of these origins into the transaction that is open.
 ///
 /// # Errors
-/// A file cannot be read, the database takes nothing more, or all or nothing was wanted and something is wrong.
+/// It cannot be read, the database takes nothing more, or all or nothing was wanted and something is wrong. The transaction is to
+/// be undone then.
 pub fn load(
     session: &Session,
     given: &Given,
-    sources: &[Source],
+    origins: &[&dyn Origin],
+    marks: Marks,
     options: Options,
     listener: &mut dyn Listener,
+    hand_over: impl FnOnce(&mut Hand<'_>) -> Result<(), Cut> + Send,
 ) -> Result<Done, String> {
-    let mut marks = Vec::new();
-    for source in sources {
-        // Standard input has no name that it could be known by.
-        let name = if source.is_file() { progress::name(source)? } else { Scalar::Null };
-        let known = if source.is_file() { Progress::read(session, &name).map_err(told)? } else { Progress::default() };
-        if !options.resumes && !known.is_whole && known.mark.line > 0 {
-            let why = "was loaded in part, by a run that was cut off; go on with --resume";
-            return Err(format!("{} {why}", source.path.display()));
-        }
-        marks.push((name, if options.resumes { known } else { Progress::default() }));
-    }
-    let before: Vec<Progress> = marks.iter().map(|(_, progress)| progress.clone()).collect();
-    let plans: Vec<Load<'_>> = sources.iter().map(|source| Load::new(given, &source.model)).collect();
+    let plans: Vec<Load<'_>> = origins.iter().map(|origin| Load::new(given, origin.model())).collect();
     let (give, take) = sync_channel(PACKETS);
+    let mut hand = Hand { plans: &plans, keeps: options.skips, give, items: Vec::new() };
     std::thread::scope(|scope| {
-        let reading = Reading { sources, plans: &plans, before: &before, keeps: options.skips, give };
-        scope.spawn(move || reading.all());
-        let mut loading = Loading {
-            session,
-            sources,
-            plans: &plans,
-            options,
-            listener,
-            marks,
-            waiting: Vec::new(),
-            done: Done::default(),
-            unsaved: 0,
-        };
-        session.begin().map_err(told)?;
-        let outcome = loading.all(&take);
-        drop(take); // the reader ends
-        match outcome {
-            Ok(()) if !options.dry_run => session.commit().map_err(told)?,
-            Ok(()) => session.abandon(),
-            Err(why) => {
-                session.abandon();
-                return Err(why);
+        scope.spawn(move || {
+            if let Err(Cut::Failed(why)) = hand_over(&mut hand) {
+                drop(hand.give.send(Packet::Failed(why)));
             }
-        }
+        });
+        let (waiting, done) = (Vec::new(), Done::default());
+        let mut loading =
+            Loading { session, origins, plans: &plans, options, listener, marks, waiting, done, unsaved: 0 };
+        loading.all(&take)?; // where that fails nobody takes any more, and the other thread ends
         Ok(loading.done)
     })
 }
@@ -149,20 +140,18 @@ fn told(failure: Failure) -> String {
     failure.to_string()
 }
 
-/// Files that are read, and their records planned, until there is nothing more or nobody takes it.
-struct Reading<'r> {
-    sources: &'r [Source],
-    plans: &'r [Load<'r>],
-    /// What an earlier run has done of each.
-    before: &'r [Progress],
+/// Takes records one by one, plans them, and passes them on together.
+pub struct Hand<'h> {
+    plans: &'h [Load<'h>],
     /// Whether records are kept as they were read.
     keeps: bool,
     give: SyncSender<Packet>,
+    items: Vec<Item>,
 }
 
-/// Why reading ended early.
-enum Cut {
-    /// Nobody takes what is read.
+/// Why there is nothing more to hand over.
+pub enum Cut {
+    /// Nobody takes it.
     Unwanted,
     Failed(String),
 }
@@ -179,64 +168,27 @@ impl From<SendError<Packet>> for Cut {
     }
 }
 
-impl Reading<'_> {
-    fn all(self) {
-        let mut bytes_before = 0;
-        for (file, source) in self.sources.iter().enumerate() {
-            match self.file(file, bytes_before) {
-                Ok(()) => bytes_before += source.size(),
-                Err(Cut::Unwanted) => return,
-                Err(Cut::Failed(why)) => return drop(self.give.send(Packet::Failed(why))),
-            }
-        }
-    }
-
-    /// Reads one file.
-    fn file(&self, file: usize, bytes_before: u64) -> Result<(), Cut> {
-        let (source, before) = (&self.sources[file], &self.before[file]);
-        let mut records = source.open()?;
-        let (mut items, mut skipped, mut is_checked) = (Vec::with_capacity(PACKET), 0, false);
-        loop {
-            if !is_checked && records.line() >= before.mark.line {
-                if before.mark.line > 0 && records.mark() != before.mark {
-                    return Err(changed(source, before).into());
-                }
-                is_checked = true;
-            }
-            let Some(record) = records.next().map_err(|(line, why)| source.described(line, &why))? else { break };
-            if before.is_done(record.line) {
-                skipped += 1;
-                continue;
-            }
-            items.push(self.item(file, record));
-            if items.len() >= PACKET && is_checked {
-                let items = std::mem::replace(&mut items, Vec::with_capacity(PACKET));
-                let bytes = bytes_before + records.bytes();
-                self.give.send(Packet::Items { file, items, mark: records.mark(), bytes })?;
-            }
-        }
-        if !is_checked {
-            return Err(changed(source, before).into());
-        }
-        let bytes = bytes_before + records.bytes();
-        self.give.send(Packet::Items { file, items, mark: records.mark(), bytes })?;
-        Ok(self.give.send(Packet::Skipped(skipped))?)
-    }
-
-    fn item(&self, file: usize, record: Record) -> Item {
+impl Hand<'_> {
+    /// Takes a record of an origin, and tells whether it is time to pass on.
+    pub fn takes(&mut self, origin: usize, record: Record) -> bool {
         let row = match &record.values {
-            Ok(values) => self.plans[file].row(values).map_err(|errors| mistakes(&errors)),
+            Ok(values) => self.plans[origin].row(values).map_err(|errors| mistakes(&errors)),
             Err(why) => Err(vec![Mistake { pointer: None, message: why.clone() }]),
         };
-        Item { line: record.line, row, values: record.values.ok().filter(|_| self.keeps) }
+        self.items.push(Item { line: record.line, row, values: record.values.ok().filter(|_| self.keeps) });
+        self.items.len() >= PACKET
     }
-}
 
-fn changed(source: &Source, before: &Progress) -> String {
-    let (path, line) = (source.path.display(), before.mark.line);
-    format!(
-        "{path} is not what it was when its first {line} lines were loaded; load what is new from a file of its own"
-    )
+    /// Passes on the records of an origin that were taken, with the place of the last and how much was read.
+    pub fn pass(&mut self, origin: usize, mark: Mark, read: u64) -> Result<(), Cut> {
+        let items = std::mem::replace(&mut self.items, Vec::with_capacity(PACKET));
+        Ok(self.give.send(Packet::Items { origin, items, mark, read })?)
+    }
+
+    /// Tells of records that an earlier run had loaded.
+    pub fn skip(&self, records: u64) -> Result<(), Cut> {
+        Ok(self.give.send(Packet::Skipped(records))?)
+    }
 }
 
 fn mistakes(errors: &Errors) -> Vec<Mistake> {
@@ -247,12 +199,11 @@ fn mistakes(errors: &Errors) -> Vec<Mistake> {
 /// A load under way.
 struct Loading<'l> {
     session: &'l Session,
-    sources: &'l [Source],
+    origins: &'l [&'l dyn Origin],
     plans: &'l [Load<'l>],
     options: Options,
     listener: &'l mut dyn Listener,
-    /// What each file is known by, and how much of it is done.
-    marks: Vec<(Scalar, Progress)>,
+    marks: Marks,
     waiting: Vec<Waiting>,
     done: Done,
     /// Records since the last step.
@@ -263,9 +214,9 @@ impl Loading<'_> {
     fn all(&mut self, take: &Receiver<Packet>) -> Result<(), String> {
         while let Ok(packet) = take.recv() {
             match packet {
-                Packet::Items { file, items, mark, bytes } => {
-                    self.put_in(file, items, mark)?;
-                    self.listener.tell(self.done.loaded, bytes);
+                Packet::Items { origin, items, mark, read } => {
+                    self.put_in(origin, items, mark)?;
+                    self.listener.tell(self.done.loaded, read);
                     if self.unsaved >= STEP && self.takes_steps() {
                         self.save()?;
                     }
@@ -290,8 +241,8 @@ impl Loading<'_> {
         self.options.resumes && (self.options.skips || self.done.rejected == 0)
     }
 
-    /// Puts in records of a file.
-    fn put_in(&mut self, file: usize, items: Vec<Item>, mark: Mark) -> Result<(), String> {
+    /// Puts in records of an origin.
+    fn put_in(&mut self, origin: usize, items: Vec<Item>, mark: Mark) -> Result<(), String> {
         self.unsaved += items.len() as u64;
         let (mut rows, mut there) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
         let mut rejected = Vec::new();
@@ -304,27 +255,27 @@ impl Loading<'_> {
                 Err(errors) => rejected.push((item.line, errors, item.values)),
             }
         }
-        self.marks[file].1.mark = mark;
-        let (mut write, refused) = self.insert(file, rows)?;
+        self.marks[origin].1.mark = mark;
+        let (mut write, refused) = self.insert(origin, rows)?;
         for (place, refused) in refused {
             let ((line, values), errors) = (std::mem::take(&mut there[place]), mistakes(&refused.errors));
             if refused.is_dangling && self.waiting.len() < MOST_WAITING {
-                self.marks[file].1.waiting.insert(line);
+                self.marks[origin].1.waiting.insert(line);
                 let row = std::mem::take(&mut write.rows[place]);
-                self.waiting.push(Waiting { file, line, row, values, errors });
+                self.waiting.push(Waiting { origin, line, row, values, errors });
             } else {
                 rejected.push((line, errors, values));
             }
         }
         rejected.sort_by_key(|(line, ..)| *line);
-        rejected.into_iter().try_for_each(|(line, errors, values)| self.reject(file, line, errors, values))
+        rejected.into_iter().try_for_each(|(line, errors, values)| self.reject(origin, line, errors, values))
     }
 
     /// Inserts rows, and tells which were refused, by their places.
-    fn insert(&mut self, file: usize, rows: Vec<Row>) -> Result<(Write, Vec<(usize, Refused)>), String> {
-        let model = &self.sources[file].model;
+    fn insert(&mut self, origin: usize, rows: Vec<Row>) -> Result<(Write, Vec<(usize, Refused)>), String> {
+        let model = self.origins[origin].model();
         let table = Table { session: self.session, model, name: model.namespace.as_str() };
-        let (write, mut refused) = (self.plans[file].write(rows), Vec::new());
+        let (write, mut refused) = (self.plans[origin].write(rows), Vec::new());
         table.load(&write, |place, why| refused.push((place, why))).map_err(|errors| why(&errors))?;
         self.done.loaded += (write.rows.len() - refused.len()) as u64;
         Ok((write, refused))
@@ -336,12 +287,12 @@ impl Loading<'_> {
         while !self.waiting.is_empty() {
             let (whole, lost) = waiting::sorted(std::mem::take(&mut self.waiting), self.session, self.plans)?;
             for one in lost {
-                self.reject(one.file, one.line, one.errors, one.values)?;
+                self.reject(one.origin, one.line, one.errors, one.values)?;
             }
             let refused = self.put_in_together(&whole)?;
             if refused.is_empty() {
                 for one in &whole {
-                    self.marks[one.file].1.waiting.remove(&one.line);
+                    self.marks[one.origin].1.waiting.remove(&one.line);
                 }
                 break;
             }
@@ -349,7 +300,7 @@ impl Loading<'_> {
             let mut refused = refused.into_iter().peekable();
             for (place, one) in whole.into_iter().enumerate() {
                 match refused.next_if(|(refused, _)| *refused == place) {
-                    Some((_, errors)) => self.reject(one.file, one.line, errors, one.values)?,
+                    Some((_, errors)) => self.reject(one.origin, one.line, errors, one.values)?,
                     None => self.waiting.push(one),
                 }
             }
@@ -360,18 +311,18 @@ impl Loading<'_> {
     /// Tries to put in all that waits; where any of it is refused, that is told, by its places, and nothing is in.
     fn put_in_together(&mut self, waiting: &[Waiting]) -> Result<Vec<(usize, Vec<Mistake>)>, String> {
         let loaded = self.done.loaded;
-        let files: BTreeSet<usize> = waiting.iter().map(|one| one.file).collect();
-        let (session, sources) = (self.session, self.sources);
+        let origins: BTreeSet<usize> = waiting.iter().map(|one| one.origin).collect();
+        let (session, all) = (self.session, self.origins);
         let together = session.unjudged(|| {
             let mut refused = Vec::new();
             for (place, one) in waiting.iter().enumerate() {
-                let (_, mut why) = self.insert(one.file, vec![one.row.clone()]).map_err(Undone::Failed)?;
+                let (_, mut why) = self.insert(one.origin, vec![one.row.clone()]).map_err(Undone::Failed)?;
                 refused.extend(why.pop().map(|(_, why)| (place, mistakes(&why.errors))));
             }
             if !refused.is_empty() {
                 return Err(Undone::Refused(refused));
             }
-            for table in files.iter().flat_map(|file| tables(&sources[*file].model)) {
+            for table in origins.iter().flat_map(|origin| tables(all[*origin].model())) {
                 if !session.holds(&table)? {
                     return Err(Undone::Failed("references do not hold that were there a moment ago".into()));
                 }
@@ -388,10 +339,10 @@ impl Loading<'_> {
         }
     }
 
-    fn reject(&mut self, file: usize, line: u64, errors: Vec<Mistake>, values: Option<Object>) -> Result<(), String> {
+    fn reject(&mut self, origin: usize, line: u64, errors: Vec<Mistake>, values: Option<Object>) -> Result<(), String> {
         self.done.rejected += 1;
-        self.marks[file].1.waiting.remove(&line);
-        self.listener.rejects(&Reject { source: &self.sources[file], line, errors, values })?;
+        self.marks[origin].1.waiting.remove(&line);
+        self.listener.rejects(&Reject { origin: self.origins[origin], line, errors, values })?;
         if !self.options.skips && self.done.rejected >= MOST_MISTAKES as u64 {
             return Err(format!("these are the first {MOST_MISTAKES} mistakes; {}", self.nothing()));
         }

@@ -2,6 +2,7 @@
 //! and makes no record twice. What was done of a file is known by its content, so that a file that was changed there is not
 //! taken for the one that was loaded.
 
+use super::load::Origin;
 use super::records::{Mark, Source};
 use crate::json::{Json, number};
 use crate::sql::Statement;

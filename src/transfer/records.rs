@@ -1,10 +1,12 @@
 //! The records of a file, one by one, with the lines they stand on.
 
 use super::cell;
+use super::load::Origin;
 use crate::cli::FileFormat;
 use crate::error::nearest;
-use crate::json::{Json, Object};
+use crate::json::{Json, Object, number};
 use crate::model::Model;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -141,13 +143,23 @@ impl Source {
         let way = "--map and --ignore say what a column stands for";
         Err(self.described(1, &format!("{} has no field \"{name}\"{hint}; {way}", self.model.namespace)))
     }
+}
 
-    /// What is wrong, with where; line 0 is the file.
-    pub fn described(&self, line: u64, what: &impl std::fmt::Display) -> String {
+impl Origin for Source {
+    fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// Line 0 is the file.
+    fn described(&self, line: u64, what: &dyn Display) -> String {
         match line {
             0 => format!("cannot read {}: {what}", self.path.display()),
             _ => format!("{}:{line}: {what}", self.path.display()),
         }
+    }
+
+    fn place(&self, line: u64) -> [(&'static str, Json); 2] {
+        [("file", Json::String(self.path.display().to_string())), ("line", number(line))]
     }
 }
 

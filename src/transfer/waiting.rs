@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 /// A record that waits for one that it refers to.
 pub struct Waiting {
-    pub file: usize,
+    pub origin: usize,
     pub line: u64,
     pub row: Row,
     pub values: Option<Object>,
@@ -31,14 +31,14 @@ pub fn sorted(
 ) -> Result<(Vec<Waiting>, Vec<Waiting>), String> {
     let mut places = HashMap::new();
     for (place, one) in waiting.iter().enumerate() {
-        if let Some(id) = plans[one.file].id(&one.row) {
-            places.insert((plans[one.file].name().to_owned(), id.clone()), place);
+        if let Some(id) = plans[one.origin].id(&one.row) {
+            places.insert((plans[one.origin].name().to_owned(), id.clone()), place);
         }
     }
     let mut referrers: Vec<Vec<usize>> = waiting.iter().map(|_| Vec::new()).collect();
     let mut lost = Vec::new();
     for (place, one) in waiting.iter().enumerate() {
-        for target in plans[one.file].references(&one.row) {
+        for target in plans[one.origin].references(&one.row) {
             match places.get(&target) {
                 Some(target) => referrers[*target].push(place),
                 None if is_there(session, &target)? => {}
