@@ -85,7 +85,7 @@ pub fn plan(session: &Session, catalogue: &Catalogue, definition: &Definition) -
 }
 
 /// Puts a definition into force and gives its version; the same one where nothing changed. It takes an open transaction
-/// in which references are not checked; they are checked here in the end.
+/// in which references are not checked, unless models are only added; they are checked here in the end.
 ///
 /// # Errors
 /// The transaction, or the savepoint, has to be undone then.
@@ -95,15 +95,16 @@ pub fn apply(
     definition: &Definition,
     allow_data_loss: bool,
 ) -> Result<(i64, Planned), Refused> {
-    if !session.is_unchecked()? {
-        // Records that refer to a table which is rebuilt would go with the old one.
-        let cause = "tables cannot be rebuilt while references are checked".into();
-        return Err(Refused::Database(Failure::Other(Problem::Fault { cause })));
-    }
     if catalogue_version(session)? != catalogue.version {
         return Err(Refused::Database(Failure::Other(Problem::Replan)));
     }
     let planned = plan(session, catalogue, definition)?;
+    let only_adds = planned.changes.iter().all(|change| matches!(change, Change::AddModel(_)));
+    if !only_adds && !session.is_unchecked()? {
+        // Records that refer to a table which is rebuilt would go with the old one.
+        let cause = "tables cannot be rebuilt while references are checked".into();
+        return Err(Refused::Database(Failure::Other(Problem::Fault { cause })));
+    }
     if !planned.obstacles.is_empty() {
         return Err(Refused::Obstacles(planned.obstacles));
     }

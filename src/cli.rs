@@ -1,6 +1,6 @@
 //! The command line: words -> [`Command`]. No input or output.
 
-use crate::access::{Namespace, Permissions};
+use crate::access::{Namespace, Permissions, SYSTEM};
 use crate::config;
 use crate::intent::{self, Intent, Schema};
 use crate::network::Networks;
@@ -358,6 +358,11 @@ pub enum ModelsCommand {
         /// A models.json
         file: PathBuf,
     },
+    /// Make models of the tables of another SQLite file, and records of their rows
+    #[command(
+        after_help = "Examples:\n  jqlite models import shop.sqlite --dry-run\n  jqlite --db app.db models import shop.sqlite --app shop --rename 'Order Details=OrderLine'\n  jqlite models import shop.sqlite --dry-run --json | jq .models > models.json\n\nThe file is only read, and nothing that it brings along runs. Types are those that its values really have. Keys, references, unique values, indexes, defaults and lists of values are taken over, and each row is checked as a record that a client makes. What cannot be taken over is told with its reason, as is whatever is written in another way from then on.\n\nIt is all or nothing: where a row is refused, up to 100 of them are told, with table, row id and reason, and nothing changes. With --rejects they go into a file, and the rest is taken over."
+    )]
+    Import(ImportArgs),
     /// Print the models in force, as they were applied, or as other programs read them
     #[command(
         after_help = "Examples:\n  jqlite models show > models.json\n  jqlite models show --format typescript > models.ts\n  jqlite models show --format openapi > openapi.json"
@@ -368,6 +373,24 @@ pub enum ModelsCommand {
     },
     /// List all versions that were applied
     History,
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// A SQLite file of another program
+    pub file: PathBuf,
+    /// The app of the models [default: made of the name of the file]
+    #[arg(long, value_name = "NAME", value_parser = app)]
+    pub app: Option<String>,
+    /// The name of the model that a table becomes; may be given several times
+    #[arg(long, value_name = "TABLE=NAME", value_parser = model_name)]
+    pub rename: Vec<(String, String)>,
+    /// Write rows that are refused to this file, with table, row id and reason, and take over the rest
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
+    /// Show what would be made of the file, and change nothing; with --json the models.json too
+    #[arg(long, conflicts_with = "rejects")]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -516,6 +539,24 @@ pub struct Setting<T>(pub Option<T>);
 fn mapping(text: &str) -> Result<(String, String), String> {
     let (name, field) = text.rsplit_once('=').ok_or("it is NAME=FIELD")?;
     Ok((name.to_owned(), field.to_owned()))
+}
+
+/// An app that models may be of.
+fn app(text: &str) -> Result<String, String> {
+    let is_own = text == SYSTEM || text.starts_with("sqlite_");
+    let is_one = format!("{text}.A").parse::<Namespace>().is_ok_and(|namespace| namespace.app() == text);
+    let form = "an app is small letters, digits and _, and neither system nor begins with sqlite_";
+    if is_one && !is_own { Ok(text.to_owned()) } else { Err(form.into()) }
+}
+
+fn model_name(text: &str) -> Result<(String, String), String> {
+    let (table, name) = text.rsplit_once('=').ok_or("it is TABLE=NAME")?;
+    let is_one = format!("a.{name}").parse::<Namespace>().is_ok();
+    if is_one {
+        Ok((table.to_owned(), name.to_owned()))
+    } else {
+        Err("a model's name is letters and digits, the first a capital: OrderLine".into())
+    }
 }
 
 fn delimiter(text: &str) -> Result<u8, String> {

@@ -5,6 +5,7 @@ mod backup;
 mod data;
 mod ephemeral;
 mod healthcheck;
+mod import;
 mod keys;
 mod logs;
 mod models;

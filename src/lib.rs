@@ -72,6 +72,7 @@ mod writer;
 mod fixture;
 mod handle;
 mod http;
+mod import;
 
 mod server;
 

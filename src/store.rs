@@ -4,6 +4,7 @@
 pub mod copy;
 mod deadline;
 mod failure;
+pub mod foreign;
 mod functions;
 mod percentile;
 mod place;
@@ -13,7 +14,7 @@ pub mod snapshot;
 
 pub use failure::Failure;
 pub use place::owners_file;
-pub use session::{Cells, Lent, Rows, Session, integrity};
+pub use session::{Cells, Lent, Rows, Session, Stored, integrity};
 
 use crate::config;
 use crate::crew::step_aside;

@@ -40,9 +40,8 @@ fn load(database: &Database, args: &LoadArgs) -> Result<(), Failed> {
         let names = Names { map: args.map.clone(), ignored: args.ignore.clone(), delimiter: args.delimiter };
         sources.push(source(&given.catalogue, file, args.model.as_ref(), args.format, names)?);
     }
-    let rejects = args.rejects.as_deref().map(|path| rejects_file(path, args.resume)).transpose()?;
     let size = sources.iter().map(Source::size).sum();
-    let mut watch = Watch { rejects: rejects.map(BufWriter::new), bar: Progress::new("loading"), size };
+    let mut watch = Watch::new(args.rejects.as_deref(), args.resume, size)?;
     let options = Options { skips: args.rejects.is_some(), resumes: args.resume, dry_run: args.dry_run };
     let start = Instant::now();
     let done = files::load(&session, &given, &sources, options, &mut watch);
@@ -68,7 +67,7 @@ pub fn seed(store: &Store, named: &[PathBuf]) -> Result<(), Failed> {
     let as_named = |path| source(&given.catalogue, path, None, None, Names::default());
     let sources = paths.into_iter().map(as_named).collect::<Result<Vec<_>, _>>()?;
     let size = sources.iter().map(Source::size).sum();
-    let mut watch = Watch { rejects: None, bar: Progress::new("loading"), size };
+    let mut watch = Watch::new(None, false, size)?;
     files::load(&session, &given, &sources, Options::default(), &mut watch).map(drop)
 }
 
@@ -81,19 +80,28 @@ fn tell(json: bool, args: &LoadArgs, done: &Done, seconds: f64) -> Result<(), Fa
         print_line(&object(counts.into_iter().chain(rest).collect()).to_string())?;
     } else {
         let before = if *before > 0 { format!(", behind {before} of an earlier run") } else { String::new() };
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "it is only shown"
-        )]
-        let rate = (*loaded as f64 / seconds.max(0.001)) as u64;
-        print_line(&format!("{done} {loaded} records in {seconds:.1} s, {rate} a second{before}"))?;
+        print_line(&format!("{done} {}{before}", paced(*loaded, seconds)))?;
     }
-    match args.rejects.as_deref() {
-        Some(rejects) if *rejected > 0 => {
-            Err(format!("{rejected} records were refused; they are in {}", rejects.display()))
-        }
+    none_rejected(*rejected, args.rejects.as_deref())
+}
+
+/// So many records, and how fast that was.
+pub(super) fn paced(records: u64, seconds: f64) -> String {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is only shown"
+    )]
+    let rate = (records as f64 / seconds.max(0.001)) as u64;
+    format!("{records} records in {seconds:.1} s, {rate} a second")
+}
+
+/// # Errors
+/// Some were refused, and are in that file.
+pub(super) fn none_rejected(rejected: u64, file: Option<&Path>) -> Result<(), Failed> {
+    match file {
+        Some(file) if rejected > 0 => Err(format!("{rejected} records were refused; they are in {}", file.display())),
         _ => Ok(()),
     }
 }
@@ -153,11 +161,20 @@ fn rejects_file(path: &Path, resumes: bool) -> Result<File, Failed> {
 }
 
 /// Shows how a load goes, and writes down what is refused.
-struct Watch {
+pub(super) struct Watch {
     rejects: Option<BufWriter<File>>,
     bar: Progress,
-    /// Bytes of all files.
+    /// How much there is to be read.
     size: u64,
+}
+
+impl Watch {
+    /// # Errors
+    /// The file for what is refused cannot be made.
+    pub(super) fn new(rejects: Option<&Path>, resumes: bool, size: u64) -> Result<Watch, Failed> {
+        let rejects = rejects.map(|path| rejects_file(path, resumes)).transpose()?.map(BufWriter::new);
+        Ok(Watch { rejects, bar: Progress::new("loading"), size })
+    }
 }
 
 impl Listener for Watch {
@@ -181,8 +198,8 @@ impl Listener for Watch {
             .map_err(|error| format!("cannot write the rejects: {error}"))
     }
 
-    fn tell(&mut self, records: u64, bytes: u64) {
-        self.bar.tell(bytes, self.size);
+    fn tell(&mut self, records: u64, read: u64) {
+        self.bar.tell(read, self.size);
         self.bar.say(&format!("loading, {records} records"));
     }
 }

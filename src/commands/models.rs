@@ -1,6 +1,6 @@
 //! `models`: putting definitions into force, and showing them.
 
-use super::{Database, described, read_file};
+use super::{Database, described, import, read_file};
 use crate::apply::{self, Planned, Refused};
 use crate::auth;
 use crate::cli::{ModelsCommand, ModelsFormat};
@@ -27,6 +27,7 @@ pub fn run(database: &Database, command: ModelsCommand) -> Result<(), Failed> {
             let catalogue = store.catalogue(&reader).map_err(described)?;
             print_planned(database.json, &apply::plan(&reader, &catalogue, &read(&file)?).map_err(described)?)
         }
+        ModelsCommand::Import(args) => import::run(database, &args),
         ModelsCommand::Show { format } => show(&database.open(Missing::Refuse)?, format),
         ModelsCommand::History => {
             let store = database.open(Missing::Refuse)?;
@@ -99,7 +100,7 @@ pub fn apply_file(store: &Store, file: &Path, allow_data_loss: bool, json: bool)
     }
 }
 
-fn print_planned(json: bool, planned: &Planned) -> Result<(), Failed> {
+pub fn print_planned(json: bool, planned: &Planned) -> Result<(), Failed> {
     if json {
         return print_line(&Json::Object(planned.members()).to_string());
     }

@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Ids of records that may be brought along: the highest that there is would leave none for the next record.
-const IDS: RangeInclusive<i64> = 1..=1 << 62;
+pub const IDS: RangeInclusive<i64> = 1..=1 << 62;
 
 /// How the records of one model are planned.
 pub struct Load<'g> {

@@ -94,10 +94,32 @@ impl Rows {
 /// One row as it lies in the database, its cells by their places.
 pub struct Cells<'r>(&'r rusqlite::Row<'r>);
 
+/// A value as any SQLite file may hold it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stored<'r> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    /// Not all that is kept as text is UTF-8.
+    Text(&'r [u8]),
+    Blob(&'r [u8]),
+}
+
 impl Cells<'_> {
     /// The bytes of a text; `None` where it is null, or no text.
     pub fn text(&self, place: usize) -> Option<&[u8]> {
         self.0.get_ref(place).ok()?.as_bytes_or_null().ok()?
+    }
+
+    /// The value, whatever it is.
+    pub fn stored(&self, place: usize) -> Stored<'_> {
+        match self.0.get_ref(place) {
+            Ok(ValueRef::Integer(number)) => Stored::Integer(number),
+            Ok(ValueRef::Real(number)) => Stored::Real(number),
+            Ok(ValueRef::Text(bytes)) => Stored::Text(bytes),
+            Ok(ValueRef::Blob(bytes)) => Stored::Blob(bytes),
+            Ok(ValueRef::Null) | Err(_) => Stored::Null,
+        }
     }
 
     /// A whole number; 0 where there is none.
@@ -244,10 +266,15 @@ impl Session {
 
     /// As [`Self::each_row`], without a copy of any cell: where there may be millions of rows that nobody keeps.
     pub fn each(&self, statement: &Statement, mut take: impl FnMut(&Cells<'_>)) -> Result<(), Failure> {
-        self.visit(statement, |row, _| {
-            take(&Cells(row));
-            Ok(true)
+        self.each_while(statement, |cells| {
+            take(cells);
+            true
         })
+    }
+
+    /// As [`Self::each`], as long as `take` wants more.
+    pub fn each_while(&self, statement: &Statement, mut take: impl FnMut(&Cells<'_>) -> bool) -> Result<(), Failure> {
+        self.visit(statement, |row, _| Ok(take(&Cells(row))))
     }
 
     /// Runs a statement and shows each row and how many columns it has, as long as `visit` wants more.

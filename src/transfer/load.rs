@@ -105,7 +105,7 @@ enum Packet {
 /// What each origin is known by from one run to the next, and how much of it is done.
 pub type Marks = Vec<(Scalar, Progress)>;
 
-/// Loads what `hand_over` has of these origins into the transaction that is open.
+/// Loads what `hand_over` has of these origins into the transaction that is open. Without `marks` it is all of it.
 ///
 /// # Errors
 /// It cannot be read, the database takes nothing more, or all or nothing was wanted and something is wrong. The transaction is to
@@ -114,11 +114,12 @@ pub fn load(
     session: &Session,
     given: &Given,
     origins: &[&dyn Origin],
-    marks: Marks,
+    mut marks: Marks,
     options: Options,
     listener: &mut dyn Listener,
     hand_over: impl FnOnce(&mut Hand<'_>) -> Result<(), Cut> + Send,
 ) -> Result<Done, String> {
+    marks.resize_with(origins.len(), || (Scalar::Null, Progress::default()));
     let plans: Vec<Load<'_>> = origins.iter().map(|origin| Load::new(given, origin.model())).collect();
     let (give, take) = sync_channel(PACKETS);
     let mut hand = Hand { plans: &plans, keeps: options.skips, give, items: Vec::new() };

@@ -17,6 +17,7 @@ mod errors;
 mod filters;
 mod fixture;
 mod healthcheck;
+mod import;
 mod keys;
 mod lives;
 mod logs;

@@ -1,0 +1,210 @@
+//! What is in a file of another program: its tables with their columns, keys and rules, and what else there is by name.
+
+use super::clauses::{self, Check};
+use crate::sql::Statement;
+use crate::store::Failure;
+use crate::store::foreign::Foreign;
+use crate::value::Scalar;
+use std::collections::BTreeMap;
+
+/// All that is in a file.
+pub struct Schema {
+    pub tables: Vec<Table>,
+    pub others: Vec<Other>,
+}
+
+/// What is no table that holds records.
+pub struct Other {
+    /// Such as `view`.
+    pub kind: &'static str,
+    pub name: String,
+    /// The table that it belongs to.
+    pub table: String,
+}
+
+pub struct Table {
+    pub name: String,
+    pub columns: Vec<Column>,
+    /// The places of the columns of the primary key, in its order.
+    pub key: Vec<usize>,
+    pub indexes: Vec<Index>,
+    pub references: Vec<Reference>,
+    pub checks: Vec<Check>,
+    /// What its row ids are called; `None` where it has none.
+    pub rowid: Option<&'static str>,
+}
+
+pub struct Column {
+    pub name: String,
+    /// Its type, as it was written.
+    pub declared: String,
+    pub not_null: bool,
+    /// As it was written.
+    pub default: Option<String>,
+    pub collation: String,
+    pub is_generated: bool,
+}
+
+pub struct Index {
+    pub name: String,
+    pub is_unique: bool,
+    pub is_partial: bool,
+    /// `None` stands for something that is reckoned.
+    pub columns: Vec<Option<Indexed>>,
+}
+
+pub struct Indexed {
+    pub column: usize,
+    pub is_descending: bool,
+    pub collation: String,
+}
+
+pub struct Reference {
+    pub columns: Vec<usize>,
+    pub table: String,
+    /// The columns that it refers to; none where those of the primary key are meant.
+    pub to: Vec<String>,
+    pub on_delete: String,
+}
+
+/// The tables in which SQLite's own modules for searching keep what they have, behind the name of the virtual table.
+const SHADOWS: [&str; 12] = [
+    "content", "segments", "segdir", "docsize", "stat", "data", "idx", "config", "node", "rowid", "parent", "instance",
+];
+
+impl Table {
+    /// The place of a column. SQLite minds no case in names.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The column that is the primary key all by itself.
+    pub fn only_key(&self) -> Option<usize> {
+        if let [key] = self.key.as_slice() { Some(*key) } else { None }
+    }
+
+    /// Whether no two rows have the same values in these columns, by the table's own rules.
+    pub fn is_unique(&self, columns: &[usize]) -> bool {
+        let is_same = |key: &[usize]| key.len() == columns.len() && key.iter().all(|column| columns.contains(column));
+        let of_index = |index: &Index| {
+            let key: Option<Vec<usize>> = index.columns.iter().map(|part| Some(part.as_ref()?.column)).collect();
+            index.is_unique && !index.is_partial && key.is_some_and(|key| is_same(&key))
+        };
+        is_same(&self.key) || self.indexes.iter().any(of_index)
+    }
+}
+
+impl Schema {
+    /// The place of a table.
+    pub fn table(&self, name: &str) -> Option<usize> {
+        self.tables.iter().position(|table| table.name.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Reads what is in a file.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read(file: &Foreign) -> Result<Schema, Failure> {
+    let all = r#"SELECT "type", "name", "tbl_name", coalesce("sql", ''), "rootpage" FROM main."sqlite_schema" ORDER BY rowid"#;
+    let rows = file.session.rows(&Statement::fixed(all, []))?;
+    let mut schema = Schema { tables: Vec::new(), others: Vec::new() };
+    let is_virtual = |row: &[Scalar]| row[0].text() == Some("table") && row[4].integer().unwrap_or(0) == 0;
+    let modules: Vec<&str> = rows.iter().filter(|row| is_virtual(row)).filter_map(|row| row[1].text()).collect();
+    for row in rows.iter() {
+        let [Scalar::Text(kind), Scalar::Text(name), Scalar::Text(table), Scalar::Text(sql), _] = row else { continue };
+        let mut other = |kind| schema.others.push(Other { kind, name: name.clone(), table: table.clone() });
+        match kind.as_str() {
+            "view" => other("view"),
+            "trigger" => other("trigger"),
+            "table" if is_virtual(row) => other("virtual table"),
+            "table" if modules.iter().any(|module| is_shadow(module, name)) => other("table of a virtual table"),
+            "table" if !name.to_ascii_lowercase().starts_with("sqlite_") => {
+                schema.tables.push(self::table(file, name, sql)?)
+            }
+            _ => {}
+        }
+    }
+    Ok(schema)
+}
+
+fn is_shadow(module: &str, table: &str) -> bool {
+    table.strip_prefix(module).and_then(|rest| rest.strip_prefix('_')).is_some_and(|rest| SHADOWS.contains(&rest))
+}
+
+fn table(file: &Foreign, name: &str, sql: &str) -> Result<Table, Failure> {
+    let of_table = || [Scalar::Text(name.to_owned())];
+    let columns = r#"SELECT "name", "type", "notnull", "dflt_value", "pk", "hidden" FROM pragma_table_xinfo(?1, 'main') ORDER BY "cid""#;
+    let (mut columns_found, mut key) = (Vec::new(), BTreeMap::new());
+    for row in file.session.rows(&Statement::fixed(columns, of_table()))?.iter() {
+        let [Scalar::Text(column), declared, not_null, default, in_key, hidden] = row else { continue };
+        if let Some(place @ 1..) = in_key.integer() {
+            key.insert(place, columns_found.len());
+        }
+        columns_found.push(Column {
+            name: column.clone(),
+            declared: declared.text().unwrap_or_default().to_owned(),
+            not_null: *not_null == Scalar::Integer(1),
+            default: default.text().map(str::to_owned),
+            collation: file.collation(name, column)?,
+            is_generated: *hidden != Scalar::Integer(0),
+        });
+    }
+    let names = ["rowid", "_rowid_", "oid"];
+    let is_free = |name: &&str| columns_found.iter().all(|column| !column.name.eq_ignore_ascii_case(name));
+    let rowid = names.into_iter().find(is_free).filter(|_| !clauses::is_without_rowid(sql));
+    let mut table = Table {
+        name: name.to_owned(),
+        columns: columns_found,
+        key: key.into_values().collect(),
+        indexes: indexes(file, name)?,
+        references: Vec::new(),
+        checks: clauses::checks(sql),
+        rowid,
+    };
+    table.references = references(file, &table)?;
+    Ok(table)
+}
+
+/// The indexes of a table, that of its primary key aside.
+fn indexes(file: &Foreign, table: &str) -> Result<Vec<Index>, Failure> {
+    let all = r#"SELECT "name", "unique", "partial" FROM pragma_index_list(?1, 'main') WHERE "origin" <> 'pk' ORDER BY "seq" DESC"#;
+    let columns =
+        r#"SELECT "cid", "desc", "coll" FROM pragma_index_xinfo(?1, 'main') WHERE "key" = 1 ORDER BY "seqno""#;
+    let mut found = Vec::new();
+    for row in file.session.rows(&Statement::fixed(all, [Scalar::Text(table.to_owned())]))?.iter() {
+        let [Scalar::Text(name), is_unique, is_partial] = row else { continue };
+        let parts = file.session.rows(&Statement::fixed(columns, [Scalar::Text(name.clone())]))?;
+        let part = |row: &[Scalar]| {
+            let column = usize::try_from(row[0].integer().unwrap_or(-1)).ok()?;
+            let collation = row[2].text().unwrap_or_default().to_uppercase();
+            Some(Indexed { column, is_descending: row[1] == Scalar::Integer(1), collation })
+        };
+        found.push(Index {
+            name: name.clone(),
+            is_unique: *is_unique == Scalar::Integer(1),
+            is_partial: *is_partial == Scalar::Integer(1),
+            columns: parts.iter().map(part).collect(),
+        });
+    }
+    Ok(found)
+}
+
+fn references(file: &Foreign, table: &Table) -> Result<Vec<Reference>, Failure> {
+    let all = r#"SELECT "id", "table", "from", "to", "on_delete" FROM pragma_foreign_key_list(?1, 'main') ORDER BY "id" DESC, "seq""#;
+    let mut found: Vec<(i64, Reference)> = Vec::new();
+    for row in file.session.rows(&Statement::fixed(all, [Scalar::Text(table.name.clone())]))?.iter() {
+        let [Scalar::Integer(id), Scalar::Text(to_table), Scalar::Text(from), to, Scalar::Text(on_delete)] = row else {
+            continue;
+        };
+        if found.last().is_none_or(|(last, _)| last != id) {
+            let (table, on_delete) = (to_table.clone(), on_delete.clone());
+            found.push((*id, Reference { columns: Vec::new(), table, to: Vec::new(), on_delete }));
+        }
+        if let Some((_, reference)) = found.last_mut() {
+            reference.columns.extend(table.column(from));
+            reference.to.extend(to.text().map(str::to_owned));
+        }
+    }
+    Ok(found.into_iter().map(|(_, reference)| reference).collect())
+}

@@ -1,0 +1,147 @@
+//! A SQLite file that another program made: opened so that nothing in it is changed, and nothing that it brings along runs. Whoever
+//! made it may mean ill.
+
+use super::guarded;
+use super::place::beside;
+use super::session::Session;
+use super::{APPLICATION_ID, Failure};
+use crate::sql::Statement;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// How every SQLite file begins: <https://www.sqlite.org/fileformat.html#the_database_header>.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// Where it says that it is written ahead, and how.
+const WRITES_AHEAD: (usize, u8) = (19, 2);
+
+/// An open file of another program. All that is read of it is of one moment.
+pub struct Foreign {
+    pub session: Session,
+    path: PathBuf,
+    /// What the file was when it was opened, where no lock of SQLite's keeps others from writing to it.
+    unlocked: Option<(u64, Option<SystemTime>)>,
+}
+
+/// Opens a file to be read.
+///
+/// # Errors
+/// It is not there, is no SQLite file, is one of ours, or cannot be read.
+pub fn open(path: &Path, timeout: Duration) -> Result<Foreign, String> {
+    let named = path.display();
+    if !path.is_file() {
+        return Err(format!("cannot import {named}: there is no such file"));
+    }
+    let describe = |error: std::io::Error| format!("cannot import {named}: {error}");
+    let path = path.canonicalize().map_err(describe)?;
+    let mut head = Vec::new();
+    File::open(&path).and_then(|file| file.take(100).read_to_end(&mut head)).map_err(describe)?;
+    if !head.starts_with(MAGIC) {
+        return Err(format!("cannot import {named}: it is no SQLite database, or is encrypted"));
+    }
+    let has_log = std::fs::metadata(beside(&path, "-wal")).is_ok_and(|log| log.len() > 0);
+    // Without a log there is nothing that SQLite would have to look for beside it, and nothing that it would have to make there.
+    let is_alone = head.get(WRITES_AHEAD.0) == Some(&WRITES_AHEAD.1) && !has_log;
+    let unlocked = is_alone.then(|| path.metadata().map(|file| print(&file))).transpose().map_err(describe)?;
+    let session =
+        connect(&path, is_alone, timeout).map_err(|error| format!("cannot import {named}: {}", why(error)))?;
+    session.unlimited();
+    let foreign = Foreign { session, path, unlocked };
+    let application = foreign.session.number(&Statement::fixed("PRAGMA application_id", []));
+    if application.map_err(|failure| foreign.described(&failure))? == APPLICATION_ID {
+        let way = "`jqlite data dump` and `data load` carry its records, `jqlite restore` all of it";
+        return Err(format!("{named} is a database of jqlite's: {way}"));
+    }
+    Ok(foreign)
+}
+
+fn connect(path: &Path, is_alone: bool, timeout: Duration) -> rusqlite::Result<Session> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = if is_alone {
+        Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)?
+    } else {
+        Connection::open_with_flags(path, flags)?
+    };
+    let of = |failure: Failure| rusqlite::Error::ToSqlConversionFailure(failure.to_string().into());
+    let session = guarded(connection, timeout).map_err(of)?;
+    // A damaged page is noticed where it is read; what a CHECK says is not asked, as it is an expression of the file's own.
+    session.connection.execute_batch(
+        "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA ignore_check_constraints = ON;
+         BEGIN; SELECT count(*) FROM sqlite_schema",
+    )?;
+    Ok(session)
+}
+
+/// A path as a URI that has SQLite neither lock the file nor make another one beside it.
+fn immutable(path: &Path) -> String {
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => uri.push(char::from(*byte)),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri + "?immutable=1"
+}
+
+/// What a file is known by that nobody has written to.
+fn print(file: &Metadata) -> (u64, Option<SystemTime>) {
+    (file.len(), file.modified().ok())
+}
+
+fn why(error: rusqlite::Error) -> String {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => "it is no SQLite database, or is encrypted".into(),
+        Some(ErrorCode::DatabaseCorrupt) => format!("it is damaged: {error}"),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another program is writing to it".into(),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+            format!("{error}; where a write to it was cut off, open it once with the program that it belongs to")
+        }
+        _ => error.to_string(),
+    }
+}
+
+impl Foreign {
+    /// Why it cannot be read.
+    pub fn described(&self, failure: &Failure) -> String {
+        format!("cannot read {}: {failure}", self.path.display())
+    }
+
+    /// Looks at all pages of a table, so that reading it comes to an end.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn check(&self, table: &str) -> Result<(), String> {
+        let mut check = Statement::default();
+        check.push("PRAGMA quick_check(").name(table).push(")");
+        let found = self.session.connection.query_row(&check.text, [], |row| row.get::<_, String>(0));
+        match found {
+            Ok(found) if found == "ok" => Ok(()),
+            Ok(found) => Err(format!("{} is damaged: {found}", self.path.display())),
+            // It has an order of texts or a function that only its own program knows: nothing that we read needs it.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => Ok(()),
+            Err(error) => Err(format!("cannot import {}: {}", self.path.display(), why(error))),
+        }
+    }
+
+    /// The order in which a column's texts are compared.
+    pub fn collation(&self, table: &str, column: &str) -> Result<String, Failure> {
+        let (_, collation, ..) = self.session.connection.column_metadata(Some("main"), table, column)?;
+        Ok(collation.map_or("BINARY".into(), |name| name.to_string_lossy().to_uppercase()))
+    }
+
+    /// # Errors
+    /// Somebody wrote to the file while it was read.
+    pub fn is_unchanged(&self) -> Result<(), String> {
+        let now = std::fs::metadata(&self.path).map(|file| print(&file)).ok();
+        let has_log = std::fs::metadata(beside(&self.path, "-wal")).is_ok_and(|log| log.len() > 0);
+        match &self.unlocked {
+            Some(before) if has_log || now.as_ref() != Some(before) => {
+                Err(format!("{} was written to while it was read; run it again", self.path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
