@@ -87,10 +87,15 @@ pub(super) struct Draft<'s> {
     pub census: &'s Census,
     id: Id,
     pub fields: Vec<Option<Field>>,
-    /// The references of several columns, with those.
-    pub several: Vec<(Vec<usize>, Field)>,
+    pub several: Vec<Several>,
     pub unique_together: Vec<Vec<String>>,
     pub indexes: Vec<Vec<String>>,
+}
+
+/// A reference of several columns, and its field.
+pub(super) struct Several {
+    pub columns: Vec<usize>,
+    pub field: Field,
 }
 
 pub(super) struct Field {
@@ -255,7 +260,7 @@ fn fields(
     id: Id,
     found: Vec<Found>,
     notes: &mut Notes,
-) -> (Vec<Option<Field>>, Vec<(Vec<usize>, Field)>) {
+) -> (Vec<Option<Field>>, Vec<Several>) {
     let (alone, several): (Vec<Found>, Vec<Found>) = found.into_iter().partition(|found| found.columns.len() == 1);
     let mut kinds: Vec<Option<Kind>> = table.columns.iter().map(|_| None).collect();
     for found in alone {
@@ -284,7 +289,7 @@ fn fields(
     let fields = kinds.into_iter().zip(names).enumerate().map(field).collect();
     let of_several = |(found, name): (Found, String)| {
         let null = !found.columns.iter().all(|column| table.columns[*column].not_null);
-        (found.columns, Field::of(name, found.kind, null))
+        Several { columns: found.columns, field: Field::of(name, found.kind, null) }
     };
     (fields, several.into_iter().zip(more).map(of_several).collect())
 }
@@ -365,7 +370,7 @@ impl Draft<'_> {
     }
 
     fn all_fields(&self) -> impl Iterator<Item = &Field> {
-        self.fields.iter().flatten().chain(self.several.iter().map(|(_, field)| field))
+        self.fields.iter().flatten().chain(self.several.iter().map(|several| &several.field))
     }
 
     /// The name of a column in lists of fields; `None` where it is not taken over.
@@ -410,7 +415,7 @@ impl Draft<'_> {
         }
         let own = self.fields.iter().enumerate();
         reads.extend(own.filter_map(|(place, field)| Some(read(&[place], field.as_ref()?))));
-        reads.extend(self.several.iter().map(|(places, field)| read(places, field)));
+        reads.extend(self.several.iter().map(|several| read(&several.columns, &several.field)));
         Taken {
             name: self.table.name.clone(),
             namespace: self.namespace.clone(),

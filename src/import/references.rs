@@ -143,7 +143,7 @@ pub(super) fn name_ways_back(drafts: &mut [Draft<'_>]) {
     let mut taken: Vec<BTreeSet<String>> = drafts.iter().map(Draft::names).collect();
     for draft in drafts {
         let model = draft.namespace.name().to_owned();
-        let several = draft.several.iter_mut().map(|(_, field)| field);
+        let several = draft.several.iter_mut().map(|several| &mut several.field);
         for field in draft.fields.iter_mut().flatten().chain(several) {
             let Kind::Ref { to, related_name, .. } = &mut field.kind else { continue };
             let usual = format!("{}_set", model.to_lowercase());

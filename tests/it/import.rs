@@ -1,6 +1,6 @@
 //! Tables of another SQLite file as models: what each rule comes to, that every value is there, and what a file that means ill does.
 
-use crate::support::{Folder, fails, jqlite, run};
+use crate::support::{Folder, fails, jqlite, records, run};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -47,12 +47,6 @@ fn refused(statements: &str, words: &[&str]) -> String {
 
 fn models(folder: &Folder) -> Value {
     serde_json::from_str(&run(folder, &["models", "show"])).unwrap()
-}
-
-/// All records of a model.
-fn records(folder: &Folder, model: &str) -> Vec<Value> {
-    let text = run(folder, &["data", "dump", "--model", model]);
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// A list of notes, a line each.

@@ -18,6 +18,7 @@ mod filters;
 mod fixture;
 mod healthcheck;
 mod import;
+mod iso_codes;
 mod keys;
 mod lives;
 mod logs;

@@ -1,8 +1,7 @@
 //! Disks of a test's own, which can be small, full, or there to be read only. They are in memory, and mounted in a name
 //! space of mounts that is the test's own, so that nobody else sees them and nothing of them is left behind.
 
-use crate::report::skip;
-use crate::support::Folder;
+use crate::support::{Folder, skip};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

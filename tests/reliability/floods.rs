@@ -6,8 +6,8 @@ mod healthy;
 mod held;
 mod queues;
 
-use crate::report::{counted, scale, skip};
-use crate::support::{Client, Ending, MODELS, Server, run};
+use crate::report::{counted, scale};
+use crate::support::{Client, Ending, MODELS, Server, run, skip};
 use healthy::{CLIENTS, Healthy};
 pub use held::Held;
 pub use queues::metric;

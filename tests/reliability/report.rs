@@ -1,4 +1,4 @@
-//! How long a test is to be, what it counted, and what it could not try here.
+//! How long a test is to be, and what it counted.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -16,11 +16,4 @@ pub fn counted(subject: &str, what: &str, figure: impl std::fmt::Display) {
         let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
         file.write_all(format!("{subject}\t{what}\t{figure}\n").as_bytes()).unwrap(); // in one piece: others write too
     }
-}
-
-/// Tells that something cannot be tried on this machine; where nothing may be left out (`JQLITE_NO_SKIP`), that fails.
-#[track_caller]
-pub fn skip(what: &str, why: &str) {
-    assert!(std::env::var_os("JQLITE_NO_SKIP").is_none(), "{what} was not tried: {why}");
-    println!("skipped: {what}: {why}");
 }

@@ -14,6 +14,13 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+/// Tells that something cannot be tried on this machine; where nothing may be left out (`JQLITE_NO_SKIP`), that fails.
+#[track_caller]
+pub fn skip(what: &str, why: &str) {
+    assert!(std::env::var_os("JQLITE_NO_SKIP").is_none(), "{what} was not tried: {why}");
+    println!("skipped: {what}: {why}");
+}
+
 /// A folder that is gone when the test is over.
 pub struct Folder {
     path: PathBuf,
@@ -81,6 +88,13 @@ pub fn fails(folder: &Folder, words: &[&str], code: i32) -> String {
     let output: Output = jqlite(folder, words).output().unwrap();
     assert_eq!(output.status.code(), Some(code), "jqlite {words:?}: {output:?}");
     String::from_utf8(output.stderr).unwrap()
+}
+
+/// All records of a model, as a dump has them.
+#[track_caller]
+pub fn records(folder: &Folder, model: &str) -> Vec<Value> {
+    let text = run(folder, &["data", "dump", "--model", model]);
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// The usage log of a folder's database, the oldest entry first; `words` narrow it.

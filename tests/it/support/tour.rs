@@ -39,16 +39,17 @@ pub fn can_run() -> bool {
     missing.is_empty()
 }
 
-/// Runs blocks in an empty folder, and holds their output against what is said of it.
+/// Runs blocks in an empty folder, holds their output against what is said of it, and gives the folder.
 #[track_caller]
-pub fn take(blocks: &[Block]) {
+pub fn take(blocks: &[Block]) -> Folder {
     let folder = Folder::new();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut script = String::from("set -e\ntrap 'kill %1; wait' EXIT\n");
+    let mut script = String::from("set -e\ntrap 'kill %1 2> /dev/null || true; wait' EXIT\n");
     for block in blocks {
         // The tour's port may be taken where the tests run.
         let commands = block.commands.replace("jqlite serve", &format!("jqlite serve --listen 127.0.0.1:{free}"));
         let commands = commands.replace("jqlite healthcheck", "jqlite healthcheck --url http://127.0.0.1:5750");
+        let commands = commands.replace(" examples/", concat!(" ", env!("CARGO_MANIFEST_DIR"), "/examples/"));
         script.push_str(&commands.replace("127.0.0.1:5750", &format!("127.0.0.1:{free}")));
         script.push_str(&format!("\necho; echo '{MARK}'\n"));
     }
@@ -72,4 +73,5 @@ pub fn take(blocks: &[Block]) {
             assert_eq!(&printed, expected, "\n{}", block.commands);
         }
     }
+    folder
 }

@@ -1,8 +1,7 @@
 //! The clock set back, and forward: libfaketime stands between the server and the system's clock.
 
 use super::survived;
-use crate::report::skip;
-use crate::support::{Client, Folder, Reply, Server, eventually, key_to_all, log_rows, request, run};
+use crate::support::{Client, Folder, Reply, Server, eventually, key_to_all, log_rows, request, run, skip};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Command;

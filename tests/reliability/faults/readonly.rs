@@ -2,8 +2,7 @@
 
 use super::{COMMANDS, CREATE, SERVE, assert_reads, assert_refused, bytes, survived};
 use crate::disk::{Disk, with_disks};
-use crate::report::skip;
-use crate::support::{BINARY, Folder, Server, key_to_all, run};
+use crate::support::{BINARY, Folder, Server, key_to_all, run, skip};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;

@@ -2,8 +2,7 @@
 
 use super::{counting, create, survived, told};
 use crate::ledger;
-use crate::report::skip;
-use crate::support::{BINARY, Client, Folder, Server, eventually, key_to_all, run};
+use crate::support::{BINARY, Client, Folder, Server, eventually, key_to_all, run, skip};
 use std::process::Command;
 use std::time::Duration;
 

@@ -1,8 +1,7 @@
 //! nginx in front of a server, with the configuration of `examples/nginx.conf`: its own directives, but for ports, paths and
 //! the certificate. It also tells of each request what became of it.
 
-use crate::report::skip;
-use crate::support::{Folder, Server};
+use crate::support::{Folder, Server, skip};
 use serde_json::Value;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
