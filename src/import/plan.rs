@@ -225,7 +225,8 @@ fn note_id(table: &Table, census: &Census, id: Id, notes: &mut Notes) {
         (Id::Kept(..), _) => {}
         (Id::New, []) => notes.changed(table, "", "it has no primary key: its records have new ids"),
         (Id::New, [key]) => {
-            let why = "an id is a whole number from 1, or a UUID: records have new ids, and this value beside them";
+            let beside = if census.columns[*key].blobs > 0 { "" } else { ", and this value beside them" };
+            let why = format!("an id is a whole number from 1, or a UUID: records have new ids{beside}");
             notes.changed(table, &table.columns[*key].name, why);
         }
         (Id::New, keys) => {

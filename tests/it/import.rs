@@ -1,9 +1,10 @@
 //! Tables of another SQLite file as models: what each rule comes to, that every value is there, and what a file that means ill does.
 
-use crate::support::{Folder, fails, jqlite, records, run};
+use crate::support::{Folder, fails, jqlite, records, run, skip};
 use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file of another program, made by these statements.
 fn made(folder: &Folder, statements: &str) -> PathBuf {
@@ -538,7 +539,7 @@ fn what_is_no_file_of_sqlite_is_told() {
     let text = folder.file("a.db", "id,name\n1,a\n");
     let (empty, ours) = (folder.file("b.db", ""), folder.path("ours.db"));
     let encrypted = folder.path("c.db");
-    std::fs::write(&encrypted, (0..8192_u32).map(|n| (n * 7919 >> 3) as u8).collect::<Vec<_>>()).unwrap();
+    std::fs::write(&encrypted, (0..8192_u32).map(|n| ((n * 7919) >> 3) as u8).collect::<Vec<_>>()).unwrap();
     let other = Folder::new().with_database(ours.clone());
     run(&other, &["bootstrap"]);
     for (path, why) in [
@@ -634,6 +635,70 @@ fn what_only_the_log_beside_a_file_holds_is_read() {
     run(&folder, &["models", "import", path.to_str().unwrap()]);
     assert_eq!(records(&folder, "shop.A").len(), 2);
     drop(open);
+}
+
+/// The register of coordinate systems that Debian brings: keys of two columns, references to them, types that values disagree with.
+const REGISTER: &str = "/usr/share/proj/proj.db";
+
+#[test]
+fn a_file_of_many_tables_comes_over_whole() {
+    if !Path::new(REGISTER).exists() {
+        return skip("the import of the register of coordinate systems", "it takes the package proj-data");
+    }
+    let folder = Folder::new();
+    let told: Value = serde_json::from_str(&run(&folder, &["models", "import", REGISTER, "--json"])).unwrap();
+    let (source, models) = (Connection::open(REGISTER).unwrap(), models(&folder));
+    let (mut values, mut references) = (0, 0);
+    for table in told["tables"].as_array().unwrap() {
+        let (name, model) = (table["table"].as_str().unwrap(), table["model"].as_str().unwrap());
+        let records = records(&folder, model);
+        assert_eq!(table["rows"], json!(records.len()), "{name}");
+        for (field, columns) in table["columns"].as_object().unwrap() {
+            let rows = cells(&source, name, columns.as_str().unwrap());
+            assert_eq!(rows.len(), records.len(), "{name}");
+            for (record, row) in records.iter().zip(rows) {
+                if models[model]["fields"][field]["type"] == "ref" {
+                    let refers = row.iter().all(Option::is_some);
+                    assert_eq!(record[field].is_number(), refers, "{name}.{field} {row:?}");
+                    references += usize::from(refers);
+                } else {
+                    assert_eq!(plain(&record[field]), row[0], "{name}.{field}");
+                    values += 1;
+                }
+            }
+        }
+    }
+    assert!(values > 500_000 && references > 50_000, "{values} {references}");
+    run(&folder, &["check"]);
+}
+
+/// The values of some columns, row by row in the order of ids or else of keys, as [`plain`] has them.
+fn cells(source: &Connection, table: &str, columns: &str) -> Vec<Vec<Option<String>>> {
+    let key = "SELECT group_concat(name) FROM (SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk)";
+    let key = |_| source.query_row(key, [table], |row| row.get::<_, String>(0)).unwrap();
+    let order = source.prepare(&format!("SELECT rowid FROM {table}")).map_or_else(key, |_| "rowid".into());
+    let mut statement = source.prepare(&format!("SELECT {columns} FROM {table} ORDER BY {order}")).unwrap();
+    let width = statement.column_count();
+    let cell = |row: &rusqlite::Row<'_>, place| match row.get_ref(place).unwrap() {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => Some((number as f64).to_string()),
+        ValueRef::Real(number) => Some(number.to_string()),
+        ValueRef::Text(text) => plain(&json!(std::str::from_utf8(text).unwrap())),
+        ValueRef::Blob(_) => panic!("{table} holds bytes"),
+    };
+    let rows = statement.query_map([], |row| Ok((0..width).map(|place| cell(row, place)).collect())).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+/// A value as text, numbers in one form, whatever their type.
+fn plain(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::Null => return None,
+        Value::Bool(flag) => i64::from(*flag).to_string(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    Some(text.parse().map_or(text, |number: f64| number.to_string()))
 }
 
 #[test]
