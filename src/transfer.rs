@@ -7,7 +7,7 @@ mod cell;
 pub mod dump;
 pub mod files;
 pub mod load;
-pub mod progress;
+mod progress;
 pub mod records;
 mod waiting;
 

@@ -1,12 +1,14 @@
 //! `models import`: the tables of another SQLite file as models, and their rows as records.
 
 use super::data::{Watch, none_rejected, paced};
-use super::models::{explain, print_planned};
+use super::models::{explain, mistakes, print_planned};
 use super::{COMMAND_TIMEOUT, Database, described, owners};
 use crate::apply::{self, Planned};
 use crate::cli::ImportArgs;
 use crate::config;
-use crate::import::plan::{self, Import, Note, Read, Taken};
+use crate::import::draft::{Read, Taken};
+use crate::import::notes::Note;
+use crate::import::plan::{self, Import};
 use crate::import::rows::{Rows, hand_over};
 use crate::import::{app_of, census, schema};
 use crate::json::{Json, Object, number, object};
@@ -17,7 +19,7 @@ use crate::store::foreign::{self, Foreign};
 use crate::store::{Location, Missing, Session, Store, catalogue_version};
 use crate::terminal::{Failed, Progress, plain, print_line, print_table, text, wrap};
 use crate::transfer::dump::in_order;
-use crate::transfer::load::{self, Done, Marks, Options, Origin};
+use crate::transfer::load::{self, Done, Hand, Marks, Options, Origin};
 use crate::value::Scalar;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +33,7 @@ pub fn run(database: &Database, args: &ImportArgs) -> Result<(), Failed> {
     let session = store.writer().map_err(described)?;
     session.unlimited();
     let given = owners(&store, &session).map_err(described)?;
-    let definition = definition(&session, &given.catalogue, &import)?;
+    let definition = definition(&session, &given.catalogue, &import, &args.file)?;
     if args.dry_run {
         let planned = apply::plan(&session, &given.catalogue, &definition).map_err(described)?;
         return show(database.json, &import, &planned, &definition);
@@ -80,7 +82,7 @@ fn open(database: &Database, dry_run: bool) -> Result<Store, Failed> {
 }
 
 /// The models in force, and with them those of an import.
-fn definition(session: &Session, known: &Catalogue, import: &Import) -> Result<Definition, Failed> {
+fn definition(session: &Session, known: &Catalogue, import: &Import, file: &Path) -> Result<Definition, Failed> {
     if let Some(there) = import.tables.iter().find(|table| known.model(&table.namespace).is_some()) {
         let (name, model) = (&there.name, &there.namespace);
         return Err(format!(
@@ -94,12 +96,7 @@ fn definition(session: &Session, known: &Catalogue, import: &Import) -> Result<D
         _ => Object::new(), // there are none yet
     };
     models.extend(import.models.iter().cloned());
-    parse::definition(&Json::Object(models)).map_err(|errors| {
-        let line = |error: &crate::error::Error| {
-            format!("{}: {}", error.pointer.as_deref().unwrap_or_default(), error.problem.with_hint())
-        };
-        format!("its tables make no models:\n{}", errors.iter().map(line).collect::<Vec<_>>().join("\n"))
-    })
+    parse::definition(&Json::Object(models)).map_err(|errors| mistakes(&errors, file))
 }
 
 /// Applies the models and loads the rows in the transaction that is open.
@@ -122,7 +119,9 @@ fn carry_out(
     let mut watch = Watch::new(rejects, false, import.tables.iter().map(|table| table.rows).sum())?;
     let options = Options { skips: rejects.is_some(), ..Options::default() };
     let rows = &rows;
-    load::load(session, &given, &origins, Marks::new(), options, &mut watch, move |hand| hand_over(&file, rows, hand))
+    let read = move |hand: &mut Hand<'_>| hand_over(&file, rows, hand);
+    let done = load::load(session, &given, &origins, Marks::new(), options, &mut watch, read);
+    done.map_err(|why| format!("{why}; no model was made"))
 }
 
 /// The tables, those first that others refer to.

@@ -2,8 +2,9 @@
 //! the way back is called.
 
 use super::census::{Census, Values};
+use super::draft::{Draft, Id, Kind, Lookup};
 use super::names;
-use super::plan::{Draft, Id, Kind, Lookup, Notes};
+use super::notes::Notes;
 use super::schema::{Reference, Schema, Table};
 use crate::model::OnDelete;
 use crate::value::Type;

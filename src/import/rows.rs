@@ -1,8 +1,8 @@
 //! The rows of the tables, handed over as records.
 
-use super::census::{ROW, json};
-use super::plan::{Lookup, Read, Taken};
-use crate::json::{Json, Object};
+use super::census::{ROW, json as value_of};
+use super::draft::{Lookup, Read, Taken};
+use crate::json::{self, Json, Object};
 use crate::model::Model;
 use crate::sql::{Alias, Statement};
 use crate::store::foreign::Foreign;
@@ -29,15 +29,18 @@ impl Origin for Rows<'_> {
     }
 
     fn described(&self, line: u64, what: &dyn Display) -> String {
-        let [(_, table), (word, number)] = self.place(line);
-        let table = if let Json::String(table) = table { table } else { String::new() };
-        format!("{table}, {word} {number}: {what}")
+        format!("{}, {} {}: {what}", self.table.name, self.word(), line.cast_signed())
     }
 
-    /// A line is a row id, or the number of the row where there is none.
     fn place(&self, line: u64) -> [(&'static str, Json); 2] {
-        let word = if self.table.rowid.is_some() { "rowid" } else { "row" };
-        [("table", Json::String(self.table.name.clone())), (word, Json::Integer(line.cast_signed()))]
+        [("table", Json::String(self.table.name.clone())), (self.word(), Json::Integer(line.cast_signed()))]
+    }
+}
+
+impl Rows<'_> {
+    /// What a line is: a row id, or the number of the row where it has none.
+    fn word(&self) -> &'static str {
+        if self.table.rowid.is_some() { "rowid" } else { "row" }
     }
 }
 
@@ -159,10 +162,10 @@ fn record(table: &Taken, cells: &Cells<'_>, number: u64) -> Record {
 fn values(table: &Taken, cells: &Cells<'_>, number: u64) -> Result<Object, String> {
     let mut values = Object::with_capacity(table.reads.len() + 1);
     if table.is_numbered {
-        values.push(("id".into(), crate::json::number(number)));
+        values.push(("id".into(), json::number(number)));
     }
     let mut places = 1..;
-    let mut next = |kind| json(kind, &cells.stored(places.next().unwrap_or(usize::MAX)));
+    let mut next = |kind| value_of(kind, &cells.stored(places.next().unwrap_or(usize::MAX)));
     for Read { columns, field, kind, found_in } in &table.reads {
         let value = next(*kind).map_err(|why| format!("{}: {why}", columns.join(", ")))?;
         if let Some(lookup) = found_in {

@@ -2,7 +2,8 @@
 
 use super::census::json;
 use super::clauses::{self, Check};
-use super::plan::{Draft, Kind, Notes};
+use super::draft::{Draft, Kind};
+use super::notes::Notes;
 use super::schema::Index;
 use crate::json::Json;
 use crate::model::{Field, check};

@@ -45,8 +45,7 @@ pub fn open(path: &Path, timeout: Duration) -> Result<Foreign, String> {
     // Without a log there is nothing that SQLite would have to look for beside it, and nothing that it would have to make there.
     let is_alone = head.get(WRITES_AHEAD.0) == Some(&WRITES_AHEAD.1) && !has_log;
     let unlocked = is_alone.then(|| path.metadata().map(|file| print(&file))).transpose().map_err(describe)?;
-    let session =
-        connect(&path, is_alone, timeout).map_err(|error| format!("cannot import {named}: {}", why(error)))?;
+    let session = connect(&path, is_alone, timeout).map_err(|why| format!("cannot import {named}: {why}"))?;
     session.unlimited();
     let foreign = Foreign { session, path, unlocked };
     let application = foreign.session.number(&Statement::fixed("PRAGMA application_id", []));
@@ -57,20 +56,18 @@ pub fn open(path: &Path, timeout: Duration) -> Result<Foreign, String> {
     Ok(foreign)
 }
 
-fn connect(path: &Path, is_alone: bool, timeout: Duration) -> rusqlite::Result<Session> {
+fn connect(path: &Path, is_alone: bool, timeout: Duration) -> Result<Session, String> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = if is_alone {
-        Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)?
+        Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)
     } else {
-        Connection::open_with_flags(path, flags)?
+        Connection::open_with_flags(path, flags)
     };
-    let of = |failure: Failure| rusqlite::Error::ToSqlConversionFailure(failure.to_string().into());
-    let session = guarded(connection, timeout).map_err(of)?;
+    let session = guarded(connection.map_err(why)?, timeout).map_err(|failure| failure.to_string())?;
     // A damaged page is noticed where it is read; what a CHECK says is not asked, as it is an expression of the file's own.
-    session.connection.execute_batch(
-        "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA ignore_check_constraints = ON;
-         BEGIN; SELECT count(*) FROM sqlite_schema",
-    )?;
+    let start = "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA ignore_check_constraints = ON;
+                 BEGIN; SELECT count(*) FROM sqlite_schema";
+    session.connection.execute_batch(start).map_err(why)?;
     Ok(session)
 }
 
