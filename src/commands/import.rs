@@ -165,7 +165,9 @@ fn tell(json: bool, session: &Session, import: &Import, done: &Done, seconds: f6
     }
     print_facts(import, rows)?;
     print_line("")?;
-    print_line(&format!("imported {} from {} tables", paced(done.loaded, seconds), import.tables.len()))
+    let tables =
+        if let [_] = import.tables.as_slice() { "1 table" } else { &format!("{} tables", import.tables.len()) };
+    print_line(&format!("imported {} from {tables}", paced(done.loaded, seconds)))
 }
 
 /// Table by table what it becomes, and all that is to be known of it, as a script reads it.
