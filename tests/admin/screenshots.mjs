@@ -6,7 +6,7 @@ import { chromium } from "playwright-core";
 import { start } from "../../examples/javascript/jqlite.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const server = await start("--models", here("../../examples/models.json"), "--id-seed", "1");
+const server = await start("--models", here("../../examples/models.json"), "--id-seed", "1", "--now", "2026-02-10T09:00:00Z");
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium" });
 const query = server.query.bind(server);
 
@@ -34,7 +34,7 @@ async function live() {
     });
   }
   const key = async (name, permissions, more = {}) => (await query("create", "system.ApiKey", { name, permissions, ...more })).key;
-  const shop = await key("Web shop", ["tickets.Ticket:create", "tickets.Ticket:read", "profile.Customer:*"], { expires: "2026-05-01T00:00:00Z" });
+  const shop = await key("Web shop", ["tickets.Ticket:*", "tickets.Category:read", "profile.Customer:*"], { expires: "2026-05-01T00:00:00Z" });
   const report = await key("Monthly report", ["tickets.*:read"], { expires: "2026-03-11T00:00:00Z", rate: 60 });
   await key("Old importer", ["*.*:*"]);
   for (let hour = 0; hour < 24; hour += 1) {
@@ -79,12 +79,16 @@ const PICTURES = [
   ["phone", "#/keys", null, { viewport: { width: 380, height: 760 } }],
 ];
 
+/** Where a picture is kept. */
+const file = (name) => here(`../../docs/admin/${name}.png`);
+
 await live();
 for (const [name, place, act, context = {}] of PICTURES) {
   const opened = await browser.newContext({ locale: "en-GB", timezoneId: "UTC", viewport: { width: 1100, height: 760 }, ...context });
   const page = await opened.newPage();
   await page.clock.setFixedTime("2026-03-02T09:00:00Z");
   await page.goto(server.url);
+  if (name === "keys") await page.screenshot({ path: file("sign-in") });
   await page.getByLabel("API key").fill(server.key);
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByRole("button", { name: "Sign out" }).waitFor();
@@ -92,7 +96,7 @@ for (const [name, place, act, context = {}] of PICTURES) {
   await page.locator("main:not([aria-busy])").waitFor();
   await act?.(page);
   await page.waitForLoadState("networkidle");
-  await page.screenshot({ path: here(`../../docs/admin/${name}.png`) });
+  await page.screenshot({ path: file(name) });
   await opened.close();
 }
 await browser.close();
