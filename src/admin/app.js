@@ -14,21 +14,29 @@ import * as console_ from "./console.js";
 /**
  * A view has a `title`, says whether it is `offered` to that session, and shows itself: `show(place)` gives its content, or a
  * promise of it. A place has `session`; `path`, what stands behind the view's name (`#/keys/abc` has `["abc"]`); `query`, the
- * URLSearchParams behind the question mark; `signal`, which aborts once the view is left; `go(hash)`; and `again()`, which shows the
- * view anew.
+ * URLSearchParams behind the question mark; `signal`, which aborts once the view is left; `go(hash)`; `again()`, which shows
+ * the view anew; and `named(what)`, which says in the window's title what of the view is shown.
  */
 const VIEWS = { keys, usage, log, findings, records, models, console: console_ };
+
+/** After so many milliseconds it is said that a view is loading. */
+const SLOW = 400;
 
 const main = document.getElementById("main");
 let session = null;
 let leave = new AbortController();
 
 window.addEventListener("hashchange", show);
+// A page that the browser keeps for the way back keeps neither the key nor a secret that it shows.
+window.addEventListener("pagehide", () => session && end(""));
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address tells the view
+  main.focus();
+});
 show();
 
 /** Shows the view that the address tells, or the sign-in. */
 async function show() {
-  if (location.hash === "#main") return; // the link that skips the navigation
   leave.abort();
   leave = new AbortController();
   document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
@@ -39,22 +47,26 @@ async function show() {
   }
   const offered = Object.keys(VIEWS).filter((name) => VIEWS[name].offered(session));
   const [route, query] = location.hash.replace(/^#\/?/, "").split("?");
-  const [name, ...path] = route.split("/").map(decodeURIComponent);
+  const [name, ...path] = route.split("/").map(decoded);
   if (!name && offered.length) {
     location.replace(`#/${offered[0]}`);
     return;
   }
   head(offered, name);
   const view = offered.includes(name) ? VIEWS[name] : null;
-  const place = { session, path, query: new URLSearchParams(query), signal, go: (hash) => { location.hash = hash; }, again: show };
+  let title = view?.title ?? "Nothing here";
+  const place = { session, path, query: new URLSearchParams(query), signal,
+    go: (hash) => { if (!signal.aborted) location.hash = hash; }, again: () => { if (!signal.aborted) show(); },
+    named: (what) => { title = `${what} · ${view.title}`; } };
   main.setAttribute("aria-busy", "true");
+  const slow = setTimeout(() => signal.aborted || fill(title, h("p", { class: "empty", role: "status" }, "Loading …")), SLOW);
   try {
     const content = view ? await view.show(place) : nothing(offered);
-    if (!signal.aborted) fill(view?.title ?? "Nothing here", content);
+    clearTimeout(slow);
+    if (!signal.aborted) fill(title, content);
   } catch (error) {
-    if (signal.aborted) return;
-    if (error.status === 401) end(`You are signed out: ${error.message}.`);
-    else fill(view.title, refused(error));
+    clearTimeout(slow);
+    if (!signal.aborted) fill(title, refused(error));
   } finally {
     if (!signal.aborted) main.removeAttribute("aria-busy");
   }
@@ -63,10 +75,19 @@ async function show() {
 /** Puts a view in place, under its title. The focus goes to the title, where a reader begins. */
 function fill(title, ...content) {
   document.title = `${title} · jqlite`;
-  const heading = h("h1", { tabindex: "-1" }, title);
+  const heading = h("h1", { tabindex: "-1" }, title.split(" · ").at(-1));
   main.replaceChildren(heading, ...nodes(content));
   main.removeAttribute("aria-busy");
-  if (session) heading.focus();
+  (session ? heading : main.querySelector("input")).focus();
+}
+
+/** A part of the address as it was meant; one that is written wrongly as it stands. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 function nothing(offered) {
@@ -86,11 +107,13 @@ function head(offered, name) {
 
 function begin(begun) {
   session = begun;
+  begun.client.refused = (why) => session === begun && end(`You are signed out: ${why}.`);
   show();
 }
 
 /** Forgets the key, and everything that was shown with it. */
 function end(why) {
+  session.client.close();
   session = null;
   document.querySelectorAll("dialog").forEach((dialog) => dialog.remove());
   head([], "");

@@ -32,7 +32,7 @@ export function narrowed(session, query, span) {
     filter.duration_us__gt = Math.round(Number(slower) * 1000);
   }
   Object.assign(filter, statuses(query.get("status")));
-  return { filter, ...(query.has("without") && { exclude: { key: session.me.public_id } }) };
+  return { filter, ...(query.has("without") && { exclude: { key: session.secret } }) };
 }
 
 export const STATUS = "[1-5][0-9][0-9]|[1-5]xx|refused";

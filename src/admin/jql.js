@@ -12,6 +12,9 @@ export class Refusal extends Error {
 /** A client with a key, which nobody can read out of it again. */
 export class Client {
   #key;
+  #open = new AbortController();
+  /** Is told why, once the server no longer takes the key. */
+  refused = () => {};
 
   constructor(key) {
     this.#key = key;
@@ -32,7 +35,8 @@ export class Client {
    *
    * @throws {Refusal} with `answer`, the same of an answer that is an error
    */
-  async send(body, { signal } = {}) {
+  async send(body, { signal: asked } = {}) {
+    const signal = asked ? AbortSignal.any([asked, this.#open.signal]) : this.#open.signal;
     const begun = performance.now();
     const headers = { Authorization: `Bearer ${this.#key}`, "Content-Type": "application/json" };
     let response, text;
@@ -41,13 +45,20 @@ export class Client {
       response = await fetch("jql", options);
       text = await response.text();
     } catch (error) {
-      if (signal?.aborted) throw error;
+      if (signal.aborted) throw error;
       throw new Refusal(0, [{ errorMessage: "The server does not answer.", hint: "is it running, and reached from here?" }]);
     }
     const answer = { envelope: read(text), text, status: response.status, milliseconds: performance.now() - begun };
     if (answer.envelope?.status === "OK") return answer;
+    if (response.status === 401) this.refused(answer.envelope?.message ?? "the key is refused");
     const unknown = [{ errorMessage: `Something that is not jqlite answered with ${response.status}.` }];
     throw Object.assign(new Refusal(response.status, answer.envelope?.errors ?? unknown), { answer });
+  }
+
+  /** Ends what is under way, and forgets the key. */
+  close() {
+    this.#key = null;
+    this.#open.abort();
   }
 
   /** The records of `namespace`, with `extras` as a property of the list. Of `fields`, none means all. */

@@ -96,6 +96,7 @@ export function handOut({ title, given, note, done }) {
       field("The object to hand out", h("textarea", { class: "code", readonly: true, rows: "4", onfocus: all }, object), object),
       h("div", { class: "buttons" }, h("button", { type: "button", class: "primary", onclick: () => shown.close() }, "Done")),
     ],
+    isKept: true,
     done: () => {
       say("The text of the key is no longer in this page.");
       done();

@@ -36,6 +36,7 @@ async function find({ session, signal }, id) {
 export async function showKey(place, id) {
   const { session, signal } = place;
   const key = await find(place, id);
+  place.named(key.name);
   const [by] = key.created_by ? await session.client.list(KEYS, ["name"], { filter: { public_id: key.created_by } }, { signal }) : [];
   const fact = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
   return [
@@ -44,7 +45,7 @@ export async function showKey(place, id) {
     acts(place, key),
     h("dl", { class: "facts" },
       fact("State", states(key)),
-      fact("Public id", [h("code", {}, key.public_id), " ", copy(key.public_id)]),
+      fact("Public id", [h("code", {}, key.public_id), " ", copy(key.public_id, "Copy the public id")]),
       fact("Permissions", key.permissions.length ? h("ul", { class: "plain" }, key.permissions.map((one) =>
         h("li", {}, h("code", {}, one), isWide([one]) && [" ", badge("everything", "warning")]))) : "none: it may do nothing"),
       fact("Made", [moment(key.created), by ? [" by ", h("a", { href: `#/keys/${key.created_by}` }, by.name)]
@@ -85,7 +86,7 @@ function acts(place, key) {
     const given = await confirm({ title: `Rotate: ${key.name}`, text, verb: "Rotate", danger: false, controls: [overlap], act });
     if (!given) return;
     if (own) session.me.public_id = given.public_id;
-    handOut({ title: `New secret: ${key.name}`, given, done: () => place.signal.aborted || place.go(`#/keys/${given.public_id}`) });
+    handOut({ title: `New secret: ${key.name}`, given, done: () => place.go(`#/keys/${given.public_id}`) });
   }
 
   async function remove() {
@@ -106,7 +107,7 @@ function acts(place, key) {
       key.disabled
         ? simple("enable", "Enable", "It may again do all that it could before.")
         : simple("disable", "Disable", `It is refused until it is enabled again.${own}`, { isGrave: true }),
-      simple("revoke", "Revoke", `It is refused for good: nobody can undo this. It stays in the list.${own}`, { isGrave: true }),
+      simple("revoke", "Revoke", `It is refused for good: nobody can undo this. It stays in the list of all keys.${own}`, { isGrave: true }),
     ]),
     session.may("delete", KEYS) && button("Delete", remove, true),
   ].filter(Boolean);
@@ -175,6 +176,7 @@ export async function changeKey(place, id) {
   const { session } = place;
   if (!session.may("update", KEYS)) return h("p", {}, "This key may not change keys.");
   const key = await find(place, id);
+  place.named(`Edit ${key.name}`);
   const back = `#/keys/${key.public_id}`;
   async function submit(values) {
     if (Object.keys(values).length) {

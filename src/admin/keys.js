@@ -113,7 +113,7 @@ function attention(place, counts) {
       old > 0 && `, of them old secrets: ${count(old)}`);
   });
   return h("section", { class: "card", "aria-label": "Needs attention" },
-    h("h2", {}, "Needs attention"), found.length ? h("ul", { class: "marks" }, found) : h("p", {}, "No usable key."), audited);
+    h("h2", {}, "Needs attention"), found.length ? h("ul", { class: "marks" }, found) : h("p", {}, "Nothing."), audited);
 }
 
 /** Making a key, which shows its text once. */
@@ -124,9 +124,11 @@ function make(place) {
     const { data, message } = await session.client.ask({ intent: "create", namespace: KEYS }, values);
     const then = () => (session.may("read", KEYS) ? place.go(`#/keys/${data.public_id}`) : place.again());
     // Behind its first sentence stands which models that it may use are not there.
-    const note = message.split(". ").slice(1).join(". ");
-    handOut({ title: `New key: ${data.name}`, given: data, note, done: () => place.signal.aborted || then() });
+    const lacks = data.permissions.length ? "" : "It has no permissions: it may do nothing until it is given some.";
+    const note = [message.split(". ").slice(1).join(". "), lacks].filter(Boolean).join(" ");
+    handOut({ title: `New key: ${data.name}`, given: data, note, done: then });
   }
   const back = session.may("read", KEYS) && h("a", { class: "button", href: "#/keys" }, "Cancel");
+  place.named("Create a key");
   return [h("h2", {}, "Create a key"), settingsForm({ session, verb: "Create the key", submit, beside: back })];
 }

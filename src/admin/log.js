@@ -50,7 +50,7 @@ export async function show(place) {
   const tell = politely();
   /** Adds what came in since, but for the questions of this page itself. */
   async function follow() {
-    const own = { key: place.session.me.public_id, namespace: "system.Batch" };
+    const own = { key: place.session.secret, namespace: "system.Batch" };
     const page = await read(place, { ordering: "-id", limit: KEPT, count: false }, { id__gt: newest }, own);
     newest = page.newest;
     await names.learn(page.data.map(({ key }) => key), place);

@@ -55,8 +55,9 @@ function related(session, models) {
 }
 
 /** What a model says. */
-async function definition({ session, signal }, model) {
+async function definition({ session, signal, named }, model) {
   const { namespace } = model;
+  named(namespace);
   const columns = [
     { title: "Field", cell: ({ name }) => name },
     { title: "Type", cell: ({ type, to }) => (to ? [`${type} to `, link(session, to)] : type) },
@@ -116,7 +117,8 @@ async function definitions(session, meta, signal) {
 }
 
 /** All models as one text to change: what would come of it is told before it is applied. */
-async function editor({ session, signal, go }) {
+async function editor({ session, signal, go, named }) {
+  named("Change the models");
   const mayRead = session.may("read", "system.Model");
   const input = h("textarea", { class: "code tall", spellcheck: "false", autocapitalize: "off" });
   input.value = mayRead ? write(await definitions(session, {}, signal), 2) : "{}";
@@ -130,7 +132,9 @@ async function editor({ session, signal, go }) {
 
   async function look({ definitions: models }) {
     told.replaceChildren();
+    const seen = input.value;
     const change = await call("diff", { models });
+    if (input.value !== seen) return; // it was changed meanwhile
     const isPossible = change.changes.length > 0 && !change.obstacles.length;
     const button = h("button", { type: "button", class: "primary", onclick: () => apply(models, change) }, "Apply…");
     told.replaceChildren(...outcome(change), h("div", { class: "buttons" }, isPossible && button));
@@ -166,7 +170,7 @@ function parsed(text) {
 function outcome({ changes, losses, obstacles }) {
   const list = (words, items, kind) => items.length > 0
     && [h("h2", { tabindex: "-1" }, words), h("ul", { class: kind }, items.map((item) => h("li", {}, item)))];
-  if (!changes.length) return [h("p", { tabindex: "-1" }, "Nothing would change.")];
+  if (!changes.length && !obstacles.length) return [h("p", { tabindex: "-1" }, "Nothing would change.")];
   return nodes([
     list("What would change", changes), list("What would be lost", losses, "bad"), list("What stands against it", obstacles, "bad"),
   ]);

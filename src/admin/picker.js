@@ -36,7 +36,9 @@ export function picker({ session, namespace, begun = "", pick, label }) {
       records = (await ask(session, meta, asking(session, { to: namespace }), { signal })).data;
       offer();
     } catch (error) {
-      if (!signal.aborted) offer(error.message);
+      if (signal.aborted) return;
+      records = [];
+      offer(error.message);
     }
   }
 

@@ -13,7 +13,11 @@ export async function record(place, model, [word, act]) {
   const { session } = place;
   const { namespace } = model;
   const back = h("p", {}, h("a", { href: `#/records/${namespace}` }, `All records of ${namespace}`));
-  if (word === "new") return [back, h("h2", {}, `New ${namespace}`), creation(place, model)];
+  place.named(word === "new" ? `New ${namespace}` : `${namespace} ${word}`);
+  if (word === "new") {
+    const making = session.can("create", namespace) ? creation(place, model) : h("p", {}, "This key may not make records here.");
+    return [back, h("h2", {}, `New ${namespace}`), making];
+  }
   if (!session.may("read", namespace)) return [back, h("h2", {}, `${namespace} ${word}`), unseen(place, model, word)];
   return [back, await (act === "edit" && session.can("update", namespace) ? edition : facts)(place, model, word)];
 }

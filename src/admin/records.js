@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { filterForm } from "./filter.js";
-import { write } from "./jql.js";
+import { Refusal, write } from "./jql.js";
 import { record } from "./record.js";
 import { control, count, form, pages, refused, say, select, table } from "./ui.js";
 import { address, asking, ask, exact, naming, ordering, plain, shown } from "./values.js";
@@ -78,11 +78,7 @@ async function list({ session, query, signal }, model) {
     const kept = Object.entries({ ...state, page: state.page > 1 && state.page, columns }).filter(([, value]) => value);
     const said = new URLSearchParams(kept).toString();
     history.pushState(null, "", `#/records/${namespace}${said && `?${said}`}`);
-    try {
-      say(await load());
-    } catch {
-      dispatchEvent(new Event("hashchange")); // the view is shown anew, and so it is told that the key no longer counts
-    }
+    say(await load());
     if (focus) results.querySelector(focus)?.focus();
   }
 
@@ -97,7 +93,6 @@ async function list({ session, query, signal }, model) {
       const { data, extras } = await ask(session, meta(session, model, state), fields(session, state), { signal: asked });
       told = fill(data, extras);
     } catch (error) {
-      if (error.status === 401) throw error;
       if (!asked.aborted) results.replaceChildren(refused(error));
     }
     if (!asked.aborted) results.removeAttribute("aria-busy");
@@ -121,11 +116,20 @@ async function list({ session, query, signal }, model) {
   return [words, filters({ session, model, state, turn }), chosen(all, state, turn), results];
 }
 
+/** The filter in an address. @throws {Refusal} */
+function asJson(text) {
+  try {
+    return exact(text);
+  } catch {
+    throw new Refusal(400, [{ errorMessage: "The filter in the address is not JSON." }]);
+  }
+}
+
 /** What is asked for. */
 function meta(session, model, { filter, search, order, page }) {
   return {
     intent: "retrieve", namespace: model.namespace, limit: SIZE, offset: (page - 1) * SIZE, count: { upTo: COUNTED },
-    ...(filter && { filter: exact(filter) }), ...(search && { search: { value: search } }),
+    ...(filter && { filter: asJson(filter) }), ...(search && { search: { value: search } }),
     ordering: order ? order.split(",") : ordering(model),
   };
 }

@@ -3,11 +3,11 @@
 import { Client } from "./jql.js";
 
 export class Session {
-  /** Signs in. @throws {Refusal} */
+  /** Signs in. `secret` is the public id of what was typed, which is not that of the key once it was rotated. @throws {Refusal} */
   static async begin(key) {
     const client = new Client(key);
     const me = await client.call("system.ApiKey", "whoami");
-    const session = Object.assign(new Session(), { client, me });
+    const session = Object.assign(new Session(), { client, me, secret: key.split("_")[1] });
     await session.learn();
     return session;
   }

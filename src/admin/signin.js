@@ -14,8 +14,13 @@ export function signIn(begin) {
   return h("div", { class: "narrow" },
     form({
       controls: [key], verb: "Sign in",
-      submit: async ({ key }) => begin(await Session.begin(key.trim())),
+      submit: async ({ key }) => begin(await Session.begin(meant(key))),
     }),
-    h("p", { class: "help" }, "The first key is made by ", h("code", {}, "jqlite bootstrap"), "; a lost one is replaced by ",
+    h("p", { class: "help" }, "The first key is made by ", h("code", {}, "jqlite bootstrap"), " or ", h("code", {}, "jqlite quickstart"), "; a lost one is replaced by ",
       h("code", {}, "jqlite keys create"), "."));
+}
+
+/** The key in what was typed, which may have been cut out of a header or a command. */
+function meant(text) {
+  return text.trim().replace(/^Bearer\s+/i, "").replace(/['"]$/, "");
 }

@@ -15,11 +15,12 @@ export function say(text) {
 export function refused(error) {
   if (!(error instanceof Refusal)) console.error(error);
   const errors = error instanceof Refusal ? error.errors : [{ errorMessage: "Something went wrong in this page.", hint: String(error) }];
-  return h("div", { class: "refused", role: "alert" }, errors.map(mistake));
+  return h("div", { class: "refused", role: "alert", tabindex: "-1" }, errors.map(mistake));
 }
 
 function mistake({ errorMessage, pointer, hint }) {
-  return h("p", {}, errorMessage, hint && h("span", { class: "hint" }, ` ${hint}`), pointer && h("code", {}, pointer));
+  const said = hint ? errorMessage.replace(/\.$/, "") : errorMessage;
+  return h("p", {}, said, hint && ["; ", h("span", { class: "hint" }, hint)], pointer && h("code", {}, pointer));
 }
 
 /**
@@ -70,7 +71,7 @@ export function form({ controls, verb, submit, danger = false, beside = [], labe
     try {
       await submit(Object.fromEntries(controls.map((one) => [one.name, one.read()]).filter(([, value]) => value !== undefined)));
     } catch (error) {
-      place(error);
+      if (error.name !== "AbortError") place(error);
     } finally {
       button.disabled = false;
       if (document.activeElement === document.body) held.focus(); // which a button loses when it is disabled
@@ -86,9 +87,10 @@ export function form({ controls, verb, submit, danger = false, beside = [], labe
       first ??= at;
     }
     if (!first || rest.length) above.replaceChildren(refused(rest.length ? new Refusal(error.status, rest) : error));
-    first?.input.focus();
+    if (first) first.input.focus();
+    else above.firstChild.focus();
   }
-  return h("form", { onsubmit: send, novalidate: false, "aria-label": label },
+  return h("form", { onsubmit: send, "aria-label": label },
     above, controls.map((one) => one.element), h("div", { class: "buttons" }, button, beside));
 }
 
@@ -125,11 +127,13 @@ export function table({ caption, columns, rows, empty = "None." }) {
         h(number ? "td" : "th", { scope: number ? null : "row", ...side(column) }, column.cell(row))))))));
 }
 
-/** A dialog with `content`, open until `close()` is called or Escape pressed; the focus returns to where it was. `done` is called then. */
-export function dialog({ title, content, done }) {
+/** A dialog with `content`, open until `close()` is called or Escape pressed; the focus returns to where it was. `done` is called then.
+ * One that `isKept` is not closed by Escape. */
+export function dialog({ title, content, done, isKept = false }) {
   const heading = unique("dialog");
   const element = h("dialog", { "aria-labelledby": heading }, h("h2", { id: heading }, title), content, h("p", { class: "said", role: "status" }));
   const before = document.activeElement;
+  if (isKept) element.addEventListener("cancel", (event) => event.preventDefault());
   element.addEventListener("close", () => {
     element.remove();
     before?.focus();
@@ -146,13 +150,20 @@ export function dialog({ title, content, done }) {
  */
 export function confirm({ title, text, verb, danger = true, controls = [], act }) {
   return new Promise((done) => {
-    let outcome;
-    const asked = dialog({ title, done: () => done(outcome), content: [
+    let outcome; // a promise, once it was begun: who closes the dialog meanwhile still hears of it
+    const told = (error) => { say(error.message); };
+    const asked = dialog({ title, done: () => done(outcome?.catch(told)), content: [
       h("p", {}, text),
       form({
         controls, verb, danger,
         submit: async (values) => {
-          outcome = await act(values);
+          outcome = Promise.resolve(act(values));
+          try {
+            await outcome;
+          } catch (error) {
+            if (asked.element.open) outcome = undefined;
+            throw error;
+          }
           asked.close();
         },
         beside: h("button", { type: "button", autofocus: true, onclick: () => asked.close() }, "Cancel"),

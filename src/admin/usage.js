@@ -73,7 +73,7 @@ export async function show(place) {
   await load();
   return h("div", {}, head,
     h("div", { class: "bar" }, h("button", { type: "button", onclick: load }, "Refresh"), fresh,
-      control({ name: "without", label: "Without this page's key's requests", input: without }).element),
+      control({ name: "without", label: "Leave out my own requests", input: without }).element),
     results);
 }
 

@@ -84,7 +84,7 @@ export function idOf(related) {
 
 /** What a related record is called. */
 export function called(session, namespace, related) {
-  return related?.[naming(session, namespace)] || plain(idOf(related));
+  return related?.[naming(session, namespace)]?.trim() || plain(idOf(related));
 }
 
 /** A value of a field, to look at. In a list, what is long is shortened. */

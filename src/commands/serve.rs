@@ -184,14 +184,13 @@ pub fn quickstart(database: &Database, args: &ServeArgs) -> Result<(), Failed> {
         let place = store.location();
         let page = match args.no_admin {
             true => String::new(),
-            false => {
-                format!("Open {url}/ in a browser, and sign in with the key that stands behind \"Bearer\" below.\n")
-            }
+            false => format!("Open {url}/ in a browser, and sign in with the key on the first line below.\n"),
         };
-        let how =
-            format_args!("serving {place} at {url}; Ctrl-C stops it\n\n{page}Paste this into another terminal:\n");
+        let how = format_args!(
+            "serving {place} at {url}; Ctrl-C stops it\n\n{page}Paste the other line into another terminal:\n"
+        );
         log::message(Level::Info, how);
-        Ok(curl_line(url, &key))
+        Ok(format!("{}\n\n{}", key.reveal(), curl_line(url, &key)))
     })
 }
 

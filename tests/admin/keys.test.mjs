@@ -85,6 +85,9 @@ check("by keyboard alone: a key is made, handed out, used, and revoked, and then
   await page.waitForFunction(async () => (await navigator.clipboard.readText()).startsWith("{"));
   assert.deepEqual(JSON.parse(await page.evaluate(() => navigator.clipboard.readText())), object);
   await page.keyboard.press("Escape");
+  assert.equal(await secretOf(page), secret, "Escape does not take away what is shown only once");
+  await tabTo(page, page.getByRole("button", { name: "Done" }));
+  await page.keyboard.press("Enter");
   await page.getByRole("status").getByText("no longer in this page").waitFor();
   await page.getByRole("heading", { level: 2, name: "support desk" }).waitFor();
   await settled(page);
@@ -283,7 +286,7 @@ check("a key that may only read keys is offered nothing else", async ({ server, 
   await page.getByRole("heading", { level: 2, name: "fixture" }).waitFor();
   await settled(page);
   const buttons = await page.getByRole("main").getByRole("button").allTextContents();
-  assert.deepEqual(buttons, ["Copy"]);
+  assert.deepEqual(buttons, ["Copy the public id"]);
   assert.equal(await page.getByRole("link", { name: "Edit" }).count(), 0);
   assert.equal(await page.getByText("Use in the last 30 days").count(), 0, "it may not read the log");
   for (const hash of ["#/keys/new", `#/keys/${publicId(server.key)}/edit`]) {

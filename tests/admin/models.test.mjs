@@ -101,7 +101,7 @@ check("the models are changed, once it was told what would come of it", async ({
   assert.equal(await page.getByRole("link", { name: "fleet.Vehicle" }).count(), 0);
   await page.getByRole("link", { name: "tickets.Tag" }).first().click();
   await page.getByText(HOSTILE).first().waitFor();
-  assert.equal(await page.title(), "Models · jqlite");
+  assert.equal(await page.title(), "tickets.Tag · Models · jqlite");
   assert.equal(await page.locator("img").count(), 0);
 });
 

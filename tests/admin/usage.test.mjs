@@ -233,7 +233,7 @@ check("the usage is kept fresh while it is seen, with or without the page's own 
   await asksNothing(() => fresh.uncheck());
 
   const before = (await figures(page)).Requests;
-  const without = page.getByLabel("Without this page's key's requests");
+  const without = page.getByLabel("Leave out my own requests");
   await without.focus();
   await asks(() => page.keyboard.press("Space"));
   const others = entries.filter(({ key }) => key !== idOf(server.key)).length;
