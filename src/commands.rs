@@ -17,13 +17,13 @@ use crate::auth::keys::{self as stored_keys, Key};
 use crate::cli::{Cli, Command};
 use crate::config;
 use crate::envelope::{self, Echo, Reply};
-use crate::error::{Errors, plain};
-use crate::json::{write_list, write_string};
+use crate::error::{Errors, plain, plain_json};
+use crate::json::Json;
 use crate::plan::Limits;
 use crate::plan::planner::Given;
 use crate::request::reader;
 use crate::store::{self, Failure, Location, Missing, Session, Store, owners_file};
-use crate::terminal::{Failed, print, print_line};
+use crate::terminal::{Failed, print, print_json, print_line};
 use crate::value::time;
 use crate::{apply, road};
 use clap::CommandFactory;
@@ -142,8 +142,7 @@ fn query(database: &Database, file: &Path) -> Result<(), Failed> {
     let session = store.writer().map_err(described)?;
     session.unlimited();
     let (reply, errors) = as_operator(&store, &session, &body);
-    print(&reply.body)?;
-    print_line("")?;
+    print_line(&plain_json(&String::from_utf8_lossy(&reply.body)))?;
     match errors.first() {
         None => Ok(()),
         Some(error) => Err(error.problem.for_owner()),
@@ -184,10 +183,7 @@ fn check(database: &Database) -> Result<(), Failed> {
     }
     let found = findings(&store, &reader)?;
     if database.json {
-        let mut out = Vec::new();
-        write_list(found.iter(), &mut out, |finding, out| write_string(finding, out));
-        out.push(b'\n');
-        print(&out)?;
+        print_json(&Json::List(found.iter().map(|finding| finding.as_str().into()).collect()))?;
     } else if found.is_empty() {
         let models = store.catalogue(&reader).map_err(described)?.models().count();
         print_line(&format!("{} is sound: {models} models", store.location()))?;

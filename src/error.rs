@@ -620,8 +620,25 @@ pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 /// Text as a terminal may show it: nothing in it moves the cursor, changes colours, turns the direction of what follows or
 /// is not seen at all.
 pub fn plain(text: &str) -> String {
-    let is_plain = |c: char| !c.is_control() && !is_unseen(c);
-    text.chars().flat_map(|c| if is_plain(c) { vec![c] } else { c.escape_default().collect() }).collect()
+    escaped(text, |c| c.is_control(), |c| c.escape_default().to_string())
+}
+
+/// The same of several lines, which stay that.
+pub fn plain_lines(text: &str) -> String {
+    text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
+}
+
+/// The same of JSON, whose value stays what it is. Below a blank nothing stands in it but the breaks between values.
+pub fn plain_json(json: &str) -> String {
+    escaped(json, |c| c.is_control() && c >= ' ', |c| format!("\\u{:04x}", u32::from(c)))
+}
+
+fn escaped(text: &str, is_control: impl Fn(char) -> bool, escape: impl Fn(char) -> String) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_control(c) || is_unseen(c) { out.push_str(&escape(c)) } else { out.push(c) }
+    }
+    out
 }
 
 /// Unicode's marks of direction and characters without a shape.
@@ -640,7 +657,7 @@ pub fn shown(value: &impl fmt::Display) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::{plain, plain_json, plain_lines};
 
     #[test]
     fn what_a_terminal_shows_is_what_is_there() {
@@ -652,5 +669,15 @@ mod tests {
         ] {
             assert_eq!(plain(text), shown);
         }
+        assert_eq!(plain_lines("a\nb\u{9b}\r\n"), "a\nb\\u{9b}\\r\n");
+    }
+
+    #[test]
+    fn json_for_a_terminal_is_the_same_value() {
+        let value = serde_json::json!({ "\u{7f}\u{9b}": ["\u{202e}evil", "a\n\u{1b}é🙂\\"] });
+        let shown = plain_json(&serde_json::to_string_pretty(&value).unwrap());
+        assert_eq!(shown.lines().count(), 6, "{shown}");
+        assert_eq!(shown.replace('\n', ""), plain(&shown.replace('\n', "")));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
     }
 }

@@ -3,7 +3,7 @@
 //! the server with it.
 
 use crate::auth::text;
-use crate::error::{Errors, Problem};
+use crate::error::{Errors, Problem, plain, plain_json, plain_lines};
 use crate::json::Json;
 use crate::lock::assert_none;
 use crate::value::time;
@@ -80,7 +80,10 @@ pub fn faults(errors: &Errors, request_id: &SmolStr) {
 
 /// Tells whoever starts a command something: the sentence alone, or a line of the log where that is JSON.
 pub fn message(level: Level, text: fmt::Arguments<'_>) {
-    if AS_JSON.load(Ordering::Relaxed) { line(level, text) } else { write(&text::without_secrets(&text.to_string())) }
+    match AS_JSON.load(Ordering::Relaxed) {
+        true => line(level, text),
+        false => write(&plain_lines(&text::without_secrets(&text.to_string()))),
+    }
 }
 
 /// Writes panics into the log. They end a connection at most: requests catch theirs.
@@ -111,7 +114,7 @@ impl Event<'_> {
     fn text(&self) -> String {
         let request = self.request.map(|id| format!("request {id}: ")).unwrap_or_default();
         let line = format!("{} {}: {request}{}", self.at, self.level.name(), text::without_secrets(self.message));
-        escaped(&line, |c| c.escape_default().to_string())
+        plain(&line)
     }
 
     fn json(&self) -> String {
@@ -122,18 +125,8 @@ impl Event<'_> {
             ("request_id".into(), self.request.map_or(Json::Null, text)),
             ("message".into(), text(&text::without_secrets(self.message))),
         ];
-        // JSON itself lets some of them stand as they are.
-        escaped(&Json::Object(members).to_string(), |c| format!("\\u{:04x}", u32::from(c)))
+        plain_json(&Json::Object(members).to_string())
     }
-}
-
-/// A text with its control characters escaped.
-fn escaped(text: &str, escape: impl Fn(char) -> String) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { out.push_str(&escape(c)) } else { out.push(c) }
-    }
-    out
 }
 
 #[cfg(test)]

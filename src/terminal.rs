@@ -1,6 +1,6 @@
 //! What commands print: results on standard output, safe for a terminal, or as JSON.
 
-use crate::error::plain;
+use crate::error::{plain, plain_json};
 use crate::json::Json;
 use crate::lock::assert_none;
 use crate::value::{Scalar, time};
@@ -55,6 +55,11 @@ pub fn print_line(text: &str) -> Result<(), Failed> {
     print(format!("{text}\n").as_bytes())
 }
 
+/// A line of JSON, as safe for a terminal as a table is.
+pub fn print_json(json: &Json) -> Result<(), Failed> {
+    print_line(&plain_json(&json.to_string()))
+}
+
 /// Tells people how far long work is: a bar on a terminal, and nothing elsewhere.
 pub struct Progress(indicatif::ProgressBar);
 
@@ -90,7 +95,7 @@ impl Drop for Progress {
 /// A table that fits the terminal, or a JSON list of objects.
 pub fn print_table(json: bool, names: &[&str], rows: &[Vec<Scalar>]) -> Result<(), Failed> {
     if json {
-        return print_line(&Json::List(rows.iter().map(|row| object(names, row)).collect()).to_string());
+        return print_json(&Json::List(rows.iter().map(|row| object(names, row)).collect()));
     }
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(comfy_table::ContentArrangement::Dynamic);

@@ -6,7 +6,7 @@ use crate::cli::AuditArgs;
 use crate::error::plain;
 use crate::json::Json;
 use crate::store::Missing;
-use crate::terminal::{self, Failed, print, print_line};
+use crate::terminal::{self, Failed, print, print_json, print_line};
 use std::path::Path;
 
 /// Looks, prints, and fails where anything was found.
@@ -28,7 +28,7 @@ pub fn run(database: &Database, args: &AuditArgs) -> Result<(), Failed> {
     let start = start(database);
     if database.json {
         let findings = report.findings.iter().map(|finding| finding.to_json(&start)).collect();
-        print_line(&Json::List(findings).to_string())?;
+        print_json(&Json::List(findings))?;
     } else if report.findings.is_empty() {
         print_line(&format!("nothing to mend: {} keys, the log since {}", report.keys, plain(&report.since)))?;
     } else {

@@ -9,7 +9,7 @@ use crate::json::{Json, number, object};
 use crate::sql::Statement;
 use crate::store::copy::{self, Draft};
 use crate::store::{self, Location, Missing, Session, Store};
-use crate::terminal::{Failed, Progress, print_line};
+use crate::terminal::{Failed, Progress, print_json, print_line};
 use crate::value::{Scalar, time};
 use std::path::{Path, PathBuf};
 
@@ -150,7 +150,7 @@ fn tell(
         ]);
         members.push(("log_until", log_until.as_deref().map_or(Json::Null, Json::from)));
         members.extend(kept.map(|kept| ("kept", path(kept))));
-        return print_line(&object(members).to_string());
+        return print_json(&object(members));
     }
     let until = log_until.as_deref().map_or(String::new(), |until| format!(", its log until {until}"));
     print_line(&format!("{done} {}: {models} models, {records} records, {} keys{until}", to.display(), keys.len()))?;

@@ -8,7 +8,7 @@ use crate::error::plain;
 use crate::json::{Json, number, object};
 use crate::model::{Catalogue, Model};
 use crate::store::{Failure, Missing, Session, Store, owners_file};
-use crate::terminal::{Failed, Progress, print_line};
+use crate::terminal::{Failed, Progress, print_json, print_line};
 use crate::transfer::dump::{self, Ended};
 use crate::transfer::files;
 use crate::transfer::load::{self, Done, Listener, Options, Reject};
@@ -77,7 +77,7 @@ fn tell(json: bool, args: &LoadArgs, done: &Done, seconds: f64) -> Result<(), Fa
     if json {
         let counts = vec![("loaded", number(*loaded)), ("rejected", number(*rejected)), ("before", number(*before))];
         let rest = [("dry_run", Json::Boolean(args.dry_run)), ("seconds", Json::Number(format!("{seconds:.3}")))];
-        print_line(&object(counts.into_iter().chain(rest).collect()).to_string())?;
+        print_json(&object(counts.into_iter().chain(rest).collect()))?;
     } else {
         let before = if *before > 0 { format!(", behind {before} of an earlier run") } else { String::new() };
         print_line(&format!("{done} {}{before}", paced(*loaded, seconds)))?;

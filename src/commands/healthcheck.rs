@@ -2,7 +2,7 @@
 
 use crate::error::plain;
 use crate::json::Json;
-use crate::terminal::{Failed, print_line};
+use crate::terminal::{Failed, print_json, print_line};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ pub fn run(json: bool, host: &str, wait: Option<Duration>) -> Result<(), Failed>
     let url = format!("http://{host}");
     if json {
         let members = vec![("url".into(), Json::String(url)), ("ready".into(), Json::Boolean(true))];
-        return print_line(&Json::Object(members).to_string());
+        return print_json(&Json::Object(members));
     }
     print_line(&format!("{url} is ready"))
 }

@@ -18,7 +18,7 @@ use crate::model::{Catalogue, Definition, parse};
 use crate::plan::planner::Given;
 use crate::store::foreign::{self, Foreign};
 use crate::store::{Location, Missing, Session, Store, catalogue_version};
-use crate::terminal::{Failed, Progress, print_line, print_table, text, wrap};
+use crate::terminal::{Failed, Progress, print_json, print_line, print_table, text, wrap};
 use crate::transfer::dump::in_order;
 use crate::transfer::load::{self, Done, Hand, Marks, Options, Origin};
 use crate::value::Scalar;
@@ -145,7 +145,7 @@ fn show(json: bool, import: &Import, planned: &Planned, definition: &Definition)
         let mut members: Object = vec![("models".into(), models)];
         members.extend(planned.members());
         members.extend(facts(import, rows));
-        return print_line(&Json::Object(members).to_string());
+        return print_json(&Json::Object(members));
     }
     print_planned(false, planned)?;
     print_line("")?;
@@ -162,7 +162,7 @@ fn tell(json: bool, session: &Session, import: &Import, done: &Done, seconds: f6
         let mut members: Object = counts.map(|(name, count)| (name.into(), count)).to_vec();
         members.push(("seconds".into(), Json::Number(format!("{seconds:.3}"))));
         members.extend(facts(import, rows));
-        return print_line(&Json::Object(members).to_string());
+        return print_json(&Json::Object(members));
     }
     print_facts(import, rows)?;
     print_line("")?;

@@ -10,7 +10,7 @@ use crate::error::{Problem, plain};
 use crate::intent::Intent;
 use crate::json::{Json, Object};
 use crate::store::{Failure, Missing, Session};
-use crate::terminal::{Failed, maybe, object, print_line, print_table, text};
+use crate::terminal::{Failed, maybe, object, print_json, print_line, print_table, text};
 use crate::value::{Scalar, time};
 use std::io::Write;
 use std::path::Path;
@@ -74,7 +74,7 @@ fn hand_out(
         if file.is_none() {
             members.insert(0, ("key".into(), key.reveal().into()));
         }
-        print_line(&Json::Object(members).to_string())
+        print_json(&Json::Object(members))
     } else if file.is_none() {
         print_line(key.reveal())
     } else {
@@ -119,7 +119,7 @@ pub fn run(database: &Database, command: KeysCommand) -> Result<(), Failed> {
         KeysCommand::Show { key } => {
             let row = key_row(&keys::find(all_keys(database)?, &key)?, &time::now());
             if database.json {
-                return print_line(&object(&KEY_COLUMNS, &row).to_string());
+                return print_json(&object(&KEY_COLUMNS, &row));
             }
             let rows: Vec<Vec<Scalar>> =
                 KEY_COLUMNS.iter().zip(row).map(|(name, cell)| vec![text(name), cell]).collect();

@@ -3,11 +3,11 @@
 use super::{Database, described};
 use crate::auth::{keys, text};
 use crate::cli::LogsArgs;
-use crate::error::plain;
+use crate::error::{plain, plain_json};
 use crate::json::{Json, Object, number};
 use crate::store::{Missing, Store};
 use crate::terminal::{
-    self, Failed, Growing, maybe, object, print, print_line, print_table, print_while_read, wait_while_read,
+    self, Failed, Growing, maybe, object, print, print_json, print_line, print_table, print_while_read, wait_while_read,
 };
 use crate::usage::stats::{self, KINDS, Stats, Total};
 use crate::usage::{self, Position, Wanted};
@@ -65,7 +65,7 @@ fn as_shown(entries: &[Vec<Scalar>]) -> Vec<Vec<Scalar>> {
 fn as_json(entries: &[Vec<Scalar>]) -> Vec<u8> {
     let mut out = Vec::new();
     for entry in entries {
-        object(&usage::COLUMNS, entry).write(&mut out);
+        out.extend_from_slice(plain_json(&object(&usage::COLUMNS, entry).to_string()).as_bytes());
         out.push(b'\n');
     }
     out
@@ -125,7 +125,7 @@ fn show_stats(store: &Store, wanted: &Wanted, json: bool) -> Result<(), Failed> 
     let both = || Ok((stats::gather(&reader, wanted)?, keys::names(&reader)?));
     let (stats, names) = reader.reading(both).map_err(described)?;
     if json {
-        return print_line(&Json::Object(stats_as_json(&stats, &names)).to_string());
+        return print_json(&Json::Object(stats_as_json(&stats, &names)));
     }
     if stats.all.requests == 0 {
         eprintln!("the usage log has no such entries");

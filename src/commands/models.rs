@@ -5,14 +5,14 @@ use crate::apply::{self, Planned, Refused};
 use crate::auth;
 use crate::cli::{ModelsCommand, ModelsFormat};
 use crate::config;
-use crate::error::{Error, Errors};
+use crate::error::{Error, Errors, plain_json};
 use crate::json::Json;
 use crate::log::{self, Level};
 use crate::model::{Definition, parse};
 use crate::openapi::{self, Served, records};
 use crate::plan::Limits;
 use crate::store::{self, Missing, Store};
-use crate::terminal::{Failed, print, print_line, print_table};
+use crate::terminal::{Failed, print, print_json, print_line, print_table};
 use std::path::Path;
 
 pub fn run(database: &Database, command: ModelsCommand) -> Result<(), Failed> {
@@ -45,7 +45,7 @@ fn show(store: &Store, format: ModelsFormat) -> Result<(), Failed> {
         ModelsFormat::Models => {
             let version = store::catalogue_version(&reader).map_err(described)?;
             let definition = apply::definition(&reader, version).map_err(described)?;
-            print_line(definition.as_deref().unwrap_or("{}"))
+            print_line(&plain_json(definition.as_deref().unwrap_or("{}")))
         }
         ModelsFormat::Openapi => {
             let served = Served {
@@ -54,10 +54,10 @@ fn show(store: &Store, format: ModelsFormat) -> Result<(), Failed> {
                 is_fixture: false,
             };
             let document = openapi::document(&catalogue, &auth::operator(), served, &|| Ok(()));
-            print(&document.map_err(|problem| problem.to_string())?)?;
-            print_line("")
+            let document = document.map_err(|problem| problem.to_string())?;
+            print_line(&plain_json(&String::from_utf8_lossy(&document)))
         }
-        ModelsFormat::Jsonschema => print_line(&records::json_schema(&catalogue).to_string()),
+        ModelsFormat::Jsonschema => print_json(&records::json_schema(&catalogue)),
         ModelsFormat::Typescript => print(records::type_script(&catalogue).as_bytes()),
     }
 }
@@ -87,13 +87,10 @@ pub fn apply_file(store: &Store, file: &Path, allow_data_loss: bool, json: bool)
     }
     let done = if is_new { "applied" } else { "nothing to change" };
     if json {
-        print_line(
-            &Json::Object(vec![
-                ("version".into(), Json::Integer(version)),
-                ("changes".into(), Json::Integer(planned.changes.len() as i64)),
-            ])
-            .to_string(),
-        )
+        print_json(&Json::Object(vec![
+            ("version".into(), Json::Integer(version)),
+            ("changes".into(), Json::Integer(planned.changes.len() as i64)),
+        ]))
     } else {
         log::message(Level::Info, format_args!("{done}: version {version} of the models is in force"));
         Ok(())
@@ -102,7 +99,7 @@ pub fn apply_file(store: &Store, file: &Path, allow_data_loss: bool, json: bool)
 
 pub fn print_planned(json: bool, planned: &Planned) -> Result<(), Failed> {
     if json {
-        return print_line(&Json::Object(planned.members()).to_string());
+        return print_json(&Json::Object(planned.members()));
     }
     let mut lines: Vec<String> = planned.changes.iter().map(ToString::to_string).collect();
     lines.extend(planned.losses.iter().map(|loss| format!("loses {loss}")));

@@ -595,6 +595,20 @@ fn nothing_that_a_file_brings_along_runs() {
 }
 
 #[test]
+fn names_of_a_file_move_no_cursor() {
+    let names = "CREATE TABLE \"t\u{1b}\" (a); CREATE TABLE \"t\u{9b}\u{1b}\" (a);";
+    let why = refused(names, &[]);
+    assert!(why.contains(r"t\u{1b}") && why.contains(r"t\u{9b}\u{1b}"), "{why}");
+    assert!(!why.contains(|c: char| c.is_control() && c != '\n'), "{why}");
+    let folder = Folder::new();
+    let path = made(&folder, "CREATE TABLE a (x); CREATE VIEW \"v\u{9b}\u{202e}\" AS SELECT 1 AS y;");
+    let told = run(&folder, &["models", "import", "--json", path.to_str().unwrap()]);
+    assert!(told.contains(r"v\u009b\u202e"), "{told}");
+    let told = serde_json::from_str(&told).unwrap();
+    assert!(notes(&told, "not_taken_over")[0].starts_with("v\u{9b}\u{202e}, "), "{told}");
+}
+
+#[test]
 fn names_and_texts_of_a_file_are_no_sql() {
     let name = r#"a"; DROP TABLE "b"; --"#;
     let quoted = format!("\"{}\"", name.replace('"', "\"\""));
