@@ -13,7 +13,7 @@ use crate::function::FUNCTIONS;
 use crate::intent::{INTENTS, Rule};
 use crate::json::{Json, Object};
 use crate::lookup::{LOOKUPS, PARTS};
-use crate::model::{Catalogue, Field, Kind, Model};
+use crate::model::{Catalogue, Field, Kind, Model, VERSION};
 use crate::plan::Limits;
 use crate::shape::{MOST_WRITTEN, TOO_LARGE};
 use crate::transform::table::TRANSFORMS;
@@ -101,19 +101,16 @@ impl Maker<'_> {
             members.push(("ordering", seen(model.ordering.iter().map(String::as_str).collect())));
             members.push(("search", seen(model.searched())));
         }
-        let id = reads.then(|| {
-            object(vec![
-                ("name", "id".into()),
-                ("type", model.id.name().into()),
-                ("null", Json::Boolean(false)),
-                ("required", Json::Boolean(false)),
-                ("writable", Json::Boolean(false)),
-                ("unique", Json::Boolean(true)),
-            ])
+        let mut finds: Vec<&str> = model.unique_keys().filter(|_| names_one).flatten().collect();
+        finds.extend((names_one && model.versioned).then_some(VERSION));
+        let id = (reads || names_one).then(|| finder("id", model.id.name(), true));
+        let fields = model.fields.iter().filter_map(|field| {
+            let is_whole = reads || (writes && field.clock.is_none());
+            let finding =
+                || finds.contains(&field.name.as_str()).then(|| finder(&field.name, type_name(field), field.unique));
+            if is_whole { Some(self.ability(field, reads, names_one)) } else { finding() }
         });
-        let shown = model.fields.iter().filter(|field| reads || (writes && field.clock.is_none()));
-        let fields = id.into_iter().chain(shown.map(|field| self.ability(field, reads, names_one)));
-        members.push(("fields", Json::List(fields.collect())));
+        members.push(("fields", Json::List(id.into_iter().chain(fields).collect())));
         if reads {
             let back = self.catalogue.relations(model).filter_map(|relation| {
                 let (field, from) = (relation.field_back()?, self.target(relation)?.namespace.as_str());
@@ -131,16 +128,11 @@ impl Maker<'_> {
     /// A field, with those of its rules that it has.
     fn ability(&self, field: &Field, reads: bool, names_one: bool) -> Json {
         let (kind, leads_to) = field.kind.of_value();
-        let name = match &field.kind {
-            Kind::Plain(kind) => kind.name(),
-            Kind::Ref(_) => "ref",
-            Kind::Refs(_) => "refs",
-        };
         let mut members: Object = Vec::new();
         let mut tell = |name: &str, value: Option<Json>| members.extend(value.map(|value| (name.into(), value)));
         let value = |value: &Scalar| written(kind, value);
         tell("name", Some(field.name.as_str().into()));
-        tell("type", Some(name.into()));
+        tell("type", Some(type_name(field).into()));
         tell("null", Some(Json::Boolean(field.null)));
         tell("required", Some(Json::Boolean(!field.is_optional())));
         tell("writable", Some(Json::Boolean(field.clock.is_none())));
@@ -178,6 +170,22 @@ impl Maker<'_> {
             _ => true,
         }
     }
+}
+
+fn type_name(field: &Field) -> &'static str {
+    match &field.kind {
+        Kind::Plain(kind) => kind.name(),
+        Kind::Ref(_) => "ref",
+        Kind::Refs(_) => "refs",
+    }
+}
+
+/// A field that names a record, for whoever does not write it: none of its rules.
+fn finder(name: &str, kind: &str, is_unique: bool) -> Json {
+    let mut members = vec![("name", name.into()), ("type", kind.into())];
+    members.extend(["null", "required", "writable"].map(|name| (name, Json::Boolean(false))));
+    members.extend(is_unique.then_some(("unique", Json::Boolean(true))));
+    object(members)
 }
 
 #[cfg(test)]

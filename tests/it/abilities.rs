@@ -1,6 +1,6 @@
 //! What a key is told of itself: who it is (`whoami`), and what it may do with which models (`describe`).
 
-use crate::support::{MODELS, Server, fails, request};
+use crate::support::{Client, MODELS, Server, fails, request};
 use serde_json::{Value, json};
 
 fn whoami() -> Value {
@@ -242,9 +242,9 @@ fn nothing_is_told_of_what_a_key_may_do_nothing_with() {
     let written = ["title", "description", "status", "priority", "cost", "category", "tags", "customer"];
     assert_eq!(names(&ticket["fields"]), written);
 
-    // Who may only delete, of no field.
+    // Who may only delete, of what names a record.
     let data = silent("tickets.Ticket:delete", &[&hidden[..], &["title", "status"]].concat());
-    assert_eq!(model(&data, "tickets.Ticket")["fields"], json!([]));
+    assert_eq!(names(&model(&data, "tickets.Ticket")["fields"]), ["id"]);
 
     // To write a model is not to read it.
     silent("tickets.Category:read,tickets.Ticket:create", &["reverse\":[{", "tickets.Tag", "profile", "fleet"]);
@@ -258,6 +258,58 @@ fn nothing_is_told_of_what_a_key_may_do_nothing_with() {
     }
     let log = described(&server, "system.UsageLog:read");
     assert_eq!(log["models"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_names_a_record_is_told_as_in_the_description_of_the_interface() {
+    let models = json!({
+        "a.Kind": {"fields": {"name": {"type": "string", "max_length": 9}}},
+        "a.Pub": {
+            "versioned": true, "unique_together": [["day", "kind"]],
+            "fields": {
+                "title": {"type": "string", "max_length": 9, "unique": true, "choices": ["x"], "default": "x", "help": "h"},
+                "day": {"type": "date", "null": true, "min": "2020-01-01"},
+                "kind": {"type": "ref", "to": "a.Kind"},
+                "made": {"type": "datetime", "auto_now_add": true, "unique": true},
+                "text": {"type": "text"},
+            },
+        },
+    });
+    let server = Server::with(&models.to_string(), &[]);
+    let finder = |name: &str, kind: &str| json!({"name": name, "type": kind, "null": false, "required": false, "writable": false});
+    let unique = |name: &str, kind: &str| {
+        let mut field = finder(name, kind);
+        field["unique"] = json!(true);
+        field
+    };
+    let expected = json!([
+        unique("id", "integer"),
+        unique("title", "string"),
+        finder("day", "date"),
+        finder("kind", "ref"),
+        unique("made", "datetime"),
+        finder("version", "integer"),
+    ]);
+    for allowed in ["a.Pub:delete", "a.Pub:delete,a.Kind:*"] {
+        let data = described(&server, allowed);
+        assert_eq!(model(&data, "a.Pub")["fields"], expected, "{allowed}");
+    }
+    let updates = described(&server, "a.Pub:update");
+    let fields = &model(&updates, "a.Pub")["fields"];
+    assert_eq!(names(fields), ["id", "title", "day", "kind", "made", "text", "version"]);
+    assert_eq!((&fields[1]["choices"], &fields[4], &fields[6]), (&json!(["x"]), &expected[4], &expected[5]));
+    assert_eq!(names(&model(&described(&server, "a.Pub:create"), "a.Pub")["fields"]), ["title", "day", "kind", "text"]);
+
+    for allowed in ["a.Pub:delete", "a.Pub:update"] {
+        let headers = format!("Authorization: Bearer {}\r\n", server.key_for(allowed));
+        let document = Client::connect(&server.address).request("GET", "/openapi.json", &headers, "").json();
+        let forms = document["components"]["schemas"]["a.Pub.unique"]["anyOf"].as_array().unwrap();
+        let data = described(&server, allowed);
+        let told = names(&model(&data, "a.Pub")["fields"]);
+        for name in forms.iter().flat_map(|form| form["properties"].as_object().unwrap().keys()) {
+            assert!(told.contains(&name.as_str()), "{allowed} is not told of {name}");
+        }
+    }
 }
 
 #[test]
