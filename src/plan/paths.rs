@@ -119,11 +119,11 @@ impl Planner<'_> {
     fn group_path<'k>(&mut self, model: &Arc<Model>, key: &'k str, at: &Pointer<'_>) -> Option<Path<'k>> {
         let rest = |name: &str| match key.strip_prefix(name)? {
             "" => Some(Vec::new()),
-            rest => Some(rest.strip_prefix("__")?.split("__").collect()),
+            rest => Some(rest.strip_prefix("__")?.split("__").collect::<Vec<_>>()),
         };
         let found = model.columns().into_iter().filter_map(|column| Some((rest(&column.name)?, column)));
         let found = found.max_by_key(|(_, column)| column.name.len());
-        if found.is_none() {
+        if found.is_none() && self.lost.iter().all(|name| rest(name).is_none()) {
             self.no_such_field(model, key, at);
         }
         found.map(|(rest, column)| Path { hops: Vec::new(), column, rest })

@@ -83,6 +83,8 @@ pub struct Planner<'a> {
     pub(super) references: u64,
     /// Regular expressions so far.
     pub(super) expressions: u64,
+    /// Groups and totals that something is wrong with: what names them is not wrong as well.
+    pub(super) lost: Vec<String>,
     /// The models asked for so far.
     pub(super) touched: BTreeSet<Namespace>,
 }
@@ -99,6 +101,7 @@ impl<'a> Planner<'a> {
             terms: 0,
             references: 0,
             expressions: 0,
+            lost: Vec::new(),
             touched: BTreeSet::new(),
         }
     }

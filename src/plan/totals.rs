@@ -45,6 +45,8 @@ impl Planner<'_> {
         let mut fields = Vec::new();
         let groups = self.group_values(model, &wanted.by, &place, &mut fields);
         let totals = self.group_totals(model, wanted, &mut fields);
+        let names = wanted.by.iter().chain(wanted.totals.iter().map(|total| &total.name));
+        self.lost = names.filter(|name| fields.iter().all(|field| field.name != **name)).cloned().collect();
         let chain = shared_chain(&groups, &totals);
         let groups = self.on_chain(&chain, groups, &place);
         let totals = self.totals_on_chain(&chain, model, totals, &groups);
@@ -471,7 +473,7 @@ fn cut(value: Value) -> (Chain, Value) {
 /// A model whose records are groups: its fields are what they are grouped by, and their totals.
 fn result_model(namespace: &Namespace, fields: Vec<Arc<Field>>) -> Model {
     // Its name is seen in errors only.
-    let namespace = Namespace::new(&format!("the groups of {}", namespace.app()), namespace.name());
+    let namespace = Namespace::new(&format!("a group of {}", namespace.app()), namespace.name());
     Model {
         namespace,
         id: Type::Integer,

@@ -1128,12 +1128,12 @@ fn having_filters_groups_by_all_that_they_show() {
         assert_eq!(found(&json!({"__not__": having})), others, "not {having}");
     }
     for (having, mistake) in [
-        (json!({"m": 1}), r#"/m: the groups of m.Item has no field "m" (did you mean "n"?)"#),
-        (json!({"amount": 1}), r#"/amount: the groups of m.Item has no field "amount""#),
-        (json!({"pk": 1}), r#"/pk: the groups of m.Item has no field "pk""#),
+        (json!({"m": 1}), r#"/m: a group of m.Item has no field "m" (did you mean "n"?)"#),
+        (json!({"amount": 1}), r#"/amount: a group of m.Item has no field "amount""#),
+        (json!({"pk": 1}), r#"/pk: a group of m.Item has no field "pk""#),
         (
             json!({"stall__nme": 1}),
-            r#"/stall__nme: the groups of m.Item has no field "stall__nme" (did you mean "stall__name"?)"#,
+            r#"/stall__nme: a group of m.Item has no field "stall__nme" (did you mean "stall__name"?)"#,
         ),
         (json!({"n": "x"}), r#"/n: "n" is an integer and cannot be "x""#),
         (
@@ -1207,8 +1207,8 @@ fn groups_are_ordered_and_paged_by_groups_and_totals() {
         assert_eq!((&reply["extras"], &reply["message"]), (&extras, &json!(message)), "{counting}");
     }
     for (meta, mistake) in [
-        (json!({"ordering": ["n", "amount"]}), r#"/ordering/1: the groups of m.Item has no field "amount""#),
-        (json!({"ordering": "pk"}), r#"/ordering: the groups of m.Item has no field "pk""#),
+        (json!({"ordering": ["n", "amount"]}), r#"/ordering/1: a group of m.Item has no field "amount""#),
+        (json!({"ordering": "pk"}), r#"/ordering: a group of m.Item has no field "pk""#),
         (json!({"ordering": "n__gt"}), r#"/ordering: "n" has no lookup "gt" (it takes no lookup here)"#),
         (json!({"limit": 1001}), "/limit: a request may hold at most 1000 records in one page (limit)"),
         (json!({"after": "x"}), r#"/after: "after" means nothing for the intent aggregate"#),
@@ -1494,6 +1494,20 @@ fn a_percentile_is_the_value_at_the_nearest_rank() {
         let found = server.data(&request("aggregate", "x.Entry", &meta, &json!({"x": all})));
         assert_eq!(found, json!([{"side": "less", "x": less}, {"side": "more", "x": more}]), "{thousandths}");
     }
+}
+
+#[test]
+fn what_names_a_total_or_a_group_that_failed_is_not_told_as_well() {
+    let server = market();
+    let share = json!({"p": {"function": "Percentile", "onField": "amount", "value": 2}, "n": {"function": "Count"}});
+    let meta = json!({"groupBy": ["stall__name", "nme"], "ordering": ["-p", "nme", "q"], "having": {"p__gt": 1, "n": {"__field__": "p"}}});
+    server.assert_mistakes(
+        &aggregate(&meta, &share),
+        "",
+        r#"/__meta__/groupBy/1: m.Item has no field "nme" (did you mean "name"?)
+/p/value: "value" must be a number from 0 to 1, such as 0.95, not 2
+/__meta__/ordering/2: a group of m.Item has no field "q" (did you mean "n"?)"#,
+    );
 }
 
 #[test]
