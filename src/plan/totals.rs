@@ -188,7 +188,7 @@ impl Planner<'_> {
     ) -> Option<(Chain, GroupTotal, Type)> {
         let function = self.function_of_many(&wanted.step, at)?;
         if wanted.ordering.is_some() && !function.how.minds_order() {
-            let problem = Problem::UselessKey { key: "ordering".into(), intent: function.name };
+            let problem = Problem::UnknownKey { place: function.name.into(), key: "ordering".into(), nearest: None };
             self.note(Error::at(at.key("ordering"), problem));
         }
         let order = self.order_of_total(model, wanted.ordering.as_ref(), function.how, &at.key("ordering"));

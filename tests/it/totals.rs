@@ -1332,7 +1332,7 @@ fn mistakes_in_an_aggregate_are_all_pointed_out() {
 /g/onField: "onField" must be the name of a field, not ["price"]
 /h/separator: Count has no key "separator"
 /h/onFild: Count has no key "onFild" (did you mean "onField"?)
-/i/ordering: "ordering" means nothing for the intent Count
+/i/ordering: Count has no key "ordering"
 /i/ordering: m.Item has no field "nme" (did you mean "name"?)
 /j/separator: "separator" must be a string of at most 100 bytes, not 1
 /k/filter/nme: m.Item has no field "nme" (did you mean "name"?)
