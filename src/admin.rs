@@ -88,7 +88,9 @@ pub fn answer(call: &Call, file: &File) -> Result<Reply, Problem> {
     call.is_sound()?;
     call.is_by(METHODS)?;
     let tag = format!("\"{}\"", blake3::hash(file.bytes).to_hex());
-    let is_known = call.if_none_match.is_some_and(|known| known.split(',').any(|one| one.trim() == tag));
+    // Compared as RFC 9110 has it: weak tags count, and `*` is any file.
+    let is_same = |one: &str| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag;
+    let is_known = call.if_none_match.is_some_and(|known| known.split(',').any(|one| is_same(one.trim())));
     let mut page = envelope::page(file.media, file.bytes.to_vec());
     page.keeping = envelope::ASK_AGAIN;
     page.headers = HEADERS.map(|(name, value)| (name, value.to_owned())).into_iter().chain([("ETag", tag)]).collect();
