@@ -142,7 +142,7 @@ fn weigh(
         Change::DropModel(model) => {
             let records = count_all(session, &table(model))?;
             if records > 0 {
-                planned.losses.push(format!("{records} records of {model}"));
+                planned.losses.push(format!("{} of {model}", so_many(records, "record")));
             }
         }
         Change::DropField(model, field) | Change::RetypeField(model, field, ..) => {
@@ -155,7 +155,7 @@ fn weigh(
                 None => 0,
             };
             if values > 0 {
-                planned.losses.push(format!("{values} values of {model}.{field}"));
+                planned.losses.push(format!("{} of {model}.{field}", so_many(values, "value")));
             }
             if !matches!(change, Change::DropField(..)) {
                 weigh_new_field(session, new, model, field, planned)?;
@@ -196,9 +196,10 @@ fn weigh_new_field(
     }
     let records = count_all(session, &model.to_string())?;
     if records > 0 {
-        planned.obstacles.push(format!(
-            "{records} records of {model} have no value for {field}: give it a default, or \"null\": true"
-        ));
+        let (records, have) = (so_many(records, "record"), if records == 1 { "has" } else { "have" });
+        planned
+            .obstacles
+            .push(format!("{records} of {model} {have} no value for {field}: give it a default, or \"null\": true"));
     }
     Ok(())
 }
@@ -216,8 +217,9 @@ fn misfits(session: &Session, model: &Namespace, field: &Field, what: &[&str]) -
             statement.name(&field.name).push(" IS NULL");
         })?;
         if without > 0 {
-            let name = &field.name;
-            found.push(format!("{without} records of {model} have no value for {name}: give them one first"));
+            let (records, name) = (so_many(without, "record"), &field.name);
+            let (have, them) = if without == 1 { ("has", "it") } else { ("have", "them") };
+            found.push(format!("{records} of {model} {have} no value for {name}: give {them} one first"));
         }
     }
     for rule in table::rules(field, kind).into_iter().filter(|rule| what.contains(&rule.option)) {
@@ -227,7 +229,8 @@ fn misfits(session: &Session, model: &Namespace, field: &Field, what: &[&str]) -
             statement.push(")");
         })?;
         if broken > 0 {
-            found.push(format!("{broken} values of {model}.{} do not fit its {}", field.name, rule.option));
+            let (values, does) = (so_many(broken, "value"), if broken == 1 { "does" } else { "do" });
+            found.push(format!("{values} of {model}.{} {does} not fit its {}", field.name, rule.option));
         }
     }
     if what.contains(&"unique") && field.unique {
@@ -253,6 +256,11 @@ fn doubles(session: &Session, model: &Namespace, names: &[String]) -> Result<Opt
         statement.push(" HAVING count(*) > 1)");
     })?;
     Ok((same > 0).then(|| format!("{same} records of {model} have the same {} as others", names.join(" and "))))
+}
+
+/// `1 record`, `2 records`.
+fn so_many(count: i64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The rows of a table for which a condition holds.

@@ -85,13 +85,13 @@ check("the models are changed, once it was told what would come of it", async ({
   await text.fill(JSON.stringify(right));
   await look.click();
   await page.getByText("drop fleet.Vehicle").waitFor();
-  await page.getByText("1 records of fleet.Vehicle").waitFor();
+  await page.getByText("1 record of fleet.Vehicle").waitFor();
   await accessible(page, "what would change");
   await page.getByRole("button", { name: "Apply…" }).click();
   const asked = page.getByRole("dialog", { name: "Apply these models?" });
-  await asked.getByText("1 records of fleet.Vehicle").waitFor();
+  await asked.getByText("1 record of fleet.Vehicle").waitFor();
   await asked.getByRole("button", { name: "Apply" }).click();
-  await asked.getByText("this would lose 1 records of fleet.Vehicle").waitFor();
+  await asked.getByText("this would lose 1 record of fleet.Vehicle").waitFor();
   await accessible(page, "refused to lose");
   await asked.getByLabel("Go on without these").check();
   await asked.getByRole("button", { name: "Apply" }).click();

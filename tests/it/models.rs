@@ -385,7 +385,7 @@ fn another_type_of_id_is_another_model() {
            INSERT INTO "a.B.cs" VALUES (1, 1); INSERT INTO "a.C.all" VALUES (1, 1);"#,
     );
     let said = refused(&folder, &models("uuid"));
-    for loss in ["1 records of a.B", "1 values of a.C.b", "1 values of a.C.all"] {
+    for loss in ["1 record of a.B", "1 value of a.C.b", "1 value of a.C.all"] {
         assert!(said.contains(loss), "{said}");
     }
     apply(&folder, &models("uuid"), &["--allow-data-loss"]);
@@ -441,14 +441,14 @@ fn what_is_stored_may_stand_against_a_change() {
     let planned = diff(&folder, &with("/a.B/fields/added", json!({"type": "integer"})));
     assert!(planned["obstacles"][0].as_str().unwrap().contains("added"), "{planned}");
     for (pointer, value, why) in [
-        ("/a.B/fields/name/null", json!(false), "1 records of a.B have no value for name: give them one first"),
+        ("/a.B/fields/name/null", json!(false), "1 record of a.B has no value for name: give it one first"),
         ("/a.B/fields/c/null", json!(false), "4 records of a.B have no value for c: give them one first"),
         ("/a.B/fields/name/unique", json!(true), "2 records of a.B have the same name as others"),
-        ("/a.B/fields/name/max_length", json!(5), "1 values of a.B.name do not fit its max_length"),
+        ("/a.B/fields/name/max_length", json!(5), "1 value of a.B.name does not fit its max_length"),
         ("/a.B/fields/name/min_length", json!(4), "2 values of a.B.name do not fit its min_length"),
-        ("/a.B/fields/name/choices", json!(["one"]), "1 values of a.B.name do not fit its choices"),
-        ("/a.B/fields/n/max", json!(3), "1 values of a.B.n do not fit its max"),
-        ("/a.B/fields/n/min", json!(2), "1 values of a.B.n do not fit its min"),
+        ("/a.B/fields/name/choices", json!(["one"]), "1 value of a.B.name does not fit its choices"),
+        ("/a.B/fields/n/max", json!(3), "1 value of a.B.n does not fit its max"),
+        ("/a.B/fields/n/min", json!(2), "1 value of a.B.n does not fit its min"),
         ("/a.B/unique_together", json!([["name"]]), "2 records of a.B have the same name as others"),
         ("/a.B/unique_together", json!([["n", "name"], ["c", "name"]]), ""),
     ] {
@@ -657,7 +657,7 @@ fn serve_applies_models_first_but_loses_nothing() {
         database(&json!({"a.B": {"fields": {"n": {"type": "integer"}}}}), r#"INSERT INTO "a.B" (n) VALUES (1)"#);
     let file = file(&folder, &json!({"a.B": {"fields": {}}}));
     let said = fails(&folder, &["serve", "--listen", "127.0.0.1:0", "--models", &file], 1);
-    assert!(said.contains("1 values of a.B.n"), "{said}");
+    assert!(said.contains("1 value of a.B.n"), "{said}");
     let file = folder
         .file("more.json", r#"{"a.B": {"fields": {"n": {"type": "integer"}, "m": {"type": "text", "null": true}}}}"#);
     let file = file.to_str().unwrap().to_owned();

@@ -127,7 +127,7 @@ fn a_diff_tells_what_the_command_line_tells_and_changes_nothing() {
                 "alter tickets.Ticket.title: max_length",
                 "drop profile.Customer.email", "add profile.Note", "drop fleet.Vehicle",
             ],
-            "losses": ["1 values of profile.Customer.email"],
+            "losses": ["1 value of profile.Customer.email"],
             "obstacles": ["2 records of tickets.Tag have no value for need: give it a default, or \"null\": true"],
         })
     );
@@ -256,7 +256,7 @@ fn what_is_stored_may_stand_against_an_apply() {
         ),
         (
             change("profile.Customer", "email", json!({"type": "string", "max_length": 3})),
-            "/models: 1 values of profile.Customer.email do not fit its max_length".to_owned(),
+            "/models: 1 value of profile.Customer.email does not fit its max_length".to_owned(),
         ),
         (unique, format!("{unfit}the value of colour is taken")),
         (taken, "/models: there is a table desk.Note already, which is not jqlite's: rename it".to_owned()),
