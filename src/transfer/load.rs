@@ -132,8 +132,9 @@ pub fn load(
         let (waiting, done) = (Vec::new(), Done::default());
         let mut loading =
             Loading { session, origins, plans: &plans, options, listener, marks, waiting, done, unsaved: 0 };
-        loading.all(&take)?; // where that fails nobody takes any more, and the other thread ends
-        Ok(loading.done)
+        let outcome = loading.all(&take);
+        drop(take); // where that failed nobody takes any more, so that the other thread ends, which the scope waits for
+        outcome.map(|()| loading.done)
     })
 }
 

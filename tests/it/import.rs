@@ -517,6 +517,20 @@ fn rows_that_are_refused_are_told_with_their_place() {
 }
 
 #[test]
+fn many_rows_that_are_refused_end_the_import_and_the_load() {
+    let many = "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) INSERT INTO t SELECT i, CAST(x'ff' AS TEXT) FROM n";
+    let why = refused(many, &[]);
+    assert!(why.contains("these are the first 100 mistakes; nothing was loaded"), "{why}");
+    let folder = Folder::new();
+    let models = folder.file("models.json", r#"{"x.T": {"fields": {"a": {"type": "integer"}}}}"#);
+    run(&folder, &["models", "apply", models.to_str().unwrap()]);
+    let file = folder.file("x.T.jsonl", &"{\"a\": \"x\"}\n".repeat(20_000));
+    let why = fails(&folder, &["data", "load", file.to_str().unwrap()], 1);
+    assert!(why.contains("these are the first 100 mistakes; nothing was loaded"), "{why}");
+}
+
+#[test]
 fn rows_that_are_refused_can_be_set_aside() {
     let folder = Folder::new();
     let (path, rejects) = (made(&folder, BAD), folder.path("rejects.jsonl"));
