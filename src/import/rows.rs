@@ -137,7 +137,8 @@ fn found(statement: &mut Statement, lookup: &Lookup, values: &[String]) {
     let pairs = lookup.columns.iter().zip(values).enumerate();
     statement.list(pairs, " AND ", |statement, (place, ((column, collation), value))| {
         let column = if lookup.id.is_some() { column } else { &key(place) };
-        statement.column(TARGET, column).push(" COLLATE ").push(collation).push(" = ").column(ROW, value);
+        // The key's type says how the value is read, as in SQLite's own references: the plus takes away that of the value's column.
+        statement.column(TARGET, column).push(" COLLATE ").push(collation).push(" = +").column(ROW, value);
     });
     statement.push(")");
 }
