@@ -95,10 +95,10 @@ fn number_targets(file: &Foreign, tables: &[Rows<'_>]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The table of numbered rows.
+/// The table of numbered rows. With all names quoted, no two are called the same.
 fn numbers(lookup: &Lookup) -> String {
     let columns: Vec<&str> = lookup.columns.iter().map(|(column, _)| column.as_str()).collect();
-    format!("{} by {}", lookup.table, columns.join(", "))
+    format!("{:?} by {columns:?}", lookup.table)
 }
 
 /// A column of it. None is called as a row id is.

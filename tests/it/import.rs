@@ -294,6 +294,17 @@ fn references_are_compared_as_the_key_is() {
 }
 
 #[test]
+fn names_that_read_alike_together_are_kept_apart() {
+    let (_, folder) = imported(
+        r#"CREATE TABLE "a by b" (c TEXT UNIQUE); INSERT INTO "a by b" VALUES ('x'), ('y');
+           CREATE TABLE a ("b by c" TEXT UNIQUE); INSERT INTO a VALUES ('y'), ('x');
+           CREATE TABLE k (id INTEGER PRIMARY KEY, r TEXT REFERENCES "a by b" (c), s TEXT REFERENCES a ("b by c"));
+           INSERT INTO k VALUES (1, 'x', 'x'), (2, 'y', 'y');"#,
+    );
+    assert_eq!(records(&folder, "shop.K"), [json!({"id": 1, "r": 1, "s": 2}), json!({"id": 2, "r": 2, "s": 1})]);
+}
+
+#[test]
 fn keys_that_are_uuids_are_ids() {
     let (told, folder) = imported(
         "CREATE TABLE a (key TEXT PRIMARY KEY, n INT); CREATE TABLE b (id INTEGER PRIMARY KEY, a TEXT REFERENCES a ON DELETE CASCADE);
