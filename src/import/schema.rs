@@ -27,6 +27,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The places of the columns of the primary key, in its order.
     pub key: Vec<usize>,
+    /// The index that it has, unless it is the row id.
+    pub key_index: Option<Index>,
     pub indexes: Vec<Index>,
     pub references: Vec<Reference>,
     pub checks: Vec<Check>,
@@ -83,14 +85,20 @@ impl Table {
         if let [key] = self.key.as_slice() { Some(*key) } else { None }
     }
 
-    /// Whether no two rows have the same values in these columns, by the table's own rules.
+    /// Whether no two rows have the same values in these columns, by the table's own rules, and compared as the columns are:
+    /// those that an index by another order tells apart may be the same to the column.
     pub fn is_unique(&self, columns: &[usize]) -> bool {
         let is_same = |key: &[usize]| key.len() == columns.len() && key.iter().all(|column| columns.contains(column));
+        let own = |part: &Option<Indexed>| {
+            let part = part.as_ref()?;
+            (part.collation == self.columns[part.column].collation).then_some(part.column)
+        };
         let of_index = |index: &Index| {
-            let key: Option<Vec<usize>> = index.columns.iter().map(|part| Some(part.as_ref()?.column)).collect();
+            let key: Option<Vec<usize>> = index.columns.iter().map(own).collect();
             index.is_unique && !index.is_partial && key.is_some_and(|key| is_same(&key))
         };
-        is_same(&self.key) || self.indexes.iter().any(of_index)
+        let is_rowid = self.key_index.is_none() && is_same(&self.key);
+        is_rowid || self.key_index.iter().chain(&self.indexes).any(of_index)
     }
 }
 
@@ -157,7 +165,8 @@ fn table(file: &Foreign, name: &str, sql: &str) -> Result<Table, Failure> {
         name: name.to_owned(),
         columns: columns_found,
         key: key.into_values().collect(),
-        indexes: indexes(file, name)?,
+        key_index: indexes(file, name, true)?.pop(),
+        indexes: indexes(file, name, false)?,
         references: Vec::new(),
         checks: clauses::checks(sql),
         rowid,
@@ -166,13 +175,14 @@ fn table(file: &Foreign, name: &str, sql: &str) -> Result<Table, Failure> {
     Ok(table)
 }
 
-/// The indexes of a table, that of its primary key aside.
-fn indexes(file: &Foreign, table: &str) -> Result<Vec<Index>, Failure> {
-    let all = r#"SELECT "name", "unique", "partial" FROM pragma_index_list(?1, 'main') WHERE "origin" <> 'pk' ORDER BY "seq" DESC"#;
+/// The indexes of a table: that of its primary key, or the others.
+fn indexes(file: &Foreign, table: &str, of_key: bool) -> Result<Vec<Index>, Failure> {
+    let all = r#"SELECT "name", "unique", "partial" FROM pragma_index_list(?1, 'main') WHERE ("origin" = 'pk') = ?2 ORDER BY "seq" DESC"#;
+    let wanted = [Scalar::Text(table.to_owned()), Scalar::Integer(i64::from(of_key))];
     let columns =
         r#"SELECT "cid", "desc", "coll" FROM pragma_index_xinfo(?1, 'main') WHERE "key" = 1 ORDER BY "seqno""#;
     let mut found = Vec::new();
-    for row in file.session.rows(&Statement::fixed(all, [Scalar::Text(table.to_owned())]))?.iter() {
+    for row in file.session.rows(&Statement::fixed(all, wanted))?.iter() {
         let [Scalar::Text(name), is_unique, is_partial] = row else { continue };
         let parts = file.session.rows(&Statement::fixed(columns, [Scalar::Text(name.clone())]))?;
         let part = |row: &[Scalar]| {

@@ -305,6 +305,23 @@ fn names_that_read_alike_together_are_kept_apart() {
 }
 
 #[test]
+fn what_is_unique_by_another_order_than_its_own_is_no_key() {
+    let (told, folder) = imported(
+        "CREATE TABLE p (id INTEGER PRIMARY KEY, k TEXT COLLATE NOCASE); CREATE UNIQUE INDEX i ON p (k COLLATE BINARY);
+         INSERT INTO p VALUES (1, 'A'), (2, 'a'); CREATE TABLE c (id INTEGER PRIMARY KEY, p TEXT REFERENCES p (k));
+         CREATE TABLE q (k TEXT COLLATE NOCASE, PRIMARY KEY (k COLLATE BINARY)) WITHOUT ROWID;
+         CREATE TABLE d (id INTEGER PRIMARY KEY, q TEXT REFERENCES q);
+         INSERT INTO q VALUES ('A'), ('a'); INSERT INTO c VALUES (1, 'a'); INSERT INTO d VALUES (1, 'a');",
+    );
+    assert_eq!(records(&folder, "shop.C"), [json!({"id": 1, "p": "a"})]);
+    assert_eq!(records(&folder, "shop.D"), [json!({"id": 1, "q": "a"})]);
+    let why = "nothing there is unique that it could refer to: what it holds stays a value";
+    for note in ["c, p to p", "d, q to q"] {
+        assert!(notes(&told, "not_taken_over").contains(&format!("{note}: {why}")), "{told}");
+    }
+}
+
+#[test]
 fn keys_that_are_uuids_are_ids() {
     let (told, folder) = imported(
         "CREATE TABLE a (key TEXT PRIMARY KEY, n INT); CREATE TABLE b (id INTEGER PRIMARY KEY, a TEXT REFERENCES a ON DELETE CASCADE);
