@@ -145,7 +145,8 @@ fn fit(kind: Type, max_length: Option<u64>, value: &Stored<'_>) -> Fit {
     match (kind, value) {
         (Type::Integer, Stored::Integer(_)) | (Type::Float, Stored::Real(_)) => Fit::AsItIs,
         (Type::Float, Stored::Integer(number)) if number.unsigned_abs() <= EXACT => Fit::AsItIs,
-        (Type::Json, Stored::Integer(_) | Stored::Real(_)) => Fit::AsItIs,
+        (Type::Json, Stored::Integer(_)) => Fit::AsItIs,
+        (Type::Json, Stored::Real(number)) if number.is_finite() => Fit::AsItIs,
         (Type::Text, Stored::Text(_)) => Fit::AsItIs,
         (Type::String | Type::Text, Stored::Text(_) | Stored::Integer(_) | Stored::Real(_)) => {
             let written = match json(kind, value) {

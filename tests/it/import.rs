@@ -172,6 +172,7 @@ fn a_type_that_values_disagree_with_gives_way_and_is_told() {
             null("text"),
             "b, type JSON: \"{\"a\":1,\"a\":2}\" is not a json, so that the field is a text",
         ),
+        ("JSON", "('[1]'), (9e999)", null("text"), "b, type JSON: inf is not a json, so that the field is a text"),
         ("BLOB", "(x'00'), ('a'), (x'')", Value::Null, "b: 2 of its values are bytes, which no type of field holds"),
         ("BLOB", "(NULL)", Value::Null, "b: it is for bytes, which no type of field holds"),
     ]);
