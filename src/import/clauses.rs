@@ -52,6 +52,16 @@ pub fn is_without_rowid(sql: &str) -> bool {
     options.windows(2).any(|pair| is_word(&pair[0], "WITHOUT") && is_word(&pair[1], "ROWID"))
 }
 
+/// The module of a `CREATE VIRTUAL TABLE`.
+pub fn module(sql: &str) -> Option<String> {
+    let mut tokens = tokens(sql).into_iter().skip_while(|token| !is_word(token, "USING")).skip(1);
+    match tokens.next()?.word {
+        Word::Bare(name) => Some(name.to_owned()),
+        Word::Name(name) | Word::Text(name) => Some(name),
+        Word::Mark(_) => None,
+    }
+}
+
 /// The value of a `DEFAULT`, where it is one rather than something to be reckoned.
 pub fn default(sql: &str) -> Option<Scalar> {
     let tokens = tokens(sql);

@@ -69,9 +69,15 @@ pub struct Reference {
     pub on_delete: String,
 }
 
-/// The tables in which SQLite's own modules for searching keep what they have, behind the name of the virtual table.
-const SHADOWS: [&str; 12] = [
-    "content", "segments", "segdir", "docsize", "stat", "data", "idx", "config", "node", "rowid", "parent", "instance",
+/// SQLite's own modules, and the tables in which each keeps what it has, behind the name of the virtual table. That SQLite says it
+/// of itself, in `pragma_table_list`, is of no use: that opens every virtual table, and does not know modules that are left out.
+const SHADOWS: [(&str, &[&str]); 6] = [
+    ("fts3", &["content", "segments", "segdir", "docsize", "stat"]),
+    ("fts4", &["content", "segments", "segdir", "docsize", "stat"]),
+    ("fts5", &["content", "data", "idx", "docsize", "config"]),
+    ("rtree", &["node", "rowid", "parent"]),
+    ("rtree_i32", &["node", "rowid", "parent"]),
+    ("geopoly", &["node", "rowid", "parent"]),
 ];
 
 impl Table {
@@ -118,7 +124,8 @@ pub fn read(file: &Foreign) -> Result<Schema, Failure> {
     let rows = file.session.rows(&Statement::fixed(all, []))?;
     let mut schema = Schema { tables: Vec::new(), others: Vec::new() };
     let is_virtual = |row: &[Scalar]| row[0].text() == Some("table") && row[4].integer().unwrap_or(0) == 0;
-    let modules: Vec<&str> = rows.iter().filter(|row| is_virtual(row)).filter_map(|row| row[1].text()).collect();
+    let module = |row: &[Scalar]| Some((row[1].text()?.to_ascii_lowercase(), clauses::module(row[3].text()?)?));
+    let modules: Vec<(String, String)> = rows.iter().filter(|row| is_virtual(row)).filter_map(module).collect();
     for row in rows.iter() {
         let [Scalar::Text(kind), Scalar::Text(name), Scalar::Text(table), Scalar::Text(sql), _] = row else { continue };
         let mut other = |kind| schema.others.push(Other { kind, name: name.clone(), table: table.clone() });
@@ -126,7 +133,7 @@ pub fn read(file: &Foreign) -> Result<Schema, Failure> {
             "view" => other("view"),
             "trigger" => other("trigger"),
             "table" if is_virtual(row) => other("virtual table"),
-            "table" if modules.iter().any(|module| is_shadow(module, name)) => other("table of a virtual table"),
+            "table" if modules.iter().any(|(table, module)| is_shadow(table, module, name)) => other("table of a virtual table"),
             "table" if !name.to_ascii_lowercase().starts_with("sqlite_") => {
                 schema.tables.push(self::table(file, name, sql)?)
             }
@@ -136,8 +143,11 @@ pub fn read(file: &Foreign) -> Result<Schema, Failure> {
     Ok(schema)
 }
 
-fn is_shadow(module: &str, table: &str) -> bool {
-    table.strip_prefix(module).and_then(|rest| rest.strip_prefix('_')).is_some_and(|rest| SHADOWS.contains(&rest))
+/// Whether a table is one of those of a virtual table, which has a module and is written in small letters.
+fn is_shadow(of: &str, module: &str, table: &str) -> bool {
+    let table = table.to_ascii_lowercase();
+    let Some(ending) = table.strip_prefix(of).and_then(|rest| rest.strip_prefix('_')) else { return false };
+    SHADOWS.iter().any(|(known, endings)| module.eq_ignore_ascii_case(known) && endings.contains(&ending))
 }
 
 fn table(file: &Foreign, name: &str, sql: &str) -> Result<Table, Failure> {

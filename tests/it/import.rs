@@ -498,7 +498,8 @@ fn what_holds_no_records_is_told() {
     let (told, folder) = imported(
         "CREATE TABLE a (id INTEGER PRIMARY KEY, t); CREATE VIEW v AS SELECT * FROM a;
          CREATE TRIGGER tr AFTER INSERT ON a BEGIN SELECT 1; END;
-         CREATE VIRTUAL TABLE docs USING fts5 (body); CREATE TABLE docs_more (id INTEGER PRIMARY KEY); ANALYZE;",
+         CREATE VIRTUAL TABLE docs USING fts5 (body); CREATE TABLE docs_more (id INTEGER PRIMARY KEY); ANALYZE;
+         CREATE TABLE docs_parent (id INTEGER PRIMARY KEY);",
     );
     assert_eq!(told["loaded"], json!(0));
     let left = notes(&told, "not_taken_over");
@@ -511,7 +512,7 @@ fn what_holds_no_records_is_told() {
         assert!(left.contains(&note.to_owned()), "{note}: {left:#?}");
     }
     let names: Vec<String> = models(&folder).as_object().unwrap().keys().cloned().collect();
-    assert_eq!(names, ["shop.A", "shop.DocsMore"]);
+    assert_eq!(names, ["shop.A", "shop.DocsMore", "shop.DocsParent"]);
 }
 
 #[test]
