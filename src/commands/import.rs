@@ -35,12 +35,15 @@ pub fn run(database: &Database, args: &ImportArgs) -> Result<(), Failed> {
     session.unlimited();
     let given = owners(&store, &session).map_err(described)?;
     let definition = definition(&session, &given.catalogue, &import, &args.file)?;
-    if args.dry_run {
-        let planned = apply::plan(&session, &given.catalogue, &definition).map_err(described)?;
-        return show(database.json, &import, &planned, &definition);
-    }
+    let plan = || apply::plan(&session, &given.catalogue, &definition).map_err(described);
+    let planned = args.dry_run.then(plan).transpose()?;
     session.begin().map_err(described)?;
-    let done = carry_out(&session, &given, file, &import, &definition, args.rejects.as_deref());
+    let done = carry_out(&session, &given, file, &import, &definition, args);
+    if let Some(planned) = planned {
+        session.abandon(); // that it could be done was to be seen
+        show(database.json, &import, &planned, &definition)?;
+        return done.map(drop);
+    }
     let done = match done {
         Ok(done) => session.commit().map(|()| done).map_err(described)?,
         Err(why) => {
@@ -107,18 +110,18 @@ fn carry_out(
     file: Foreign,
     import: &Import,
     definition: &Definition,
-    rejects: Option<&Path>,
+    args: &ImportArgs,
 ) -> Result<Done, Failed> {
     let (version, planned) =
         apply::apply(session, &given.catalogue, definition, false).map_err(|refused| explain(&refused))?;
-    for change in &planned.changes {
+    for change in planned.changes.iter().filter(|_| !args.dry_run) {
         log::message(Level::Info, format_args!("{change}"));
     }
     let given = Given { catalogue: Arc::new(Catalogue::new(version, definition.models.clone())), ..given.clone() };
     let rows = rows(&given.catalogue, import);
     let origins: Vec<&dyn Origin> = rows.iter().map(|rows| rows as &dyn Origin).collect();
-    let mut watch = Watch::new(rejects, false, import.tables.iter().map(|table| table.rows).sum())?;
-    let options = Options { skips: rejects.is_some(), ..Options::default() };
+    let mut watch = Watch::new(args.rejects.as_deref(), false, import.tables.iter().map(|table| table.rows).sum())?;
+    let options = Options { skips: args.rejects.is_some(), dry_run: args.dry_run, ..Options::default() };
     let rows = &rows;
     let read = move |hand: &mut Hand<'_>| hand_over(&file, rows, hand);
     let done = load::load(session, &given, &origins, Marks::new(), options, &mut watch, read);

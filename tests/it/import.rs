@@ -539,6 +539,19 @@ fn a_dry_run_shows_the_models_and_makes_nothing() {
     assert_eq!(models(&folder).as_object().unwrap().len(), 2);
 }
 
+#[test]
+fn a_dry_run_looks_at_every_row() {
+    let folder = Folder::new();
+    let path = made(&folder, BAD);
+    let command = ["models", "import", path.to_str().unwrap(), "--dry-run"];
+    let output = jqlite(&folder, &command).output().unwrap();
+    let (shown, why) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(1), "{why}");
+    assert!(shown.starts_with("add shop.A\n"), "{shown}");
+    assert!(why.contains("a, rowid 3: /t:") && why.contains("nothing was loaded"), "{why}");
+    assert!(!folder.database().exists());
+}
+
 /// Rows that no record can be made of: a reference to nothing, a text with a NUL, one that is not UTF-8.
 const BAD: &str = "CREATE TABLE b (id INTEGER PRIMARY KEY); CREATE TABLE a (id INTEGER PRIMARY KEY, b INT REFERENCES b, t TEXT, k TEXT REFERENCES c);
      CREATE TABLE c (code TEXT PRIMARY KEY); INSERT INTO b VALUES (1); INSERT INTO c VALUES ('x');
