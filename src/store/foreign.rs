@@ -101,9 +101,10 @@ fn why(error: rusqlite::Error) -> String {
 }
 
 impl Foreign {
-    /// Why it cannot be read.
+    /// Why it cannot be read. What looks like damage may be that somebody wrote to it.
     pub fn described(&self, failure: &Failure) -> String {
-        format!("cannot read {}: {failure}", self.path.display())
+        let why = || format!("cannot read {}: {failure}", self.path.display());
+        self.is_unchanged().err().unwrap_or_else(why)
     }
 
     /// Looks at all pages of a table, so that reading it comes to an end.
@@ -116,10 +117,16 @@ impl Foreign {
         let found = self.session.connection.query_row(&check.text, [], |row| row.get::<_, String>(0));
         match found {
             Ok(found) if found == "ok" => Ok(()),
-            Ok(found) => Err(format!("{} is damaged: {found}", self.path.display())),
+            Ok(found) => {
+                self.is_unchanged()?;
+                Err(format!("{} is damaged: {found}", self.path.display()))
+            }
             // It has an order of texts or a function that only its own program knows: nothing that we read needs it.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => Ok(()),
-            Err(error) => Err(format!("cannot import {}: {}", self.path.display(), why(error))),
+            Err(error) => {
+                self.is_unchanged()?;
+                Err(format!("cannot import {}: {}", self.path.display(), why(error)))
+            }
         }
     }
 
@@ -140,5 +147,26 @@ impl Foreign {
             }
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_written_to_is_not_called_damaged() {
+        let path = std::env::temp_dir().join(format!("jqlite-foreign-{}.db", std::process::id()));
+        let maker = Connection::open(&path).unwrap();
+        maker.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE a (t); INSERT INTO a VALUES (zeroblob(100000))").unwrap();
+        maker.close().unwrap();
+        let file = open(&path, Duration::from_secs(10)).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.truncate(8192);
+        bytes[4096..].fill(0xa5);
+        std::fs::write(&path, bytes).unwrap();
+        let told = [file.check("a").unwrap_err(), file.described(&Failure::ForeignKey)];
+        std::fs::remove_file(&path).unwrap();
+        assert!(told.iter().all(|told| told.ends_with("was written to while it was read; run it again")), "{told:?}");
     }
 }
