@@ -133,7 +133,9 @@ pub fn read(file: &Foreign) -> Result<Schema, Failure> {
             "view" => other("view"),
             "trigger" => other("trigger"),
             "table" if is_virtual(row) => other("virtual table"),
-            "table" if modules.iter().any(|(table, module)| is_shadow(table, module, name)) => other("table of a virtual table"),
+            "table" if modules.iter().any(|(table, module)| is_shadow(table, module, name)) => {
+                other("table of a virtual table")
+            }
             "table" if !name.to_ascii_lowercase().starts_with("sqlite_") => {
                 schema.tables.push(self::table(file, name, sql)?)
             }

@@ -158,7 +158,9 @@ mod tests {
     fn a_file_that_was_written_to_is_not_called_damaged() {
         let path = std::env::temp_dir().join(format!("jqlite-foreign-{}.db", std::process::id()));
         let maker = Connection::open(&path).unwrap();
-        maker.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE a (t); INSERT INTO a VALUES (zeroblob(100000))").unwrap();
+        maker
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE a (t); INSERT INTO a VALUES (zeroblob(100000))")
+            .unwrap();
         maker.close().unwrap();
         let file = open(&path, Duration::from_secs(10)).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();

@@ -260,8 +260,15 @@ impl Loading<'_> {
         self.marks[origin].1.mark = mark;
         let (mut write, refused) = self.insert(origin, rows)?;
         for (place, refused) in refused {
-            let ((line, values), errors) = (std::mem::take(&mut there[place]), mistakes(&refused.errors));
-            if refused.is_dangling && self.waiting.len() < MOST_WAITING {
+            let ((line, values), mut errors) = (std::mem::take(&mut there[place]), mistakes(&refused.errors));
+            let is_full = self.waiting.len() >= MOST_WAITING;
+            if refused.is_dangling && is_full {
+                let more = format!(
+                    " so far, and {MOST_WAITING} records wait for others already; have those come first that others refer to"
+                );
+                errors.iter_mut().for_each(|mistake| mistake.message += &more);
+            }
+            if refused.is_dangling && !is_full {
                 self.marks[origin].1.waiting.insert(line);
                 let row = std::mem::take(&mut write.rows[place]);
                 self.waiting.push(Waiting { origin, line, row, values, errors });

@@ -425,3 +425,20 @@ fn what_would_be_taken_for_something_else_is_refused() {
     assert!(told("nowhere.csv").contains("there is no "));
     assert!(fails(&folder, &["data", "load", "-", "--resume", "--model", "tickets.Tag"], 1).contains("standard input"));
 }
+
+#[test]
+fn a_record_that_could_wait_no_more_is_told_so() {
+    let folder = Folder::new();
+    let models = folder.file(
+        "models.json",
+        r#"{"x.T": {"fields": {"next": {"type": "ref", "to": "x.T", "null": true, "on_delete": "set_null"}}}}"#,
+    );
+    run(&folder, &["models", "apply", models.to_str().unwrap()]);
+    let mut lines = "{\"next\": 100101}\n".repeat(100_100);
+    lines.push_str("{\"id\": 100101}\n");
+    let file = folder.file("x.T.jsonl", &lines);
+    let why = fails(&folder, &["data", "load", file.to_str().unwrap()], 1);
+    let told = "x.T.jsonl:100001: /next: there is no x.T with id 100101 so far, and 100000 records wait for others already; \
+                have those come first that others refer to";
+    assert!(why.contains(told), "{why}");
+}

@@ -285,8 +285,8 @@ fn references_are_compared_as_the_key_is() {
     let (_, folder) = imported(
         "CREATE TABLE parent (code TEXT PRIMARY KEY); INSERT INTO parent VALUES ('01'), ('1'), ('1.0');
          CREATE TABLE child (id INTEGER PRIMARY KEY, p INTEGER REFERENCES parent (code)); INSERT INTO child VALUES (1, 1);
-         CREATE TABLE any (code PRIMARY KEY); INSERT INTO any VALUES (1), ('1');
-         CREATE TABLE number (id INTEGER PRIMARY KEY, p INTEGER REFERENCES any (code)); INSERT INTO number VALUES (1, 1);
+         CREATE TABLE any (code PRIMARY KEY); INSERT INTO any VALUES (2), ('1');
+         CREATE TABLE number (id INTEGER PRIMARY KEY, p INTEGER REFERENCES any (code)); INSERT INTO number VALUES (1, 2);
          CREATE TABLE word (id INTEGER PRIMARY KEY, p TEXT REFERENCES any (code)); INSERT INTO word VALUES (1, '1');",
     );
     for (model, id) in [("shop.Child", 2), ("shop.Number", 1), ("shop.Word", 2)] {
