@@ -358,12 +358,20 @@ fn rebuild(session: &Session, old: &Model, new: &Model) -> Result<(), Failure> {
     let mut rename = Statement::default();
     rename.push("ALTER TABLE ").name(&building).push(" RENAME TO ").name(&name);
     session.execute(&rename)?;
-    if last > 0 {
-        // Ids of records that are gone stay taken.
-        session.execute(&Statement::fixed(r#"DELETE FROM "sqlite_sequence" WHERE "name" = ?1"#, [text(&name)]))?;
-        let keep = r#"INSERT INTO "sqlite_sequence" ("name", "seq") VALUES (?1, ?2)"#;
-        session.execute(&Statement::fixed(keep, [text(&name), Scalar::Integer(last)]))?;
-    }
+    if last > 0 { keep_taken(session, &name, last) } else { Ok(()) }
+}
+
+/// Has new records of a table get ids behind this one at least: those of records that are gone stay taken.
+///
+/// # Errors
+/// The database cannot be written to.
+pub fn keep_taken(session: &Session, table: &str, last: i64) -> Result<(), Failure> {
+    let name = || Scalar::Text(table.to_owned());
+    let there = Statement::fixed(r#"SELECT "seq" FROM "sqlite_sequence" WHERE "name" = ?1"#, [name()]);
+    let last = session.number(&there)?.max(last);
+    session.execute(&Statement::fixed(r#"DELETE FROM "sqlite_sequence" WHERE "name" = ?1"#, [name()]))?;
+    let keep = r#"INSERT INTO "sqlite_sequence" ("name", "seq") VALUES (?1, ?2)"#;
+    session.execute(&Statement::fixed(keep, [name(), Scalar::Integer(last)]))?;
     Ok(())
 }
 

@@ -125,7 +125,12 @@ fn carry_out(
     let rows = &rows;
     let read = move |hand: &mut Hand<'_>| hand_over(&file, rows, hand);
     let done = load::load(session, &given, &origins, Marks::new(), options, &mut watch, read);
-    done.map_err(|why| format!("{why}; no model was made"))
+    let done = done.map_err(|why| format!("{why}; no model was made"))?;
+    for table in &import.tables {
+        let last = table.last_id.map(|last| apply::keep_taken(session, table.namespace.as_str(), last));
+        last.transpose().map_err(described)?;
+    }
+    Ok(done)
 }
 
 /// The tables, those first that others refer to.

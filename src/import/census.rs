@@ -77,10 +77,12 @@ impl Values {
     fn of(declared: &str) -> Values {
         let candidate = |(kind, max_length)| Candidate { kind, max_length, changed: 0, example: None };
         let (says_it, kinds) = candidates(declared);
+        let is_longer = |digits: &u32| *digits > decimal::MOST_DIGITS && kinds[0].0 == Type::Integer;
+        let too_long = says_decimal(declared).filter(is_longer);
         Values {
             fitting: kinds.into_iter().map(candidate).collect(),
             says_it,
-            misfit: None,
+            misfit: too_long.map(|_| format!("a decimal has at most {} digits", decimal::MOST_DIGITS)),
             nulls: 0,
             blobs: 0,
             others: 0,
@@ -233,6 +235,14 @@ fn candidates(declared: &str) -> (bool, Vec<(Type, Option<u64>)>) {
     let says_it = !likely.is_empty() || has("INT");
     let all = likely.into_iter().chain([Type::Integer, Type::Float, Type::Text]);
     (says_it, all.map(|kind| (kind, None)).collect())
+}
+
+/// The digits that the declared type of a decimal asks for.
+fn says_decimal(declared: &str) -> Option<u32> {
+    let declared = declared.to_ascii_uppercase();
+    let (name, numbers) = declared.split_once('(')?;
+    let digits = numbers.split([',', ')']).next()?.trim().parse().ok()?;
+    ["DEC", "NUM", "MONEY"].iter().any(|part| name.contains(part)).then_some(digits)
 }
 
 /// A value as people are shown it.

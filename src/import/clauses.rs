@@ -3,6 +3,9 @@
 
 use crate::value::Scalar;
 
+/// What may become of a row that breaks a rule, other than being refused: <https://www.sqlite.org/lang_conflict.html>.
+const CONFLICTS: [&str; 4] = ["ROLLBACK", "FAIL", "IGNORE", "REPLACE"];
+
 /// A word of SQL, and where it stands.
 struct Token<'s> {
     word: Word<'s>,
@@ -40,6 +43,27 @@ pub fn checks(sql: &str) -> Vec<Check> {
         };
         if let (Some(first), Some(last)) = (inside.first(), inside.last()) {
             found.push(Check { text: sql[first.start..last.end].to_owned(), choices: choices(inside) });
+        }
+    }
+    found
+}
+
+/// Rules of a `CREATE TABLE` that SQLite tells nothing of and no model has, each once, and what holds instead.
+pub fn strange(sql: &str) -> Vec<(String, &'static str)> {
+    let tokens = tokens(sql);
+    let mut found = Vec::new();
+    for (place, three) in tokens.windows(3).enumerate() {
+        let are = |words: [&str; 3]| three.iter().zip(words).all(|(token, word)| is_word(token, word));
+        let is_denied = place.checked_sub(1).is_some_and(|before| is_word(&tokens[before], "NOT"));
+        let rule = if are(["DEFERRABLE", "INITIALLY", "DEFERRED"]) && !is_denied {
+            ("DEFERRABLE INITIALLY DEFERRED".to_owned(), "a reference holds from the write on that makes it")
+        } else if let Some(way) = CONFLICTS.iter().find(|way| are(["ON", "CONFLICT", way])) {
+            (format!("ON CONFLICT {way}"), "a write that breaks a rule is refused")
+        } else {
+            continue;
+        };
+        if !found.contains(&rule) {
+            found.push(rule);
         }
     }
     found

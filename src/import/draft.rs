@@ -20,6 +20,8 @@ pub struct Taken {
     pub key: Vec<String>,
     /// Whether its records have new ids: their numbers in the order of the table.
     pub is_numbered: bool,
+    /// The highest id that it ever gave, where it gives none again.
+    pub last_id: Option<i64>,
     pub reads: Vec<Read>,
 }
 
@@ -154,6 +156,7 @@ impl Draft<'_> {
             rowid: self.table.rowid,
             key: names(&self.table.key),
             is_numbered: self.id == Id::New,
+            last_id: self.table.last_id.filter(|_| matches!(self.id, Id::Kept(_, Type::Integer))),
             reads,
         }
     }

@@ -98,7 +98,7 @@ fn key_of(target: &Table, key: usize) -> Result<(String, &'static str), String> 
 /// What becomes of a record when the one that it refers to is deleted, and what is lost of that.
 fn rule(table: &Table, reference: &Reference) -> (OnDelete, Option<&'static str>) {
     let must_be_there = reference.columns.iter().all(|column| table.columns[*column].not_null);
-    match reference.on_delete.to_ascii_uppercase().as_str() {
+    match reference.on_delete.as_str() {
         "CASCADE" => (OnDelete::Cascade, None),
         "SET NULL" if must_be_there => {
             (OnDelete::Restrict, Some("ON DELETE SET NULL of what is NOT NULL: it is `restrict`"))
@@ -113,6 +113,9 @@ fn note_kind(table: &Table, reference: &Reference, kind: &Kind, notes: &mut Note
     let what = format!("{} to {}", listed(table, &reference.columns), reference.table);
     if let Some(why) = rule(table, reference).1 {
         notes.left(table, &what, why);
+    }
+    if !["NO ACTION", "RESTRICT"].contains(&reference.on_update.as_str()) {
+        notes.left(table, &what, format!("ON UPDATE {}: an id stays what it is", reference.on_update));
     }
     let Kind::Ref { found_in: Some(lookup), .. } = kind else { return };
     let names: Vec<&str> = lookup.columns.iter().map(|(name, _)| name.as_str()).collect();

@@ -27,6 +27,9 @@ pub(super) fn add(draft: &mut Draft<'_>, notes: &mut Notes) {
             notes.left(table, &format!("CHECK ({})", check.text), "only a list of values is taken over: `choices`");
         }
     }
+    for (rule, instead) in &table.strange {
+        notes.left(table, rule, *instead);
+    }
     for place in 0..table.columns.len() {
         add_default(draft, place, notes);
         let column = &table.columns[place];

@@ -1,6 +1,7 @@
 //! What is in a file of another program: its tables with their columns, keys and rules, and what else there is by name.
 
 use super::clauses::{self, Check};
+use crate::plan::load::IDS;
 use crate::sql::Statement;
 use crate::store::Failure;
 use crate::store::foreign::Foreign;
@@ -32,6 +33,10 @@ pub struct Table {
     pub indexes: Vec<Index>,
     pub references: Vec<Reference>,
     pub checks: Vec<Check>,
+    /// Rules that no model has: as they are written, and what holds instead.
+    pub strange: Vec<(String, &'static str)>,
+    /// The highest row id that it ever gave, where it gives none again: `AUTOINCREMENT`.
+    pub last_id: Option<i64>,
     /// What its row ids are called; `None` where it has none.
     pub rowid: Option<&'static str>,
 }
@@ -67,6 +72,7 @@ pub struct Reference {
     /// The columns that it refers to; none where those of the primary key are meant.
     pub to: Vec<String>,
     pub on_delete: String,
+    pub on_update: String,
 }
 
 /// SQLite's own modules, and the tables in which each keeps what it has, behind the name of the virtual table. That SQLite says it
@@ -126,6 +132,8 @@ pub fn read(file: &Foreign) -> Result<Schema, Failure> {
     let is_virtual = |row: &[Scalar]| row[0].text() == Some("table") && row[4].integer().unwrap_or(0) == 0;
     let module = |row: &[Scalar]| Some((row[1].text()?.to_ascii_lowercase(), clauses::module(row[3].text()?)?));
     let modules: Vec<(String, String)> = rows.iter().filter(|row| is_virtual(row)).filter_map(module).collect();
+    let is_sequence = |row: &[Scalar]| row[1].text() == Some("sqlite_sequence") && row[0].text() == Some("table");
+    let counts = rows.iter().any(|row| is_sequence(row) && !is_virtual(row));
     for row in rows.iter() {
         let [Scalar::Text(kind), Scalar::Text(name), Scalar::Text(table), Scalar::Text(sql), _] = row else { continue };
         let mut other = |kind| schema.others.push(Other { kind, name: name.clone(), table: table.clone() });
@@ -137,7 +145,9 @@ pub fn read(file: &Foreign) -> Result<Schema, Failure> {
                 other("table of a virtual table")
             }
             "table" if !name.to_ascii_lowercase().starts_with("sqlite_") => {
-                schema.tables.push(self::table(file, name, sql)?)
+                let mut table = self::table(file, name, sql)?;
+                table.last_id = if counts { last_id(file, name)? } else { None };
+                schema.tables.push(table);
             }
             _ => {}
         }
@@ -181,10 +191,19 @@ fn table(file: &Foreign, name: &str, sql: &str) -> Result<Table, Failure> {
         indexes: indexes(file, name, false)?,
         references: Vec::new(),
         checks: clauses::checks(sql),
+        strange: clauses::strange(sql),
+        last_id: None,
         rowid,
     };
     table.references = references(file, &table)?;
     Ok(table)
+}
+
+/// What SQLite notes of a table with `AUTOINCREMENT`.
+fn last_id(file: &Foreign, table: &str) -> Result<Option<i64>, Failure> {
+    let last = r#"SELECT "seq" FROM main."sqlite_sequence" WHERE "name" = ?1"#;
+    let last = file.session.number(&Statement::fixed(last, [Scalar::Text(table.to_owned())]))?;
+    Ok(Some(last).filter(|last| IDS.contains(last)))
 }
 
 /// The indexes of a table: that of its primary key, or the others.
@@ -213,15 +232,16 @@ fn indexes(file: &Foreign, table: &str, of_key: bool) -> Result<Vec<Index>, Fail
 }
 
 fn references(file: &Foreign, table: &Table) -> Result<Vec<Reference>, Failure> {
-    let all = r#"SELECT "id", "table", "from", "to", "on_delete" FROM pragma_foreign_key_list(?1, 'main') ORDER BY "id" DESC, "seq""#;
+    let all = r#"SELECT "id", "table", "from", "to", "on_delete", "on_update" FROM pragma_foreign_key_list(?1, 'main') ORDER BY "id" DESC, "seq""#;
     let mut found: Vec<(i64, Reference)> = Vec::new();
     for row in file.session.rows(&Statement::fixed(all, [Scalar::Text(table.name.clone())]))?.iter() {
-        let [Scalar::Integer(id), Scalar::Text(to_table), Scalar::Text(from), to, Scalar::Text(on_delete)] = row else {
+        let [Scalar::Integer(id), Scalar::Text(to_table), Scalar::Text(from), to, on_delete, on_update] = row else {
             continue;
         };
         if found.last().is_none_or(|(last, _)| last != id) {
-            let (table, on_delete) = (to_table.clone(), on_delete.clone());
-            found.push((*id, Reference { columns: Vec::new(), table, to: Vec::new(), on_delete }));
+            let rule = |rule: &Scalar| rule.text().unwrap_or_default().to_ascii_uppercase();
+            let (table, on_delete, on_update) = (to_table.clone(), rule(on_delete), rule(on_update));
+            found.push((*id, Reference { columns: Vec::new(), table, to: Vec::new(), on_delete, on_update }));
         }
         if let Some((_, reference)) = found.last_mut() {
             reference.columns.extend(table.column(from));

@@ -245,6 +245,39 @@ fn rules_are_taken_over_or_told() {
 }
 
 #[test]
+fn rules_that_no_model_has_are_told() {
+    let (told, _) = imported(
+        "CREATE TABLE b (id INTEGER PRIMARY KEY);
+         CREATE TABLE a (id INTEGER PRIMARY KEY, b INT REFERENCES b ON UPDATE CASCADE DEFERRABLE INITIALLY DEFERRED,
+             c INT REFERENCES b NOT DEFERRABLE INITIALLY DEFERRED, t TEXT UNIQUE ON CONFLICT REPLACE, n INT NOT NULL ON CONFLICT ABORT,
+             d DECIMAL(30, 2)); INSERT INTO a VALUES (1, NULL, NULL, 't', 1, 0.5)",
+    );
+    assert_eq!(
+        notes(&told, "not_taken_over"),
+        [
+            "a, b to b: ON UPDATE CASCADE: an id stays what it is",
+            "a, d, type DECIMAL(30, 2): a decimal has at most 18 digits, so that the field is a float",
+            "a, DEFERRABLE INITIALLY DEFERRED: a reference holds from the write on that makes it",
+            "a, ON CONFLICT REPLACE: a write that breaks a rule is refused",
+        ]
+    );
+}
+
+#[test]
+fn ids_that_were_given_once_are_given_no_more() {
+    let (_, folder) = imported(
+        "CREATE TABLE a (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO a VALUES (7), (50); DELETE FROM a WHERE id = 50;
+         CREATE TABLE b (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO b VALUES (9); DELETE FROM b;",
+    );
+    for model in ["shop.A", "shop.B"] {
+        let file = folder.file(&format!("{model}.jsonl"), "{}\n");
+        run(&folder, &["data", "load", file.to_str().unwrap()]);
+    }
+    assert_eq!(records(&folder, "shop.A"), [json!({"id": 7}), json!({"id": 51})]);
+    assert_eq!(records(&folder, "shop.B"), [json!({"id": 10})]);
+}
+
+#[test]
 fn keys_that_can_be_no_ids_stay_beside_new_ones_and_references_follow() {
     let (told, folder) = imported(
         "CREATE TABLE country (code TEXT PRIMARY KEY, name TEXT) WITHOUT ROWID;
