@@ -100,6 +100,14 @@ fn why(error: rusqlite::Error) -> String {
     }
 }
 
+/// Whether what a check tells is of pages, rather than of values that are not what their column says:
+/// <https://www.sqlite.org/pragma.html#pragma_integrity_check>.
+fn is_damage(told: &str) -> bool {
+    let is_of_values = ["NULL", "NUMERIC", "TEXT"].iter().any(|kind| told.starts_with(&format!("{kind} value in ")))
+        || told.starts_with("non-") && told.contains(" value in ");
+    told != "ok" && !is_of_values
+}
+
 impl Foreign {
     /// Why it cannot be read. What looks like damage may be that somebody wrote to it.
     pub fn described(&self, failure: &Failure) -> String {
@@ -107,17 +115,21 @@ impl Foreign {
         self.is_unchanged().err().unwrap_or_else(why)
     }
 
-    /// Looks at all pages of a table, so that reading it comes to an end.
+    /// Looks at all pages of a table, so that reading it comes to an end. That its values break its own rules is no damage: they
+    /// are looked at one by one anyway.
     ///
     /// # Errors
     /// It is damaged.
     pub fn check(&self, table: &str) -> Result<(), String> {
         let mut check = Statement::default();
         check.push("PRAGMA quick_check(").name(table).push(")");
-        let found = self.session.connection.query_row(&check.text, [], |row| row.get::<_, String>(0));
-        match found {
-            Ok(found) if found == "ok" => Ok(()),
-            Ok(found) => {
+        let found = self.session.connection.prepare(&check.text).and_then(|mut check| {
+            let told = check.query_map([], |row| row.get::<_, String>(0))?;
+            told.collect::<Result<Vec<String>, _>>()
+        });
+        match found.map(|found| found.into_iter().find(|told| is_damage(told))) {
+            Ok(None) => Ok(()),
+            Ok(Some(found)) => {
                 self.is_unchanged()?;
                 Err(format!("{} is damaged: {found}", self.path.display()))
             }
