@@ -55,7 +55,7 @@ pub fn plan(schema: &Schema, censuses: &[Census], app: &str, renames: &[(String,
 
 /// What is told of something that is no table of records.
 fn other(other: &Other) -> Note {
-    let (what, why) = match other.kind {
+    let (what, why) = match other.kind.as_str() {
         "trigger" => (format!("trigger {}", other.name), "triggers are not taken over".into()),
         kind => (String::new(), format!("it is a {kind}")),
     };

@@ -5,13 +5,10 @@ use super::census::{Census, Values};
 use super::draft::{Draft, Id, Kind, Lookup};
 use super::names;
 use super::notes::Notes;
-use super::schema::{Reference, Schema, Table};
+use super::schema::{COLLATIONS, Reference, Schema, Table};
 use crate::model::OnDelete;
 use crate::value::Type;
 use std::collections::BTreeSet;
-
-/// The orders of texts that every SQLite knows.
-const COLLATIONS: [&str; 3] = ["BINARY", "NOCASE", "RTRIM"];
 
 /// All that references are made of.
 pub(super) struct Tables<'t> {

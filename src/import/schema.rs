@@ -17,7 +17,7 @@ pub struct Schema {
 /// What is no table that holds records.
 pub struct Other {
     /// Such as `view`.
-    pub kind: &'static str,
+    pub kind: String,
     pub name: String,
     /// The table that it belongs to.
     pub table: String,
@@ -86,7 +86,16 @@ const SHADOWS: [(&str, &[&str]); 6] = [
     ("geopoly", &["node", "rowid", "parent"]),
 ];
 
+/// The orders of texts that every SQLite knows.
+pub(super) const COLLATIONS: [&str; 3] = ["BINARY", "NOCASE", "RTRIM"];
+
 impl Table {
+    /// The order of its key where SQLite does not know it. A table without row ids cannot be read then.
+    fn strange_order(&self) -> Option<&str> {
+        let mut orders = self.key_index.iter().flat_map(|index| &index.columns).flatten().map(|part| part.collation.as_str());
+        orders.find(|order| !COLLATIONS.contains(order))
+    }
+
     /// The place of a column. SQLite minds no case in names.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
@@ -136,7 +145,7 @@ pub fn read(file: &Foreign) -> Result<Schema, Failure> {
     let counts = rows.iter().any(|row| is_sequence(row) && !is_virtual(row));
     for row in rows.iter() {
         let [Scalar::Text(kind), Scalar::Text(name), Scalar::Text(table), Scalar::Text(sql), _] = row else { continue };
-        let mut other = |kind| schema.others.push(Other { kind, name: name.clone(), table: table.clone() });
+        let mut other = |kind: &str| schema.others.push(Other { kind: kind.to_owned(), name: name.clone(), table: table.clone() });
         match kind.as_str() {
             "view" => other("view"),
             "trigger" => other("trigger"),
@@ -147,7 +156,10 @@ pub fn read(file: &Foreign) -> Result<Schema, Failure> {
             "table" if !name.to_ascii_lowercase().starts_with("sqlite_") => {
                 let mut table = self::table(file, name, sql)?;
                 table.last_id = if counts { last_id(file, name)? } else { None };
-                schema.tables.push(table);
+                match table.strange_order().filter(|_| clauses::is_without_rowid(sql)) {
+                    Some(order) => other(&format!("table whose rows are in the order {order}, which only its program knows")),
+                    None => schema.tables.push(table),
+                }
             }
             _ => {}
         }

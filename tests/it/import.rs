@@ -693,6 +693,21 @@ fn values_that_break_the_rules_of_a_file_are_no_damage() {
 }
 
 #[test]
+fn a_table_in_an_order_that_only_its_program_knows_is_told() {
+    let (told, folder) = imported(
+        "CREATE TABLE a (k TEXT COLLATE NOCASE PRIMARY KEY) WITHOUT ROWID; INSERT INTO a VALUES ('x');
+         CREATE TABLE b (k TEXT COLLATE NOCASE PRIMARY KEY); INSERT INTO b VALUES ('x');
+         CREATE TABLE c (id INTEGER PRIMARY KEY, a TEXT REFERENCES a); INSERT INTO c VALUES (1, 'x');
+         PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'NOCASE', 'PHONEBOOK')",
+    );
+    let left = notes(&told, "not_taken_over");
+    let why = "a, : it is a table whose rows are in the order PHONEBOOK, which only its program knows";
+    assert!(left.contains(&why.to_owned()), "{left:#?}");
+    assert_eq!(records(&folder, "shop.B"), [json!({"id": 1, "k": "x"})]);
+    assert_eq!(records(&folder, "shop.C"), [json!({"id": 1, "a": "x"})]);
+}
+
+#[test]
 fn nothing_that_a_file_brings_along_runs() {
     // What would run calls a function that none but its own program has, or writes.
     let (told, folder) = imported(
