@@ -64,7 +64,7 @@ fn read(file: &Foreign, args: &ImportArgs) -> Result<Import, Failed> {
     for (place, table) in schema.tables.iter().enumerate() {
         bar.tell(place as u64, schema.tables.len() as u64);
         file.check(&table.name)?;
-        censuses.push(census::take(file, table).map_err(unreadable)?);
+        censuses.push(census::take(file, table).map_err(|failure| file.described_of(&table.name, &failure))?);
     }
     drop(bar);
     if schema.tables.is_empty() {

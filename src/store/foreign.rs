@@ -4,7 +4,8 @@
 use super::guarded;
 use super::place::beside;
 use super::session::Session;
-use super::{APPLICATION_ID, Failure};
+use super::{APPLICATION_ID, Failure, LONGEST_VALUE};
+use crate::error::Problem;
 use crate::sql::Statement;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::{File, Metadata};
@@ -115,6 +116,19 @@ impl Foreign {
         self.is_unchanged().err().unwrap_or_else(why)
     }
 
+    /// Why a table cannot be read.
+    pub fn described_of(&self, table: &str, failure: &Failure) -> String {
+        match failure {
+            Failure::Other(Problem::AnswerTooLarge { .. }) => self.too_long(table),
+            _ => self.described(failure),
+        }
+    }
+
+    fn too_long(&self, table: &str) -> String {
+        let most = LONGEST_VALUE >> 20;
+        format!("cannot import {}: a value of {table} is longer than {most} MiB, the most that is read", self.path.display())
+    }
+
     /// Looks at all pages of a table, so that reading it comes to an end. That its values break its own rules is no damage: they
     /// are looked at one by one anyway.
     ///
@@ -135,6 +149,7 @@ impl Foreign {
             }
             // It has an order of texts or a function that only its own program knows: nothing that we read needs it.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => Ok(()),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::TooBig) => Err(self.too_long(table)),
             Err(error) => {
                 self.is_unchanged()?;
                 Err(format!("cannot import {}: {}", self.path.display(), why(error)))

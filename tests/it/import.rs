@@ -708,6 +708,12 @@ fn a_table_in_an_order_that_only_its_program_knows_is_told() {
 }
 
 #[test]
+fn a_value_that_is_too_long_to_be_read_is_told_with_its_table() {
+    let why = refused("CREATE TABLE a (id INTEGER PRIMARY KEY, b BLOB); INSERT INTO a VALUES (1, zeroblob((64 << 20) + 1))", &[]);
+    assert!(why.contains("shop.sqlite: a value of a is longer than 64 MiB, the most that is read"), "{why}");
+}
+
+#[test]
 fn nothing_that_a_file_brings_along_runs() {
     // What would run calls a function that none but its own program has, or writes.
     let (told, folder) = imported(
