@@ -40,6 +40,8 @@ pub struct Values {
     /// Whether all of those could be ids of records: as whole numbers, and as UUIDs, for as long as they fit.
     pub are_ids: bool,
     pub as_uuids: Option<Candidate>,
+    /// Whether what is declared makes UUIDs of 32 digits, which hashes look like.
+    may_be_bare: bool,
 }
 
 /// A type that a column may have.
@@ -88,6 +90,7 @@ impl Values {
             others: 0,
             are_ids: true,
             as_uuids: Some(candidate((Type::Uuid, None))),
+            may_be_bare: says_uuid(declared),
         }
     }
 
@@ -103,7 +106,8 @@ impl Values {
             _ => self.others += 1,
         }
         self.are_ids &= matches!(value, Stored::Integer(id) if IDS.contains(id));
-        self.as_uuids.take_if(|uuids| !uuids.takes(value));
+        let is_bare = !self.may_be_bare && matches!(value, Stored::Text(text) if text.len() == 32);
+        self.as_uuids.take_if(|uuids| is_bare || !uuids.takes(value));
         let (first, last) = (self.fitting[0].wanted(), self.fitting.len() - 1);
         let mut places = 0..;
         self.fitting.retain_mut(|candidate| candidate.takes(value) | places.next().is_none_or(|place| place == last));
@@ -235,6 +239,12 @@ fn candidates(declared: &str) -> (bool, Vec<(Type, Option<u64>)>) {
     let says_it = !likely.is_empty() || has("INT");
     let all = likely.into_iter().chain([Type::Integer, Type::Float, Type::Text]);
     (says_it, all.map(|kind| (kind, None)).collect())
+}
+
+/// Whether a declared type is one of UUIDs, be they of 32 digits, as Django has them in SQLite.
+fn says_uuid(declared: &str) -> bool {
+    let declared = declared.to_ascii_uppercase();
+    ["UUID", "GUID", "UNIQUEIDENTIFIER", "CHAR(32)"].iter().any(|part| declared.contains(part))
 }
 
 /// The digits that the declared type of a decimal asks for.

@@ -92,7 +92,8 @@ pub(super) const COLLATIONS: [&str; 3] = ["BINARY", "NOCASE", "RTRIM"];
 impl Table {
     /// The order of its key where SQLite does not know it. A table without row ids cannot be read then.
     fn strange_order(&self) -> Option<&str> {
-        let mut orders = self.key_index.iter().flat_map(|index| &index.columns).flatten().map(|part| part.collation.as_str());
+        let mut orders =
+            self.key_index.iter().flat_map(|index| &index.columns).flatten().map(|part| part.collation.as_str());
         orders.find(|order| !COLLATIONS.contains(order))
     }
 
@@ -145,7 +146,8 @@ pub fn read(file: &Foreign) -> Result<Schema, Failure> {
     let counts = rows.iter().any(|row| is_sequence(row) && !is_virtual(row));
     for row in rows.iter() {
         let [Scalar::Text(kind), Scalar::Text(name), Scalar::Text(table), Scalar::Text(sql), _] = row else { continue };
-        let mut other = |kind: &str| schema.others.push(Other { kind: kind.to_owned(), name: name.clone(), table: table.clone() });
+        let mut other =
+            |kind: &str| schema.others.push(Other { kind: kind.to_owned(), name: name.clone(), table: table.clone() });
         match kind.as_str() {
             "view" => other("view"),
             "trigger" => other("trigger"),
@@ -157,7 +159,9 @@ pub fn read(file: &Foreign) -> Result<Schema, Failure> {
                 let mut table = self::table(file, name, sql)?;
                 table.last_id = if counts { last_id(file, name)? } else { None };
                 match table.strange_order().filter(|_| clauses::is_without_rowid(sql)) {
-                    Some(order) => other(&format!("table whose rows are in the order {order}, which only its program knows")),
+                    Some(order) => {
+                        other(&format!("table whose rows are in the order {order}, which only its program knows"))
+                    }
                     None => schema.tables.push(table),
                 }
             }

@@ -126,7 +126,10 @@ impl Foreign {
 
     fn too_long(&self, table: &str) -> String {
         let most = LONGEST_VALUE >> 20;
-        format!("cannot import {}: a value of {table} is longer than {most} MiB, the most that is read", self.path.display())
+        format!(
+            "cannot import {}: a value of {table} is longer than {most} MiB, the most that is read",
+            self.path.display()
+        )
     }
 
     /// Looks at all pages of a table, so that reading it comes to an end. That its values break its own rules is no damage: they

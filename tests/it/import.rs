@@ -373,6 +373,16 @@ fn keys_that_are_uuids_are_ids() {
 }
 
 #[test]
+fn digests_are_no_uuids() {
+    let (_, folder) = imported(
+        "CREATE TABLE a (h TEXT PRIMARY KEY); INSERT INTO a VALUES ('d41d8cd98f00b204e9800998ecf8427e');
+         CREATE TABLE b (h CHAR(32) PRIMARY KEY); INSERT INTO b VALUES ('a0eebc999c0b4ef8bb6d6bb9bd380a11');",
+    );
+    assert_eq!(records(&folder, "shop.A"), [json!({"id": 1, "h": "d41d8cd98f00b204e9800998ecf8427e"})]);
+    assert_eq!(records(&folder, "shop.B"), [json!({"id": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"})]);
+}
+
+#[test]
 fn ids_that_are_out_of_range_are_no_ids() {
     let (_, folder) = imported(
         "CREATE TABLE a (id INTEGER PRIMARY KEY, a_id REFERENCES a (id)); INSERT INTO a VALUES (0, 0), (-7, 9), (9, NULL);",
@@ -709,7 +719,10 @@ fn a_table_in_an_order_that_only_its_program_knows_is_told() {
 
 #[test]
 fn a_value_that_is_too_long_to_be_read_is_told_with_its_table() {
-    let why = refused("CREATE TABLE a (id INTEGER PRIMARY KEY, b BLOB); INSERT INTO a VALUES (1, zeroblob((64 << 20) + 1))", &[]);
+    let why = refused(
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, b BLOB); INSERT INTO a VALUES (1, zeroblob((64 << 20) + 1))",
+        &[],
+    );
     assert!(why.contains("shop.sqlite: a value of a is longer than 64 MiB, the most that is read"), "{why}");
 }
 
