@@ -95,9 +95,10 @@ fn definition(session: &Session, known: &Catalogue, import: &Import, file: &Path
     }
     let version = catalogue_version(session).map_err(described)?;
     let text = apply::definition(session, version).map_err(described)?;
-    let mut models = match text.map(|text| Json::parse(text.as_bytes())) {
+    let mut models = match text.as_deref().map(str::as_bytes).map(Json::parse) {
+        None => Object::new(), // there are none yet
         Some(Ok(Json::Object(models))) => models,
-        _ => Object::new(), // there are none yet
+        Some(_) => return Err("the models in force cannot be read: `jqlite check` tells more".into()),
     };
     models.extend(import.models.iter().cloned());
     parse::definition(&Json::Object(models)).map_err(|errors| mistakes(&errors, file))

@@ -68,6 +68,12 @@ fn namespaces(schema: &Schema, app: &str, renames: &[(String, String)]) -> Resul
         let known: Vec<&str> = schema.tables.iter().map(|table| table.name.as_str()).collect();
         return Err(format!("there is no table {unknown} to --rename; there are: {}", known.join(", ")));
     }
+    let is_same = |one: &str, (other, _): &&(String, String)| other.eq_ignore_ascii_case(one);
+    if let Some((twice, _)) =
+        renames.iter().find(|(table, _)| renames.iter().filter(|all| is_same(table, all)).count() > 1)
+    {
+        return Err(format!("the table {twice} has two names by --rename"));
+    }
     let mut found: Vec<Namespace> = Vec::new();
     for table in &schema.tables {
         let given = renames.iter().find(|(from, _)| from.eq_ignore_ascii_case(&table.name));

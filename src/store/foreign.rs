@@ -32,10 +32,13 @@ pub struct Foreign {
 /// It is not there, is no SQLite file, is one of ours, or cannot be read.
 pub fn open(path: &Path, timeout: Duration) -> Result<Foreign, String> {
     let named = path.display();
-    if !path.is_file() {
-        return Err(format!("cannot import {named}: there is no such file"));
+    let describe = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => format!("cannot import {named}: there is no such file"),
+        _ => format!("cannot import {named}: {error}"),
+    };
+    if !path.metadata().map_err(describe)?.is_file() {
+        return Err(format!("cannot import {named}: it is a folder or a device, and no file"));
     }
-    let describe = |error: std::io::Error| format!("cannot import {named}: {error}");
     let path = path.canonicalize().map_err(describe)?;
     let mut head = Vec::new();
     File::open(&path).and_then(|file| file.take(100).read_to_end(&mut head)).map_err(describe)?;

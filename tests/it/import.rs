@@ -517,6 +517,8 @@ fn names_that_clash_are_given_by_hand() {
         "{why}"
     );
     assert!(refused(clash, &["--rename", "c=D"]).contains("there is no table c to --rename; there are: ab, cd, 日本"));
+    let why = refused(clash, &["--rename", "ab=One", "--rename", "AB=Two"]);
+    assert!(why.contains("the table ab has two names by --rename"), "{why}");
     let folder = Folder::new();
     let told = told(&folder, clash, &["--rename", "日本=Japan", "--rename", "AB=Other", "--app", "lab"]);
     let names: Vec<&str> =
@@ -658,7 +660,8 @@ fn what_is_no_file_of_sqlite_is_told() {
     run(&other, &["bootstrap"]);
     for (path, why) in [
         (folder.path("none.db"), "there is no such file"),
-        (folder.path(""), "there is no such file"),
+        (folder.path(""), "it is a folder or a device, and no file"),
+        ("/dev/null".into(), "it is a folder or a device, and no file"),
         (text, "it is no SQLite database, or is encrypted"),
         (empty, "it is no SQLite database, or is encrypted"),
         (encrypted, "it is no SQLite database, or is encrypted"),
