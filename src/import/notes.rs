@@ -29,11 +29,11 @@ impl fmt::Display for Note {
 }
 
 impl Notes {
-    pub fn left(&mut self, table: &Table, what: &str, why: impl Into<String>) {
+    pub fn leave(&mut self, table: &Table, what: &str, why: impl Into<String>) {
         self.left.push(Note { table: table.name.clone(), what: what.to_owned(), why: why.into() });
     }
 
-    pub fn changed(&mut self, table: &Table, what: &str, why: impl Into<String>) {
+    pub fn change(&mut self, table: &Table, what: &str, why: impl Into<String>) {
         self.changed.push(Note { table: table.name.clone(), what: what.to_owned(), why: why.into() });
     }
 }

@@ -113,15 +113,15 @@ fn note_id(table: &Table, census: &Census, id: Id, notes: &mut Notes) {
     match (id, table.key.as_slice()) {
         (Id::Kept(key, Type::Uuid), _) => note_uuids(table, census, key, notes),
         (Id::Kept(..), _) => {}
-        (Id::New, []) => notes.changed(table, "", "it has no primary key: its records have new ids"),
+        (Id::New, []) => notes.change(table, "", "it has no primary key: its records have new ids"),
         (Id::New, [key]) => {
             let beside = if census.columns[*key].blobs > 0 { "" } else { ", and this value beside them" };
             let why = format!("an id is a whole number from 1, or a UUID: records have new ids{beside}");
-            notes.changed(table, &table.columns[*key].name, why);
+            notes.change(table, &table.columns[*key].name, why);
         }
         (Id::New, keys) => {
             let why = "a key of several columns: records have new ids, and these are unique together";
-            notes.changed(table, &references::listed(table, keys), why);
+            notes.change(table, &references::listed(table, keys), why);
         }
     }
 }
@@ -136,7 +136,7 @@ fn note_uuids(table: &Table, census: &Census, column: usize, notes: &mut Notes) 
 fn note_changes(table: &Table, column: &Column, values: &Candidate, notes: &mut Notes) {
     if let Some((before, after)) = &values.example {
         let what = if values.changed == 1 { "1 value is".into() } else { format!("{} values are", values.changed) };
-        notes.changed(
+        notes.change(
             table,
             &column.name,
             format!("{what} written as {} is: {before} becomes {after}", values.kind.described()),
@@ -164,7 +164,7 @@ fn fields(
         let is_id = matches!(id, Id::Kept(key, _) if key == place);
         match kind {
             Some(_) if is_id => {
-                notes.changed(table, &table.columns[place].name, "it is the id and a reference: records have both");
+                notes.change(table, &table.columns[place].name, "it is the id and a reference: records have both");
             }
             None if !is_id => *kind = plain(table, place, &census.columns[place], notes),
             _ => {}
@@ -203,7 +203,7 @@ fn names_of(
             let name = take(&short, &whole, kind.is_reference(), &mut taken);
             let said = names::joined(column, "field", column.len() + 6);
             if name != said && format!("{name}_id") != said || !column.is_ascii() {
-                notes.changed(table, column, format!("the field is called {name}"));
+                notes.change(table, column, format!("the field is called {name}"));
             }
             names[place] = Some(name);
         }
@@ -230,17 +230,17 @@ fn take(short: &str, whole: &str, is_reference: bool, taken: &mut BTreeSet<Strin
 fn plain(table: &Table, place: usize, values: &Values, notes: &mut Notes) -> Option<Kind> {
     let column = &table.columns[place];
     if column.is_generated {
-        notes.left(table, &column.name, "it is reckoned from other columns");
+        notes.leave(table, &column.name, "it is reckoned from other columns");
         return None;
     }
     if values.blobs > 0 {
         let count = values.blobs;
         let what = if count == 1 { "1 of its values is".into() } else { format!("{count} of its values are") };
-        notes.left(table, &column.name, format!("{what} bytes, which no type of field holds"));
+        notes.leave(table, &column.name, format!("{what} bytes, which no type of field holds"));
         return None;
     }
     if values.others == 0 && column.declared.to_ascii_uppercase().contains("BLOB") {
-        notes.left(table, &column.name, "it is for bytes, which no type of field holds");
+        notes.leave(table, &column.name, "it is for bytes, which no type of field holds");
         return None;
     }
     let candidate = values.kind();
@@ -248,7 +248,7 @@ fn plain(table: &Table, place: usize, values: &Values, notes: &mut Notes) -> Opt
     if let Some(misfit) = &values.misfit {
         let described = candidate.kind.described();
         let what = format!("{}, type {}", column.name, column.declared);
-        notes.left(table, &what, format!("{misfit}, so that the field is {described}"));
+        notes.leave(table, &what, format!("{misfit}, so that the field is {described}"));
     }
     Some(Kind::Plain { kind: candidate.kind, max_length: candidate.max_length })
 }

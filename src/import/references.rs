@@ -35,14 +35,14 @@ impl Tables<'_> {
             let is_taken = found.iter().any(|other| other.columns == reference.columns);
             match self.reference(from, reference) {
                 Ok(_) if is_taken => {
-                    notes.left(table, &what, "it is another reference of the same: only the first is taken over");
+                    notes.leave(table, &what, "it is another reference of the same: only the first is taken over");
                 }
                 Ok(kind) => {
                     note_kind(table, reference, &kind, notes);
                     let (columns, target) = (reference.columns.clone(), reference.table.clone());
                     found.push(Found { columns, kind, target });
                 }
-                Err(why) => notes.left(table, &what, why),
+                Err(why) => notes.leave(table, &what, why),
             }
         }
         found
@@ -109,16 +109,16 @@ fn rule(table: &Table, reference: &Reference) -> (OnDelete, Option<&'static str>
 fn note_kind(table: &Table, reference: &Reference, kind: &Kind, notes: &mut Notes) {
     let what = format!("{} to {}", listed(table, &reference.columns), reference.table);
     if let Some(why) = rule(table, reference).1 {
-        notes.left(table, &what, why);
+        notes.leave(table, &what, why);
     }
     if !["NO ACTION", "RESTRICT"].contains(&reference.on_update.as_str()) {
-        notes.left(table, &what, format!("ON UPDATE {}: an id stays what it is", reference.on_update));
+        notes.leave(table, &what, format!("ON UPDATE {}: an id stays what it is", reference.on_update));
     }
     let Kind::Ref { found_in: Some(lookup), .. } = kind else { return };
     let names: Vec<&str> = lookup.columns.iter().map(|(name, _)| name.as_str()).collect();
     match reference.columns.as_slice() {
-        [_] => notes.changed(table, &what, format!("it holds ids instead of values of {}", names.join(", "))),
-        _ => notes.changed(table, &what, "it is a field of its own, which holds ids, beside them"),
+        [_] => notes.change(table, &what, format!("it holds ids instead of values of {}", names.join(", "))),
+        _ => notes.change(table, &what, "it is a field of its own, which holds ids, beside them"),
     }
 }
 

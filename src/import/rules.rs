@@ -18,24 +18,24 @@ pub(super) fn add(draft: &mut Draft<'_>, notes: &mut Notes) {
             table.key.iter().map(|column| draft.listed(*column).map(str::to_owned)).collect();
         match names {
             Some(names) => draft.unique_together.push(names),
-            None => notes.left(table, "the primary key", "a column of it is not taken over"),
+            None => notes.leave(table, "the primary key", "a column of it is not taken over"),
         }
     }
     table.indexes.iter().for_each(|index| add_index(draft, index, notes));
     for check in &table.checks {
         if !add_choices(draft, check) {
-            notes.left(table, &format!("CHECK ({})", check.text), "only a list of values is taken over: `choices`");
+            notes.leave(table, &format!("CHECK ({})", check.text), "only a list of values is taken over: `choices`");
         }
     }
     for (rule, instead) in &table.strange {
-        notes.left(table, rule, *instead);
+        notes.leave(table, rule, *instead);
     }
     for place in 0..table.columns.len() {
         add_default(draft, place, notes);
         let column = &table.columns[place];
         let is_text = matches!(&draft.fields[place], Some(field) if matches!(field.kind, Kind::Plain { kind, .. } if kind.is_text()));
         if is_text && column.collation != "BINARY" {
-            notes.left(
+            notes.leave(
                 table,
                 &column.name,
                 format!("COLLATE {}: texts are compared as they are; `iexact` minds no case", column.collation),
@@ -48,18 +48,18 @@ fn add_index(draft: &mut Draft<'_>, index: &Index, notes: &mut Notes) {
     let table = draft.table;
     let what = format!("index {}", index.name);
     if index.is_partial {
-        return notes.left(table, &what, "it is of some rows only");
+        return notes.leave(table, &what, "it is of some rows only");
     }
     let mut names = Vec::new();
     for part in &index.columns {
-        let Some(part) = part else { return notes.left(table, &what, "it is of something that is reckoned") };
+        let Some(part) = part else { return notes.leave(table, &what, "it is of something that is reckoned") };
         let Some(name) = draft.listed(part.column) else {
-            return notes.left(table, &what, format!("{} is not taken over", table.columns[part.column].name));
+            return notes.leave(table, &what, format!("{} is not taken over", table.columns[part.column].name));
         };
         // Where it is the column's own, that is told of the column.
         if part.collation != table.columns[part.column].collation {
             let what = format!("{what}, COLLATE {}", part.collation);
-            notes.left(
+            notes.leave(
                 table,
                 &what,
                 if index.is_unique { "it is unique as it is written" } else { "texts are compared as they are" },
@@ -124,21 +124,21 @@ fn add_default(draft: &mut Draft<'_>, place: usize, notes: &mut Notes) {
     let Some(field) = &mut draft.fields[place] else { return };
     let what = format!("{}, DEFAULT {written}", column.name);
     let Kind::Plain { kind, max_length } = field.kind else {
-        return notes.left(table, &what, "a reference has no default");
+        return notes.leave(table, &what, "a reference has no default");
     };
     let Some(value) = clauses::default(written) else {
         let why = match kind {
             Type::Date | Type::Datetime | Type::Time => "it is no value; `auto_now_add` has the server set the moment",
             _ => "it is no value",
         };
-        return notes.left(table, &what, why);
+        return notes.leave(table, &what, why);
     };
     let coerced = literal(kind, &value).and_then(|json| kind.coerce(&json).ok().map(|scalar| (json, scalar)));
     let choices = field.choices.iter().filter_map(|choice| kind.coerce(choice).ok()).collect();
     let rules = Field { max_length, choices, ..Field::plain(&field.name, kind) };
     match coerced {
         Some((json, scalar)) if check::value(&rules, kind, &scalar).is_ok() => field.default = Some(json),
-        _ => notes.left(table, &what, format!("it is no value that {} may have", field.name)),
+        _ => notes.leave(table, &what, format!("it is no value that {} may have", field.name)),
     }
 }
 
