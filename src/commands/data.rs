@@ -85,6 +85,10 @@ fn tell(json: bool, args: &LoadArgs, done: &Done, seconds: f64) -> Result<(), Fa
     none_rejected(*rejected, args.rejects.as_deref())
 }
 
+fn counted(records: u64) -> String {
+    if records == 1 { "1 record".into() } else { format!("{records} records") }
+}
+
 /// So many records, and how fast that was.
 pub(super) fn paced(records: u64, seconds: f64) -> String {
     #[expect(
@@ -94,13 +98,14 @@ pub(super) fn paced(records: u64, seconds: f64) -> String {
         reason = "it is only shown"
     )]
     let rate = (records as f64 / seconds.max(0.001)) as u64;
-    format!("{records} records in {seconds:.1} s, {rate} a second")
+    format!("{} in {seconds:.1} s, {rate} a second", counted(records))
 }
 
 /// # Errors
 /// Some were refused, and are in that file.
 pub(super) fn none_rejected(rejected: u64, file: Option<&Path>) -> Result<(), Failed> {
     match file {
+        Some(file) if rejected == 1 => Err(format!("1 record was refused; it is in {}", file.display())),
         Some(file) if rejected > 0 => Err(format!("{rejected} records were refused; they are in {}", file.display())),
         _ => Ok(()),
     }
@@ -256,7 +261,7 @@ fn into_folder(folder: &Path, models: &[Arc<Model>], format: FileFormat, write: 
         let mut out = BufWriter::new(new_file(&path)?);
         let written = write(model, &mut out).and_then(|records| out.flush().map(|()| records).map_err(Ended::Output));
         let records = written.map_err(|ended| why(ended, &path))?;
-        print_line(&format!("{}: {records} records", path.display()))?;
+        print_line(&format!("{}: {}", path.display(), counted(records)))?;
     }
     Ok(())
 }

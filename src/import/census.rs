@@ -132,7 +132,9 @@ impl Candidate {
         let fit = fit(self.kind, self.max_length, value);
         if let Fit::Changed(written) = &fit {
             self.changed += 1;
-            self.example.get_or_insert_with(|| (shown(value), cut(written)));
+            // Of those that are written otherwise, a boolean alone is no text from then on.
+            let now = || if self.kind == Type::Boolean { written.clone() } else { cut(written) };
+            self.example.get_or_insert_with(|| (shown(value), now()));
         }
         fit != Fit::No
     }
@@ -179,6 +181,7 @@ fn fit(kind: Type, max_length: Option<u64>, value: &Stored<'_>) -> Fit {
                 Ok(Scalar::Null) | Err(_) => Fit::No, // null is a value of JSON, but none of a field's
                 Ok(_) if !json.repeated_keys(1).is_empty() => Fit::No,
                 Ok(Scalar::Text(written)) if written.as_bytes() == *text => Fit::AsItIs,
+                Ok(Scalar::Integer(flag)) if kind == Type::Boolean => Fit::Changed((flag == 1).to_string()),
                 Ok(written) => Fit::Changed(written.to_string()),
             }
         }

@@ -117,7 +117,7 @@ fn note_id(table: &Table, census: &Census, id: Id, notes: &mut Notes) {
         (Id::New, [key]) => {
             let beside = if census.columns[*key].blobs > 0 { "" } else { ", and this value beside them" };
             let why = format!("an id is a whole number from 1, or a UUID: records have new ids{beside}");
-            notes.change(table, &table.columns[*key].name, why);
+            notes.change(table, table.columns[*key].shown(), why);
         }
         (Id::New, keys) => {
             let why = "a key of several columns: records have new ids, and these are unique together";
@@ -138,7 +138,7 @@ fn note_changes(table: &Table, column: &Column, values: &Candidate, notes: &mut 
         let what = if values.changed == 1 { "1 value is".into() } else { format!("{} values are", values.changed) };
         notes.change(
             table,
-            &column.name,
+            column.shown(),
             format!("{what} written as {} is: {before} becomes {after}", values.kind.described()),
         );
     }
@@ -164,7 +164,7 @@ fn fields(
         let is_id = matches!(id, Id::Kept(key, _) if key == place);
         match kind {
             Some(_) if is_id => {
-                notes.change(table, &table.columns[place].name, "it is the id and a reference: records have both");
+                notes.change(table, table.columns[place].shown(), "it is the id and a reference: records have both");
             }
             None if !is_id => *kind = plain(table, place, &census.columns[place], notes),
             _ => {}
@@ -197,13 +197,16 @@ fn names_of(
     for is_reference in [false, true] {
         for (place, kind) in kinds.iter().enumerate() {
             let Some(kind) = kind.as_ref().filter(|kind| kind.is_reference() == is_reference) else { continue };
-            let column = &table.columns[place].name;
+            let (column, shown) = (&table.columns[place].name, table.columns[place].shown());
             let whole = names::field(column);
             let short = if kind.is_reference() { names::reference(column) } else { whole.clone() };
             let name = take(&short, &whole, kind.is_reference(), &mut taken);
             let said = names::joined(column, "field", column.len() + 6);
-            if name != said && format!("{name}_id") != said || !column.is_ascii() {
-                notes.change(table, column, format!("the field is called {name}"));
+            if name != said && format!("{name}_id") != said
+                || !column.is_ascii()
+                || !column.contains(|c: char| c.is_ascii_alphanumeric())
+            {
+                notes.change(table, shown, format!("the field is called {name}"));
             }
             names[place] = Some(name);
         }
@@ -230,24 +233,24 @@ fn take(short: &str, whole: &str, is_reference: bool, taken: &mut BTreeSet<Strin
 fn plain(table: &Table, place: usize, values: &Values, notes: &mut Notes) -> Option<Kind> {
     let column = &table.columns[place];
     if column.is_generated {
-        notes.leave(table, &column.name, "it is reckoned from other columns");
+        notes.leave(table, column.shown(), "it is reckoned from other columns");
         return None;
     }
     if values.blobs > 0 {
         let count = values.blobs;
         let what = if count == 1 { "1 of its values is".into() } else { format!("{count} of its values are") };
-        notes.leave(table, &column.name, format!("{what} bytes, which no type of field holds"));
+        notes.leave(table, column.shown(), format!("{what} bytes, which no type of field holds"));
         return None;
     }
     if values.others == 0 && column.declared.to_ascii_uppercase().contains("BLOB") {
-        notes.leave(table, &column.name, "it is for bytes, which no type of field holds");
+        notes.leave(table, column.shown(), "it is for bytes, which no type of field holds");
         return None;
     }
     let candidate = values.kind();
     note_changes(table, column, candidate, notes);
     if let Some(misfit) = &values.misfit {
         let described = candidate.kind.described();
-        let what = format!("{}, type {}", column.name, column.declared);
+        let what = format!("the type {} of {}", column.declared, column.shown());
         notes.leave(table, &what, format!("{misfit}, so that the field is {described}"));
     }
     Some(Kind::Plain { kind: candidate.kind, max_length: candidate.max_length })

@@ -124,7 +124,7 @@ fn note_kind(table: &Table, reference: &Reference, kind: &Kind, notes: &mut Note
 
 /// Columns by their names.
 pub(super) fn listed(table: &Table, columns: &[usize]) -> String {
-    columns.iter().map(|column| table.columns[*column].name.as_str()).collect::<Vec<_>>().join(", ")
+    columns.iter().map(|column| table.columns[*column].shown()).collect::<Vec<_>>().join(", ")
 }
 
 /// What the field of a reference of several columns is called: by the words that all of them begin with, or else by its target.

@@ -37,7 +37,7 @@ pub(super) fn add(draft: &mut Draft<'_>, notes: &mut Notes) {
         if is_text && column.collation != "BINARY" {
             notes.leave(
                 table,
-                &column.name,
+                column.shown(),
                 format!("COLLATE {}: texts are compared as they are; `iexact` minds no case", column.collation),
             );
         }
@@ -54,7 +54,7 @@ fn add_index(draft: &mut Draft<'_>, index: &Index, notes: &mut Notes) {
     for part in &index.columns {
         let Some(part) = part else { return notes.leave(table, &what, "it is of something that is reckoned") };
         let Some(name) = draft.listed(part.column) else {
-            return notes.leave(table, &what, format!("{} is not taken over", table.columns[part.column].name));
+            return notes.leave(table, &what, format!("{} is not taken over", table.columns[part.column].shown()));
         };
         // Where it is the column's own, that is told of the column.
         if part.collation != table.columns[part.column].collation {
@@ -112,7 +112,11 @@ fn add_choices(draft: &mut Draft<'_>, check: &Check) -> bool {
     if values.is_empty() || !values.iter().all(is_of_kind) || !field.choices.is_empty() {
         return false;
     }
-    field.choices = values.iter().filter_map(|value| literal(kind, value)).collect();
+    for choice in values.iter().filter_map(|value| literal(kind, value)) {
+        if !field.choices.contains(&choice) {
+            field.choices.push(choice);
+        }
+    }
     true
 }
 
@@ -122,7 +126,7 @@ fn add_default(draft: &mut Draft<'_>, place: usize, notes: &mut Notes) {
         return;
     };
     let Some(field) = &mut draft.fields[place] else { return };
-    let what = format!("{}, DEFAULT {written}", column.name);
+    let what = format!("{}, DEFAULT {written}", column.shown());
     let Kind::Plain { kind, max_length } = field.kind else {
         return notes.leave(table, &what, "a reference has no default");
     };

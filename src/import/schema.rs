@@ -124,6 +124,13 @@ impl Table {
     }
 }
 
+impl Column {
+    /// Its name as people are shown it. It may be empty.
+    pub fn shown(&self) -> &str {
+        if self.name.is_empty() { "\"\"" } else { &self.name }
+    }
+}
+
 impl Schema {
     /// The place of a table.
     pub fn table(&self, name: &str) -> Option<usize> {

@@ -180,7 +180,7 @@ fn what_is_refused_goes_into_a_file_and_the_rest_is_loaded() {
     let file = tags(&folder, &["one", "", "one", "two"]);
     let rejects = folder.path("rejects.jsonl");
     let told = fails(&folder, &["data", "load", &file, "--rejects", rejects.to_str().unwrap()], 1);
-    assert!(told.contains("1 records were refused; they are in"), "{told}");
+    assert!(told.contains("1 record was refused; it is in"), "{told}");
     let text = std::fs::read_to_string(&rejects).unwrap();
     let rejected: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let message = "another tickets.Tag has this name already";

@@ -91,7 +91,7 @@ fn types_are_what_was_declared_where_all_values_are_of_it() {
             "DATE",
             "('2024-02-29'), ('2024-02-29 10:00')",
             null("datetime"),
-            "b, type DATE: \"2024-02-29 10:00\" is not a date, so that the field is a datetime",
+            "the type DATE of b: \"2024-02-29 10:00\" is not a date, so that the field is a datetime",
         ),
         ("DATETIME", "('2024-02-29 10:00:00.5'), ('2024-02-29T10:00:00+02:00')", null("datetime"), ""),
         ("TIMESTAMP", "('2024-02-29')", null("datetime"), ""),
@@ -121,58 +121,63 @@ fn a_type_that_values_disagree_with_gives_way_and_is_told() {
             "INTEGER",
             "(1), (1.5)",
             null("float"),
-            "b, type INTEGER: 1.5 is not an integer, so that the field is a float",
+            "the type INTEGER of b: 1.5 is not an integer, so that the field is a float",
         ),
         (
             "INTEGER",
             "(1), ('one')",
             null("text"),
-            "b, type INTEGER: \"one\" is not an integer, so that the field is a text",
+            "the type INTEGER of b: \"one\" is not an integer, so that the field is a text",
         ),
         (
             "INTEGER",
             "(9007199254740993), (0.5)",
             null("text"),
-            "b, type INTEGER: 0.5 is not an integer, so that the field is a text",
+            "the type INTEGER of b: 0.5 is not an integer, so that the field is a text",
         ),
         (
             "BOOLEAN",
             "(0), (2)",
             null("integer"),
-            "b, type BOOLEAN: 2 is not a boolean, so that the field is an integer",
+            "the type BOOLEAN of b: 2 is not a boolean, so that the field is an integer",
         ),
         (
             "VARCHAR(3)",
             "('four')",
             null("text"),
-            "b, type VARCHAR(3): \"four\" is longer than 3 characters, so that the field is a text",
+            "the type VARCHAR(3) of b: \"four\" is longer than 3 characters, so that the field is a text",
         ),
         (
             "DECIMAL(4,2)",
             "(0.125)",
             null("float"),
-            "b, type DECIMAL(4,2): 0.125 is not a decimal, so that the field is a float",
+            "the type DECIMAL(4,2) of b: 0.125 is not a decimal, so that the field is a float",
         ),
         (
             "DATETIME",
             "(1700000000)",
             null("integer"),
-            "b, type DATETIME: 1700000000 is not a datetime, so that the field is an integer",
+            "the type DATETIME of b: 1700000000 is not a datetime, so that the field is an integer",
         ),
         (
             "DATE",
             "('2024-02-30')",
             null("text"),
-            "b, type DATE: \"2024-02-30\" is not a date, so that the field is a text",
+            "the type DATE of b: \"2024-02-30\" is not a date, so that the field is a text",
         ),
-        ("JSON", "('null')", null("text"), "b, type JSON: \"null\" is not a json, so that the field is a text"),
+        ("JSON", "('null')", null("text"), "the type JSON of b: \"null\" is not a json, so that the field is a text"),
         (
             "JSON",
             "('{\"a\":1,\"a\":2}')",
             null("text"),
-            "b, type JSON: \"{\"a\":1,\"a\":2}\" is not a json, so that the field is a text",
+            "the type JSON of b: \"{\"a\":1,\"a\":2}\" is not a json, so that the field is a text",
         ),
-        ("JSON", "('[1]'), (9e999)", null("text"), "b, type JSON: inf is not a json, so that the field is a text"),
+        (
+            "JSON",
+            "('[1]'), (9e999)",
+            null("text"),
+            "the type JSON of b: inf is not a json, so that the field is a text",
+        ),
         ("BLOB", "(x'00'), ('a'), (x'')", Value::Null, "b: 2 of its values are bytes, which no type of field holds"),
         ("BLOB", "(NULL)", Value::Null, "b: it is for bytes, which no type of field holds"),
     ]);
@@ -256,7 +261,7 @@ fn rules_that_no_model_has_are_told() {
         notes(&told, "not_taken_over"),
         [
             "a, b to b: ON UPDATE CASCADE: an id stays what it is",
-            "a, d, type DECIMAL(30, 2): a decimal has at most 18 digits, so that the field is a float",
+            "a, the type DECIMAL(30, 2) of d: a decimal has at most 18 digits, so that the field is a float",
             "a, DEFERRABLE INITIALLY DEFERRED: a reference holds from the write on that makes it",
             "a, ON CONFLICT REPLACE: a write that breaks a rule is refused",
         ]
@@ -275,6 +280,25 @@ fn ids_that_were_given_once_are_given_no_more() {
     }
     assert_eq!(records(&folder, "shop.A"), [json!({"id": 7}), json!({"id": 51})]);
     assert_eq!(records(&folder, "shop.B"), [json!({"id": 10})]);
+}
+
+#[test]
+fn what_is_told_reads_well() {
+    let (told, folder) = imported(
+        r#"CREATE TABLE a (id INTEGER PRIMARY KEY, "" TEXT COLLATE NOCASE, f BOOLEAN, s TEXT CHECK (s IN ('x', 'y', 'x')));
+           INSERT INTO a VALUES (1, 'b', 't', 'x')"#,
+    );
+    let notes = [notes(&told, "not_taken_over"), notes(&told, "changed")].concat();
+    for note in [
+        "a, \"\": COLLATE NOCASE: texts are compared as they are; `iexact` minds no case",
+        "a, \"\": the field is called field",
+        "a, f: 1 value is written as a boolean is: \"t\" becomes true",
+    ] {
+        assert!(notes.contains(&note.to_owned()), "{note}: {notes:#?}");
+    }
+    assert_eq!(models(&folder)["shop.A"]["fields"]["s"]["choices"], json!(["x", "y"]));
+    let text = run(&folder, &["models", "import", folder.path("shop.sqlite").to_str().unwrap(), "--app", "b"]);
+    assert!(text.contains("imported 1 record in "), "{text}");
 }
 
 #[test]
