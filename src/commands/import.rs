@@ -57,8 +57,7 @@ pub fn run(database: &Database, args: &ImportArgs) -> Result<(), Failed> {
 
 /// Reads all of a file, and plans what becomes of it.
 fn read(file: &Foreign, args: &ImportArgs) -> Result<Import, Failed> {
-    let unreadable = |failure| file.described(&failure);
-    let schema = schema::read(file).map_err(unreadable)?;
+    let schema = schema::read(file)?;
     let bar = Progress::new("reading");
     let mut censuses = Vec::new();
     for (place, table) in schema.tables.iter().enumerate() {

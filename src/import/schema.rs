@@ -3,8 +3,8 @@
 use super::clauses::{self, Check};
 use crate::plan::load::IDS;
 use crate::sql::Statement;
-use crate::store::Failure;
 use crate::store::foreign::Foreign;
+use crate::store::{Failure, Stored};
 use crate::value::Scalar;
 use std::collections::BTreeMap;
 
@@ -142,7 +142,31 @@ impl Schema {
 ///
 /// # Errors
 /// It cannot be read.
-pub fn read(file: &Foreign) -> Result<Schema, Failure> {
+pub fn read(file: &Foreign) -> Result<Schema, String> {
+    let unreadable = |failure| file.described(&failure);
+    match strange_name(file).map_err(unreadable)? {
+        Some(name) => Err(file.refused(&format!("the name of {name}, or one in it, is not UTF-8"))),
+        None => all(file).map_err(unreadable),
+    }
+}
+
+/// The first name of what is called, or was written, in something that is no UTF-8.
+fn strange_name(file: &Foreign) -> Result<Option<String>, Failure> {
+    let written = r#"SELECT "name", "sql" FROM main."sqlite_schema" ORDER BY rowid"#;
+    let mut found = None;
+    file.session.each(&Statement::fixed(written, []), |cells| {
+        let is_strange = |cell: Stored<'_>| matches!(cell, Stored::Text(text) if std::str::from_utf8(text).is_err());
+        if let Stored::Text(name) = cells.stored(0)
+            && found.is_none()
+            && (is_strange(cells.stored(0)) || is_strange(cells.stored(1)))
+        {
+            found = Some(String::from_utf8_lossy(name).into_owned());
+        }
+    })?;
+    Ok(found)
+}
+
+fn all(file: &Foreign) -> Result<Schema, Failure> {
     let all = r#"SELECT "type", "name", "tbl_name", coalesce("sql", ''), "rootpage" FROM main."sqlite_schema" ORDER BY rowid"#;
     let rows = file.session.rows(&Statement::fixed(all, []))?;
     let mut schema = Schema { tables: Vec::new(), others: Vec::new() };

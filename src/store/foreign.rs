@@ -128,11 +128,12 @@ impl Foreign {
     }
 
     fn too_long(&self, table: &str) -> String {
-        let most = LONGEST_VALUE >> 20;
-        format!(
-            "cannot import {}: a value of {table} is longer than {most} MiB, the most that is read",
-            self.path.display()
-        )
+        self.refused(&format!("a value of {table} is longer than {} MiB, the most that is read", LONGEST_VALUE >> 20))
+    }
+
+    /// That it is not taken over, and why.
+    pub fn refused(&self, why: &str) -> String {
+        format!("cannot import {}: {why}", self.path.display())
     }
 
     /// Looks at all pages of a table, so that reading it comes to an end. That its values break its own rules is no damage: they

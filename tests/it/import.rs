@@ -754,6 +754,26 @@ fn a_value_that_is_too_long_to_be_read_is_told_with_its_table() {
 }
 
 #[test]
+fn a_name_that_is_no_text_is_told_with_its_table() {
+    for (from, to, name) in [("strange", "str\u{e9}nge", "strange"), ("column", "col\u{e9}mn", "plain")] {
+        let folder = Folder::new();
+        let path = made(
+            &folder,
+            "CREATE TABLE plain (id INTEGER PRIMARY KEY, column_1 TEXT); CREATE TABLE strange (id INTEGER PRIMARY KEY)",
+        );
+        let latin: Vec<u8> = to.chars().map(|c| u32::from(c) as u8).collect();
+        let mut bytes = std::fs::read(&path).unwrap();
+        while let Some(at) = bytes.windows(from.len()).position(|part| part == from.as_bytes()) {
+            bytes[at..at + from.len()].copy_from_slice(&latin);
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let why = fails(&folder, &["models", "import", path.to_str().unwrap()], 1);
+        let name = if name == "strange" { "str\u{fffd}nge" } else { name };
+        assert!(why.contains(&format!("shop.sqlite: the name of {name}, or one in it, is not UTF-8")), "{why}");
+    }
+}
+
+#[test]
 fn nothing_that_a_file_brings_along_runs() {
     // What would run calls a function that none but its own program has, or writes.
     let (told, folder) = imported(
