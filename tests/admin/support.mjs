@@ -56,12 +56,13 @@ async function serve(route) {
   await route.fulfill({ headers, body: readFileSync(join(process.env.ADMIN_FILES, name)) });
 }
 
-/** Opens the page, signs in with `key`, and goes to `view` (`#/keys`). */
+/** Opens the page, signs in with `key`, and goes to `view` (`#/keys`), until that is there. */
 export async function signIn(page, server, { key = server.key, view = "" } = {}) {
   await page.goto(`${server.url}/${view}`);
   await page.getByLabel("API key").fill(key);
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByRole("button", { name: "Sign out" }).waitFor();
+  await page.locator('main:not([aria-busy]):not(:has(> [role="status"]))').waitFor();
 }
 
 /** Some records and keys to look at, among them what wants to be markup; and what they were used for. */
