@@ -6,6 +6,7 @@ import json
 import os
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +17,9 @@ BYTES = 10_000_000
 
 
 class Server:
-    def __init__(self) -> None:
+    def __init__(self, *more: str) -> None:
         binary = Path(os.environ["BENCH_TARGET"]) / "release" / "jqlite"
-        words = ["serve", "--ephemeral", "--json", "--listen", "127.0.0.1:0", "--models", str(MODELS)]
+        words = ["serve", "--ephemeral", "--json", "--listen", "127.0.0.1:0", "--models", str(MODELS), *more]
         self.process = subprocess.Popen([binary, *words], stdout=subprocess.PIPE, text=True)
         assert self.process.stdout
         ready = json.loads(self.process.stdout.readline())
@@ -75,6 +76,13 @@ def main() -> None:
         started.append(Server())
         started[0].query("count", "tickets.Ticket")
 
+    def seeded(folder: str) -> Server:
+        """A server whose seed has 10 MB."""
+        ticket = json.dumps({"title": "The invoice is wrong " * 9})
+        seed = Path(folder) / "tickets.Ticket.jsonl"
+        seed.write_text(f"{ticket}\n" * (BYTES // 250))
+        return Server("--data", folder)
+
     def stop() -> None:
         while started:
             started.pop().stop()
@@ -89,7 +97,7 @@ def main() -> None:
         started[0].act("restore", name="full")
 
     def write() -> None:
-        started[0].query("create", "tickets.Ticket", title="One more", category=1)
+        started[0].query("create", "tickets.Ticket", title="One more")
 
     def count() -> None:
         started[0].query("count", "tickets.Ticket")
@@ -103,6 +111,11 @@ def main() -> None:
     measure("first answer after a restore", rounds, count, restore)
     measure("count", rounds, count)
     stop()
+    with tempfile.TemporaryDirectory() as folder:
+        started.append(seeded(folder))
+        print(f"{started[0].bytes() / 1e6:.1f} MB of seed")
+        measure("reset after a write", rounds, reset, write)
+        stop()
 
 
 if __name__ == "__main__":
