@@ -68,12 +68,13 @@ pub fn answer(app: &App, call: &Call) -> (Reply, Option<Entry>) {
     let mut entry = Entry::of(call, time::stamp(), app.writer.era());
     let mut echo = Echo::default();
     let about = about::with_key(call.path).filter(|_| !is_jql);
-    let file = admin::file(call.path).filter(|_| app.has_admin);
-    let answer = AssertUnwindSafe(|| match (about, file) {
+    let answer = AssertUnwindSafe(|| match about {
         _ if is_jql => jql(app, call, &mut entry, &mut echo),
-        (Some(about), _) => tell::answer(app, call, about, &mut entry),
-        (None, Some(file)) => Ok(admin::answer(call, file)?),
-        (None, None) => Ok(about::answer(call, &app.store, app.stopping.load(Ordering::Relaxed))?),
+        Some(about) => tell::answer(app, call, about, &mut entry),
+        None => match admin::file(call.path).filter(|_| app.has_admin) {
+            Some(file) => Ok(admin::answer(call, file)?),
+            None => Ok(about::answer(call, &app.store, app.stopping.load(Ordering::Relaxed))?),
+        },
     });
     let panicked = |_| Err(Problem::Fault { cause: "the request panicked; the line above has where".into() }.into());
     let reply = catch_unwind(answer).unwrap_or_else(panicked).unwrap_or_else(|errors| refuse(&errors, &echo, call));
