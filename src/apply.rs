@@ -2,7 +2,7 @@
 
 use crate::access::Namespace;
 use crate::compile::table::{self, Made};
-use crate::error::Problem;
+use crate::error::{Problem, so_many};
 use crate::json::{Json, Object};
 use crate::model::diff::{self, Change, carries_over};
 use crate::model::{Catalogue, Clock, Definition, Field, Kind, Model};
@@ -256,11 +256,6 @@ fn doubles(session: &Session, model: &Namespace, names: &[String]) -> Result<Opt
         statement.push(" HAVING count(*) > 1)");
     })?;
     Ok((same > 0).then(|| format!("{same} records of {model} have the same {} as others", names.join(" and "))))
-}
-
-/// `1 record`, `2 records`.
-fn so_many(count: i64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The rows of a table for which a condition holds.

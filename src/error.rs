@@ -646,6 +646,12 @@ fn is_unseen(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// `1 record`, `2 records`.
+pub fn so_many(count: impl Into<i128>, what: &str) -> String {
+    let count = count.into();
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A JSON value as an error shows it: cut after 40 characters, so that an answer stays small.
 pub fn shown(value: &impl fmt::Display) -> String {
     let text = value.to_string();

@@ -3,7 +3,7 @@
 use super::{Database, described};
 use crate::audit::{self, KINDS, Report, Terms};
 use crate::cli::AuditArgs;
-use crate::error::plain;
+use crate::error::{plain, so_many};
 use crate::json::Json;
 use crate::store::Missing;
 use crate::terminal::{self, Failed, print, print_json, print_line};
@@ -36,8 +36,7 @@ pub fn run(database: &Database, args: &AuditArgs) -> Result<(), Failed> {
     }
     match report.findings.len() {
         0 => Ok(()),
-        1 => Err("1 finding".into()),
-        several => Err(format!("{several} findings")),
+        count => Err(so_many(count as u64, "finding")),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Database, described, new_file, opened, owners};
 use crate::access::Namespace;
 use crate::apply::count_all;
 use crate::cli::{DataCommand, DumpArgs, FileFormat, LoadArgs};
-use crate::error::plain;
+use crate::error::{plain, so_many};
 use crate::json::{Json, number, object};
 use crate::model::{Catalogue, Model};
 use crate::store::{Failure, Missing, Session, Store, owners_file};
@@ -85,10 +85,6 @@ fn tell(json: bool, args: &LoadArgs, done: &Done, seconds: f64) -> Result<(), Fa
     none_rejected(*rejected, args.rejects.as_deref())
 }
 
-fn counted(records: u64) -> String {
-    if records == 1 { "1 record".into() } else { format!("{records} records") }
-}
-
 /// So many records, and how fast that was.
 pub(super) fn paced(records: u64, seconds: f64) -> String {
     #[expect(
@@ -98,7 +94,7 @@ pub(super) fn paced(records: u64, seconds: f64) -> String {
         reason = "it is only shown"
     )]
     let rate = (records as f64 / seconds.max(0.001)) as u64;
-    format!("{} in {seconds:.1} s, {rate} a second", counted(records))
+    format!("{} in {seconds:.1} s, {rate} a second", so_many(records, "record"))
 }
 
 /// # Errors
@@ -261,7 +257,7 @@ fn into_folder(folder: &Path, models: &[Arc<Model>], format: FileFormat, write: 
         let mut out = BufWriter::new(new_file(&path)?);
         let written = write(model, &mut out).and_then(|records| out.flush().map(|()| records).map_err(Ended::Output));
         let records = written.map_err(|ended| why(ended, &path))?;
-        print_line(&format!("{}: {}", path.display(), counted(records)))?;
+        print_line(&format!("{}: {}", path.display(), so_many(records, "record")))?;
     }
     Ok(())
 }

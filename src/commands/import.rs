@@ -6,7 +6,7 @@ use super::{COMMAND_TIMEOUT, Database, described, owners};
 use crate::apply::{self, Planned};
 use crate::cli::ImportArgs;
 use crate::config;
-use crate::error::plain;
+use crate::error::{plain, so_many};
 use crate::import::draft::{Read, Taken};
 use crate::import::notes::Note;
 use crate::import::plan::{self, Import};
@@ -174,8 +174,7 @@ fn tell(json: bool, session: &Session, import: &Import, done: &Done, seconds: f6
     }
     print_facts(import, rows)?;
     print_line("")?;
-    let tables =
-        if let [_] = import.tables.as_slice() { "1 table" } else { &format!("{} tables", import.tables.len()) };
+    let tables = so_many(import.tables.len() as u64, "table");
     print_line(&format!("imported {} from {tables}", paced(done.loaded, seconds)))
 }
 

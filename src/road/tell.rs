@@ -2,7 +2,7 @@
 
 use crate::audit::{self, Report, Terms};
 use crate::envelope::Answer;
-use crate::error::Problem;
+use crate::error::{Problem, so_many};
 use crate::json::write_list;
 use crate::openapi::describe;
 use crate::plan::Tell;
@@ -43,10 +43,7 @@ fn start() -> Vec<String> {
 
 /// What was looked at, and what could not be judged.
 fn summary(report: &Report) -> String {
-    let found = match report.findings.len() {
-        1 => "1 finding".to_owned(),
-        count => format!("{count} findings"),
-    };
+    let found = so_many(report.findings.len() as u64, "finding");
     let mut text = format!("{found}: {} keys, the log since {}.", report.keys, report.since);
     for note in report.notes.iter().take(MOST_NOTES) {
         text.push_str(&format!(" Note: {note}."));
