@@ -42,7 +42,7 @@ async function show() {
   document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
   const { signal } = leave;
   if (!session) {
-    fill("Sign in", signIn(begin));
+    fill("Sign in", null, signIn(begin));
     return;
   }
   const offered = Object.keys(VIEWS).filter((name) => VIEWS[name].offered(session));
@@ -54,28 +54,27 @@ async function show() {
   }
   head(offered, name);
   const view = offered.includes(name) ? VIEWS[name] : null;
-  let title = view?.title ?? "Nothing here";
+  const title = view?.title ?? "Nothing here";
+  let what = null;
   const place = { session, path, query: new URLSearchParams(query), signal,
     go: (hash) => { if (!signal.aborted) location.hash = hash; }, again: () => { if (!signal.aborted) show(); },
-    named: (what) => { title = `${what} · ${view.title}`; } };
+    named: (text) => { what = text; } };
   main.setAttribute("aria-busy", "true");
-  const slow = setTimeout(() => signal.aborted || fill(title, h("p", { class: "empty", role: "status" }, "Loading …")), SLOW);
+  const slow = setTimeout(() => signal.aborted || fill(title, what, h("p", { class: "empty", role: "status" }, "Loading …")), SLOW);
   try {
     const content = view ? await view.show(place) : nothing(offered);
-    clearTimeout(slow);
-    if (!signal.aborted) fill(title, content);
+    if (!signal.aborted) fill(title, what, content);
   } catch (error) {
-    clearTimeout(slow);
-    if (!signal.aborted) fill(title, refused(error));
+    if (!signal.aborted) fill(title, what, refused(error));
   } finally {
-    if (!signal.aborted) main.removeAttribute("aria-busy");
+    clearTimeout(slow);
   }
 }
 
-/** Puts a view in place, under its title. The focus goes to the title, where a reader begins. */
-function fill(title, ...content) {
-  document.title = `${title} · jqlite`;
-  const heading = h("h1", { tabindex: "-1" }, title.split(" · ").at(-1));
+/** Puts a view in place, under its title, with `what` of it is shown in that of the window. The focus goes to the title, where a reader begins. */
+function fill(title, what, ...content) {
+  document.title = [what, title, "jqlite"].filter(Boolean).join(" · ");
+  const heading = h("h1", { tabindex: "-1" }, title);
   main.replaceChildren(heading, ...nodes(content));
   main.removeAttribute("aria-busy");
   (session ? heading : main.querySelector("input")).focus();

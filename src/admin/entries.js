@@ -1,16 +1,18 @@
 // Entries of the usage log: which of them an address asks for, and how what stands in them is shown.
 
 import { h } from "./dom.js";
+import { KEYS } from "./session.js";
 import { badge } from "./ui.js";
 import { changed, within, wrong } from "./span.js";
-
-export const LOG = "system.UsageLog";
 
 /** What entries are told apart by: the name in the address, the field, and in words. */
 export const KINDS = [
   ["key", "key", "Key"], ["namespace", "namespace", "Namespace"], ["intent", "intent", "Intent"], ["code", "code", "Error"],
   ["address", "remote_addr", "Address"], ["request_id", "request_id", "Request id"],
 ];
+
+/** What the control is called that leaves out the entries of the page itself, `without` in the address. */
+export const WITHOUT = "Leave out my own requests";
 
 /** The word in an address for entries where there is none. */
 export const NONE = "none";
@@ -82,9 +84,9 @@ export class Names {
   /** Learns those of `ids` that are not known yet. */
   async learn(ids, options) {
     const unknown = [...new Set(ids)].filter((id) => id && !this.#names.has(id));
-    if (!unknown.length || !this.#session.may("read", "system.ApiKey")) return;
+    if (!unknown.length || !this.#session.may("read", KEYS)) return;
     const meta = { filter: { public_id__in: unknown }, limit: unknown.length, count: false };
-    const keys = await this.#session.client.list("system.ApiKey", ["public_id", "name"], meta, options);
+    const keys = await this.#session.client.list(KEYS, ["public_id", "name"], meta, options);
     unknown.forEach((id) => this.#names.set(id, null));
     keys.forEach((key) => this.#names.set(key.public_id, key.name));
   }

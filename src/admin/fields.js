@@ -1,10 +1,10 @@
 // The control of each type of field.
 
 import { h } from "./dom.js";
-import { Refusal, write } from "./jql.js";
+import { asJson, exact, write } from "./jql.js";
 import { picker, several } from "./picker.js";
 import { control, select } from "./ui.js";
-import { called, exact, idOf, plain } from "./values.js";
+import { called, idOf, plain } from "./values.js";
 
 /** The input of each type. `show` makes its text of a value, `take` a value of its text; without them they are the same. */
 const INPUTS = {
@@ -96,17 +96,9 @@ function written(field, value, isNew, about) {
   function read(text) {
     if (none.isSet()) return none.wasSet ? undefined : null;
     if (text === begun && !none.wasSet) return undefined;
-    return field.type === "json" ? parsed(field, text) : take(text);
+    return field.type === "json" ? asJson(text, `"${field.name}"`, `/${field.name}`) : take(text);
   }
   return none.beside(control({ ...about, input, read }));
-}
-
-function parsed(field, text) {
-  try {
-    return exact(text);
-  } catch (error) {
-    throw new Refusal(400, [{ errorMessage: `"${field.name}" is not JSON: ${error.message}`, pointer: `/${field.name}` }]);
-  }
 }
 
 /** The choice of null for a field that may be null; `turn` is told when it is made or taken back. */

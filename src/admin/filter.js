@@ -1,9 +1,9 @@
 // A filter, put together of conditions, each a row, and written as JSON too.
 
 import { h, unique } from "./dom.js";
-import { Refusal, write } from "./jql.js";
+import { exact, write } from "./jql.js";
 import { control, form, select } from "./ui.js";
-import { exact, lookups, plain, resolve } from "./values.js";
+import { lookups, plain, resolve } from "./values.js";
 
 const LISTS = ["in", "range"];
 

@@ -1,11 +1,11 @@
 // What the audit finds of the keys, the gravest first, each with the command that mends it.
 
 import { h } from "./dom.js";
+import { KEYS } from "./session.js";
 import { badge, copy, count } from "./ui.js";
 
 export const title = "Findings";
 
-const KEYS = "system.ApiKey";
 const SEVERITIES = { high: "bad", medium: "warning", low: "" };
 
 export function offered(session) {

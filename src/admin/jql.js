@@ -31,15 +31,16 @@ export class Client {
   }
 
   /**
-   * Sends a text as it is, and gives the envelope, how it was written, the status and how many milliseconds it took.
+   * Sends a text as it is, and gives the envelope, how it was written, the status and how many milliseconds it took. `parse` reads
+   * the envelope.
    *
    * @throws {Refusal} with `answer`, the same of an answer that is an error
    */
-  async send(body, { signal: asked } = {}) {
+  async send(body, { signal: asked, parse = read } = {}) {
     const signal = asked ? AbortSignal.any([asked, this.#open.signal]) : this.#open.signal;
     const begun = performance.now();
     const headers = { Authorization: `Bearer ${this.#key}`, "Content-Type": "application/json" };
-    let response, text;
+    let response, text, envelope;
     try {
       const options = { method: "POST", headers, body, signal, cache: "no-store", credentials: "omit", redirect: "error" };
       response = await fetch("jql", options);
@@ -48,11 +49,16 @@ export class Client {
       if (signal.aborted) throw error;
       throw new Refusal(0, [{ errorMessage: "The server does not answer.", hint: "is it running, and reached from here?" }]);
     }
-    const answer = { envelope: read(text), text, status: response.status, milliseconds: performance.now() - begun };
-    if (answer.envelope?.status === "OK") return answer;
-    if (response.status === 401) this.refused(answer.envelope?.message ?? "the key is refused");
+    try {
+      envelope = parse(text);
+    } catch {
+      envelope = null; // no JSON, and so not of jqlite
+    }
+    const answer = { envelope, text, status: response.status, milliseconds: performance.now() - begun };
+    if (envelope?.status === "OK") return answer;
+    if (response.status === 401) this.refused(envelope?.message ?? "the key is refused");
     const unknown = [{ errorMessage: `Something that is not jqlite answered with ${response.status}.` }];
-    throw Object.assign(new Refusal(response.status, answer.envelope?.errors ?? unknown), { answer });
+    throw Object.assign(new Refusal(response.status, envelope?.errors ?? unknown), { answer });
   }
 
   /** Ends what is under way, and forgets the key. */
@@ -81,14 +87,29 @@ export class Client {
   }
 }
 
-/** JSON to values. Whole numbers that a Number cannot hold become a BigInt: none is ever shown or sent back rounded. */
-export function read(text) {
+/** JSON to values. Whole numbers that a Number cannot hold become a BigInt: none is ever shown or sent back rounded. @throws {SyntaxError} */
+function read(text) {
+  return JSON.parse(text, (_, value, context) =>
+    Number.isInteger(value) && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? "")
+      ? BigInt(context.source) : value);
+}
+
+/** The same, but each number is written back with the digits that it came with. @throws {SyntaxError} */
+export function exact(text) {
+  return JSON.parse(text, (_, value, context) =>
+    typeof value === "number" && context?.source !== String(value) && JSON.rawJSON ? JSON.rawJSON(context.source) : value);
+}
+
+/**
+ * What people wrote as JSON, with exact numbers; `what` they wrote, and the `pointer` of its control.
+ *
+ * @throws {Refusal}
+ */
+export function asJson(text, what, pointer) {
   try {
-    return JSON.parse(text, (_, value, context) =>
-      Number.isInteger(value) && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? "")
-        ? BigInt(context.source) : value);
-  } catch {
-    return null;
+    return exact(text);
+  } catch (error) {
+    throw new Refusal(400, [{ errorMessage: `${what} is not JSON: ${error.message}`, pointer }]);
   }
 }
 

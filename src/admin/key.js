@@ -2,13 +2,13 @@
 
 import { COLOURS, chart } from "./chart.js";
 import { h } from "./dom.js";
+import { status } from "./entries.js";
 import { audit, grave, offered as audits } from "./findings.js";
 import { handOut, settingsForm } from "./key-form.js";
 import { isWide } from "./permissions.js";
+import { KEYS, LOG } from "./session.js";
 import { badge, confirm, control, copy, count, later, moment, say, select, table } from "./ui.js";
 
-const KEYS = "system.ApiKey";
-const LOG = "system.UsageLog";
 const DAY = 86_400_000;
 /** So long before its end a key is told of. */
 export const SOON = 14 * DAY;
@@ -163,7 +163,7 @@ async function use({ session, signal }, key) {
         { title: "Time", cell: (one) => moment(one.at) },
         { title: "Intent", cell: (one) => one.intent ?? "" },
         { title: "Namespace", cell: (one) => one.namespace ?? "" },
-        { title: "Status", cell: (one) => badge(one.status, one.status < 400 ? "good" : "bad") },
+        { title: "Status", cell: (one) => status(one.status) },
         { title: "Address", cell: (one) => one.remote_addr ?? "" },
       ],
     }),

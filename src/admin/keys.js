@@ -5,11 +5,11 @@ import { audit, offered as audits } from "./findings.js";
 import { SOON, changeKey, isOwn, showKey, states } from "./key.js";
 import { handOut, settingsForm } from "./key-form.js";
 import { WIDE_LISTS, inShort, isWide } from "./permissions.js";
+import { KEYS } from "./session.js";
 import { badge, count, later, moment, pages, select, table } from "./ui.js";
 
 export const title = "Keys";
 
-const KEYS = "system.ApiKey";
 const SIZE = 25;
 
 export function offered(session) {

@@ -1,7 +1,8 @@
 // The log: entries with filters and pages, one of them with all its fields, and those that come in meanwhile.
 
 import { h, unique } from "./dom.js";
-import { asked, KINDS, LOG, ms, Names, narrowed, NONE, status, STATUS } from "./entries.js";
+import { asked, KINDS, ms, Names, narrowed, NONE, status, STATUS, WITHOUT } from "./entries.js";
+import { LOG } from "./session.js";
 import { changed, span, spans } from "./span.js";
 import { control, copy, count, dialog, form, refused, repeating, say, table } from "./ui.js";
 
@@ -184,7 +185,7 @@ function filters({ session, query, go }, load) {
     text("request_id", "Request id"),
     text("slower", "Slower than, in ms", { type: "number", min: "0", step: "any" }),
     control({
-      name: "without", label: "Without this page's key's requests", read: (checked) => (checked ? "own" : null),
+      name: "without", label: WITHOUT, read: (checked) => (checked ? "own" : null),
       input: h("input", { type: "checkbox", checked: query.has("without") }),
     }),
   ];

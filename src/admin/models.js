@@ -2,20 +2,21 @@
 
 import { h, nodes } from "./dom.js";
 import { limits } from "./fields.js";
-import { Refusal, write } from "./jql.js";
+import { asJson, write } from "./jql.js";
 import { picture, relations } from "./picture.js";
+import { MODELS } from "./session.js";
 import { badge, confirm, control, copy, form, say, table } from "./ui.js";
-import { ask, exact, plain } from "./values.js";
+import { ask, plain } from "./values.js";
 
 export const title = "Models";
 
 export function offered(session) {
-  return session.own.length > 0 || session.may("read", "system.Model") || session.can("apply", "system.Model");
+  return session.own.length > 0 || session.may("read", MODELS) || session.can("apply", MODELS);
 }
 
 export async function show(place) {
   const { session, path: [name] } = place;
-  if (name === "edit") return session.can("apply", "system.Model") ? editor(place) : h("p", {}, "This key may not change the models.");
+  if (name === "edit") return session.can("apply", MODELS) ? editor(place) : h("p", {}, "This key may not change the models.");
   if (!name) return overview(session);
   const model = session.models.get(name);
   return model ? definition(place, model) : h("p", {}, "There is no such model, or this key may not see it.");
@@ -36,7 +37,7 @@ function overview(session) {
   ];
   const change = h("div", { class: "buttons" }, h("a", { class: "button", href: "#/models/edit" }, "Change the models"));
   return [
-    session.can("apply", "system.Model") && change,
+    session.can("apply", MODELS) && change,
     models.length > 0 && [h("h2", {}, "How they refer to each other"), picture(models), related(session, models)],
     h("h2", {}, "Models"),
     table({ caption: "Models", columns, rows: [...session.models.values()], empty: "There are no models yet." }),
@@ -79,7 +80,7 @@ async function definition({ session, signal, named }, model) {
     h("dl", { class: "facts" }, lists.map(([term, said]) => [h("dt", {}, term), h("dd", {}, said)])),
     table({ caption: `Fields of ${namespace}`, columns, rows: model.fields }),
     back.length > 0 && [h("h2", {}, "What refers to it"), h("ul", {}, back)],
-    isOwn && session.may("read", "system.Model") && await source(session, namespace, signal),
+    isOwn && session.may("read", MODELS) && await source(session, namespace, signal),
   ];
 }
 
@@ -108,7 +109,7 @@ async function definitions(session, meta, signal) {
   const found = {};
   let after = null;
   do {
-    const page = { intent: "retrieve", namespace: "system.Model", ...meta, ...(after && { after }) };
+    const page = { intent: "retrieve", namespace: MODELS, ...meta, ...(after && { after }) };
     const { data, extras } = await ask(session, page, { namespace: null, definition: null }, { signal });
     for (const { namespace, definition: said } of data) if (!namespace.startsWith("system.")) found[namespace] = said;
     after = extras.next;
@@ -119,15 +120,15 @@ async function definitions(session, meta, signal) {
 /** All models as one text to change: what would come of it is told before it is applied. */
 async function editor({ session, signal, go, named }) {
   named("Change the models");
-  const mayRead = session.may("read", "system.Model");
+  const mayRead = session.may("read", MODELS);
   const input = h("textarea", { class: "code tall", spellcheck: "false", autocapitalize: "off" });
   input.value = mayRead ? write(await definitions(session, {}, signal), 2) : "{}";
   const text = control({
-    name: "definitions", label: "All models as JSON", input, read: parsed,
+    name: "definitions", label: "All models as JSON", input, read: (said) => asJson(said, "This", "/definitions"),
     help: mayRead ? "A model that is not here is dropped." : "This key may not read the models. One that is not here is dropped.",
   });
   const told = h("div", {});
-  const call = (intent, beside) => session.client.call("system.Model", intent, null, beside);
+  const call = (intent, beside) => session.client.call(MODELS, intent, null, beside);
   input.addEventListener("input", () => told.replaceChildren());
 
   async function look({ definitions: models }) {
@@ -156,14 +157,6 @@ async function editor({ session, signal, go, named }) {
 
   const cancel = h("a", { class: "button", href: "#/models" }, "Cancel");
   return [form({ controls: [text], verb: "See what would change", label: "Models", submit: look, beside: cancel }), told];
-}
-
-function parsed(text) {
-  try {
-    return exact(text);
-  } catch (error) {
-    throw new Refusal(400, [{ errorMessage: `This is not JSON: ${error.message}`, pointer: "/definitions" }]);
-  }
 }
 
 /** What other models would change, lose, and stumble over. */

@@ -2,10 +2,10 @@
 
 import { h } from "./dom.js";
 import { filterForm } from "./filter.js";
-import { Refusal, write } from "./jql.js";
+import { asJson, write } from "./jql.js";
 import { record } from "./record.js";
 import { control, count, form, pages, refused, say, select, table } from "./ui.js";
-import { address, asking, ask, exact, naming, ordering, plain, shown } from "./values.js";
+import { address, asking, ask, naming, ordering, plain, shown } from "./values.js";
 
 export const title = "Records";
 
@@ -116,20 +116,11 @@ async function list({ session, query, signal }, model) {
   return [words, filters({ session, model, state, turn }), chosen(all, state, turn), results];
 }
 
-/** The filter in an address. @throws {Refusal} */
-function asJson(text) {
-  try {
-    return exact(text);
-  } catch {
-    throw new Refusal(400, [{ errorMessage: "The filter in the address is not JSON." }]);
-  }
-}
-
 /** What is asked for. */
 function meta(session, model, { filter, search, order, page }) {
   return {
     intent: "retrieve", namespace: model.namespace, limit: SIZE, offset: (page - 1) * SIZE, count: { upTo: COUNTED },
-    ...(filter && { filter: asJson(filter) }), ...(search && { search: { value: search } }),
+    ...(filter && { filter: asJson(filter, "The filter in the address") }), ...(search && { search: { value: search } }),
     ordering: order ? order.split(",") : ordering(model),
   };
 }

@@ -2,11 +2,16 @@
 
 import { Client } from "./jql.js";
 
+/** The server's own models. */
+export const KEYS = "system.ApiKey";
+export const LOG = "system.UsageLog";
+export const MODELS = "system.Model";
+
 export class Session {
   /** Signs in. `secret` is the public id of what was typed, which is not that of the key once it was rotated. @throws {Refusal} */
   static async begin(key) {
     const client = new Client(key);
-    const me = await client.call("system.ApiKey", "whoami");
+    const me = await client.call(KEYS, "whoami");
     const session = Object.assign(new Session(), { client, me, secret: key.split("_")[1] });
     await session.learn();
     return session;
@@ -14,7 +19,7 @@ export class Session {
 
   /** Asks again what there is and what the key may do with it, as after a change of the models. */
   async learn() {
-    const { models, ...language } = await this.client.call("system.Model", "describe");
+    const { models, ...language } = await this.client.call(MODELS, "describe");
     /** The models by namespace, as `describe` tells them. */
     this.models = new Map(models.map((model) => [model.namespace, model]));
     /** The lookups by type, the intents, functions and transforms. */

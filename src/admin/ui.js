@@ -127,8 +127,10 @@ export function table({ caption, columns, rows, empty = "None." }) {
         h(number ? "td" : "th", { scope: number ? null : "row", ...side(column) }, column.cell(row))))))));
 }
 
-/** A dialog with `content`, open until `close()` is called or Escape pressed; the focus returns to where it was. `done` is called then.
- * One that `isKept` is not closed by Escape. */
+/**
+ * A dialog with `content`, open until `close()` is called or Escape pressed; the focus returns to where it was. `done` is called then.
+ * One that `isKept` is not closed by Escape.
+ */
 export function dialog({ title, content, done, isKept = false }) {
   const heading = unique("dialog");
   const element = h("dialog", { "aria-labelledby": heading }, h("h2", { id: heading }, title), content, h("p", { class: "said", role: "status" }));

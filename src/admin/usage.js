@@ -2,7 +2,8 @@
 
 import { h, nodes } from "./dom.js";
 import { chart, COLOURS } from "./chart.js";
-import { asked, KINDS, LOG, ms, Names, narrowed, NONE, status } from "./entries.js";
+import { asked, KINDS, ms, Names, narrowed, NONE, status, WITHOUT } from "./entries.js";
+import { LOG } from "./session.js";
 import { buckets, changed, span, spans, within } from "./span.js";
 import { control, count, refused, repeating, table } from "./ui.js";
 
@@ -73,7 +74,7 @@ export async function show(place) {
   await load();
   return h("div", {}, head,
     h("div", { class: "bar" }, h("button", { type: "button", onclick: load }, "Refresh"), fresh,
-      control({ name: "without", label: "Leave out my own requests", input: without }).element),
+      control({ name: "without", label: WITHOUT, input: without }).element),
     results);
 }
 

@@ -1,18 +1,12 @@
 // What records hold: how it is asked for, and how a value of each type is shown.
 
 import { h } from "./dom.js";
-import { write } from "./jql.js";
+import { exact, write } from "./jql.js";
 import { moment } from "./ui.js";
-
-/** JSON to values, of which each number is written back with the digits that it came with. */
-export function exact(text) {
-  return JSON.parse(text, (_, value, context) =>
-    typeof value === "number" && context?.source !== String(value) && JSON.rawJSON ? JSON.rawJSON(context.source) : value);
-}
 
 /** The envelope of a request, as the client's `ask` gives it, but with exact numbers. */
 export async function ask(session, meta, beside = {}, options = {}) {
-  return exact((await session.client.send(write({ __meta__: meta, ...beside }), options)).text);
+  return (await session.client.send(write({ __meta__: meta, ...beside }), { ...options, parse: exact })).envelope;
 }
 
 /** A value as a text. */
